@@ -1,0 +1,490 @@
+/* pybridge.h: the contract between a host process and the Python inside it.
+ *
+ * A host (a database, or any program that can load a shared library) loads one
+ * library, libpybridge, and speaks three things with it: `pyb_value` (a scalar),
+ * `ArrowArrayStream` (rows) and `pyb_error` (a failure). Nothing here needs Python.h.
+ *
+ *     pyb_session session = {.context = "main"};
+ *     pyb_value result;
+ *     pyb_error error;
+ *
+ *     if (pyb_evaluate(&session, "1 + 1", PYB_NTS, NULL, &result, &error) == PYB_OK)
+ *       printf("%lld\n", (long long)result.integer);
+ *     else
+ *       fprintf(stderr, "%s: %s\n", error.type, error.message);
+ *     pyb_value_release(&result);
+ *
+ * Rules that hold for every function
+ *
+ * - Threads. Any host thread may call, at any time, also one that Python has never
+ *   seen. The GIL is taken on entry and given back on leaving. One `pyb_session` is
+ *   used by one thread at a time.
+ * - Start. Python starts once per process, on the first call that needs it; nothing is
+ *   started when the library is loaded. Where Python runs already, it is used.
+ * - Errors. A function that can fail returns a `pyb_status` which the compiler makes
+ *   you look at, and fills `error` where that is not NULL. On failure `*result` is
+ *   empty (PYB_NULL, nothing to release) and no variable has changed. No Python
+ *   exception, SystemExit included, ever passes this line.
+ * - Text is UTF-8. Names are NUL-terminated; code and data come with their size in
+ *   bytes (PYB_NTS = NUL-terminated), and a NUL inside is data.
+ * - Owners. What goes in stays the caller's and is only read during the call. What
+ *   comes out is the caller's: `pyb_value_release`, `pyb_object_release` or the
+ *   Arrow struct's own `release`. "Moved" means: the callee owns it from now on and
+ *   has set `release` to NULL, on failure too.
+ * - Nothing changes the host's signal handlers, except that SIGINT is taken while
+ *   Python code has been running for a moment and given back when the call leaves.
+ */
+#ifndef PYBRIDGE_H
+#define PYBRIDGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arrow_abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PYB_API __attribute__((visibility("default")))
+#define PYB_CHECK __attribute__((warn_unused_result))
+#define PYB_NTS ((size_t)-1)
+
+/* ---- Versions ------------------------------------------------------------------- */
+
+#define PYB_VERSION "0.1.0"
+#define PYB_ABI 1
+
+/* The version of the library, "0.1.0". Never fails, starts nothing. */
+PYB_API const char *pyb_version(void);
+
+/* The PYB_ABI that the library was built with. A host compares it with its own. */
+PYB_API int pyb_abi(void);
+
+/* The version of Python that the library was built for, "3.11". Starts nothing. */
+PYB_API const char *pyb_python_version(void);
+
+/* ---- Status and error ----------------------------------------------------------- */
+
+/* One list for number, name and text. Numbers are never reused. */
+#define PYB_STATUS_MAP(X)                                                              \
+  X(OK, 0, "success")                                                                  \
+  X(BAD_ARGUMENT, 1, "an argument is missing or not of the kind that is wanted")       \
+  X(NO_MEMORY, 2, "an allocation failed")                                              \
+  X(START, 3, "Python could not be started")                                           \
+  X(FORKED, 4, "Python was started before this process was forked")                    \
+  X(PYTHON, 5, "the Python code raised an exception")                                  \
+  X(UNDEFINED, 6, "the context has no such variable, function or module")              \
+  X(UNSUPPORTED, 7, "the value has no exact counterpart on the other side")            \
+  X(TOO_LARGE, 8, "the value is larger than the host takes")                           \
+  X(INTERRUPTED, 9, "the call was interrupted")                                        \
+  X(DEADLINE, 10, "the call ran longer than its deadline")                             \
+  X(HOST, 11, "a service of the host failed")                                          \
+  X(INTERNAL, 12, "a fault of pybridge itself")
+
+typedef enum pyb_status {
+#define X(name, number, text) PYB_##name = number,
+  PYB_STATUS_MAP(X)
+#undef X
+} pyb_status;
+
+/* The text of a status. Never NULL, static. */
+PYB_API const char *pyb_status_text(pyb_status status);
+
+/* A failure. Fixed size, so that reporting one cannot fail; longer text is cut at a
+ * whole UTF-8 character and ends in "...". The traceback and the cause chain are had
+ * from pyb_get_status. */
+typedef struct pyb_error {
+  pyb_status status;
+  int32_t line;       /* line of the user's code, 1 = first; 0 = none */
+  char type[96];      /* qualified Python type, "ValueError"; "" = not from Python */
+  char message[1024]; /* one line, no full stop */
+  char file[256];     /* file of the user's code, "" = none */
+} pyb_error;
+
+/* ---- Values --------------------------------------------------------------------- */
+
+typedef enum pyb_type {
+  PYB_NULL = 0,      /* None, pandas.NA, NaT */
+  PYB_BOOL = 1,      /* integer: 0 or 1 */
+  PYB_INT64 = 2,     /* integer */
+  PYB_FLOAT64 = 3,   /* real; NaN and the infinities are values, not NULL */
+  PYB_TEXT = 4,      /* data, size: UTF-8, NUL inside is legal, not NUL-terminated */
+  PYB_BLOB = 5,      /* data, size */
+  PYB_DATE = 6,      /* integer: days since 1970-01-01, proleptic Gregorian */
+  PYB_TIME = 7,      /* integer: microseconds since midnight */
+  PYB_TIMESTAMP = 8, /* integer: microseconds since 1970-01-01T00:00:00, no zone */
+  PYB_DECIMAL = 9    /* data, size: decimal text, "-12.50" */
+} pyb_type;
+
+/* A scalar. All zeros is NULL. A value with `release` owns `data`. */
+typedef struct pyb_value {
+  pyb_type type;
+  union {
+    int64_t integer;
+    double real;
+    const char *data;
+  };
+  size_t size;
+  void (*release)(void *data); /* NULL = borrowed or nothing to release */
+} pyb_value;
+
+#define PYB_EMPTY ((pyb_value){.type = PYB_NULL})
+
+/* Release what `value` owns and make it NULL. Harmless on an empty value. */
+PYB_API void pyb_value_release(pyb_value *value);
+
+/* ---- Session -------------------------------------------------------------------- */
+
+/* What a host lends to the Python code that it calls (`pybridge.host`). Each may be
+ * NULL: then Python code that asks for it gets an error. Services are called without
+ * the GIL, on the thread of the call, except `interrupted`. */
+typedef struct pyb_services {
+  size_t size; /* sizeof(pyb_services), for hosts built with another version */
+  const char *name; /* "sqlite" */
+
+  /* Run one statement and put its rows in *rows (owned by the caller then). `names`
+   * has n entries or is NULL: the n parameters are bound by position, and those with
+   * a name (not NULL) by name, without prefix. */
+  pyb_status (*query)(void *host, const char *sql, size_t size, const pyb_value *params,
+                      const char *const *names, size_t n, struct ArrowArrayStream *rows,
+                      pyb_error *error);
+
+  /* Run one or more statements, drop their rows. *changes = rows changed. */
+  pyb_status (*execute)(void *host, const char *sql, size_t size,
+                        const pyb_value *params, const char *const *names, size_t n,
+                        int64_t *changes, pyb_error *error);
+
+  /* Write `rows` (moved) to a table; mode is "fail", "replace" or "append"; all or
+   * nothing. *count = rows written. */
+  pyb_status (*write)(void *host, struct ArrowArrayStream *rows, const char *table,
+                      const char *mode, int64_t *count, pyb_error *error);
+
+  /* Has the host been asked to stop this call? Called from another thread every few
+   * milliseconds while a call runs; must not block. */
+  int (*interrupted)(void *host);
+
+  /* Take Python's output: stream 1 = stdout, 2 = stderr. NULL: C's own stdio. */
+  void (*output)(void *host, int stream, const char *text, size_t size);
+} pyb_services;
+
+/* A caller: its context and its services. Zero it, set what you need, keep it at the
+ * same address between calls: a few words are cached in it. */
+typedef struct pyb_session {
+  const char *context;          /* NULL = "main"; each name is a namespace of its own */
+  const pyb_services *services; /* NULL = none */
+  void *host;                   /* passed to the services */
+  int64_t deadline_ms;          /* a call that takes longer is stopped; 0 = none */
+  uint32_t flags;               /* PYB_CAPTURE */
+  uint32_t reserved;
+  void *cache[4]; /* the library's; zero at first */
+} pyb_session;
+
+#define PYB_CAPTURE 1u /* keep stdout and stderr of a call for pyb_get_status */
+
+/* ---- Start and end -------------------------------------------------------------- */
+
+typedef struct pyb_config {
+  size_t size;        /* sizeof(pyb_config) */
+  const char *python; /* the python program of the environment to use; NULL = look at
+                         PYBRIDGE_PYTHON, then the environment the library is in */
+} pyb_config;
+
+/* Start Python now rather than on first use. config may be NULL. After the start a
+ * config that names another environment is PYB_BAD_ARGUMENT; the same one is PYB_OK.
+ * Errors: PYB_START with the path and the cure; PYB_FORKED. */
+PYB_API PYB_CHECK pyb_status pyb_setup(const pyb_config *config, pyb_error *error);
+
+/* Drop all contexts and forget the user's modules. Python goes on running and
+ * extension modules stay loaded, so setup and use may follow, any number of times. */
+PYB_API PYB_CHECK pyb_status pyb_finalize(pyb_error *error);
+
+/* How many things the library has given out or keeps for the host that are not yet
+ * released: owned values, objects, tables, streams. */
+PYB_API int64_t pyb_live(void);
+
+/* Interrupt the call that `session` has in progress, from any thread; it fails with
+ * PYB_INTERRUPTED. Nothing happens where no call is in progress. Does not block. Pure
+ * Python stops within 100 ms; a C function that Python calls stops when it returns,
+ * except that on the thread that started Python a sleep or wait is cut short. */
+PYB_API void pyb_interrupt(const pyb_session *session);
+
+/* ---- Code (control plane) ------------------------------------------------------- */
+/* `variable` = name to assign or fetch, NULL or "" = none. `serialization` = "str",
+ * "repr", "json" (text), "pickle", "pickle:N", "dill", "arrow" (blob), or NULL = the
+ * value itself, typed; a value that has no pyb_type is then PYB_UNSUPPORTED with the
+ * serializations that would do. */
+
+/* Run `code`, then return `variable` serialized (*result is NULL without one). */
+PYB_API PYB_CHECK pyb_status pyb_simple_string(const pyb_session *session,
+                                               const char *code, size_t size,
+                                               const char *variable,
+                                               const char *serialization,
+                                               pyb_value *result, pyb_error *error);
+
+/* Run `code`. With a variable, the value of the code's last expression is assigned to
+ * it; code that does not end in an expression is then PYB_BAD_ARGUMENT. */
+PYB_API PYB_CHECK pyb_status pyb_execute_code(const pyb_session *session,
+                                              const char *code, size_t size,
+                                              const char *variable, pyb_error *error);
+
+/* Evaluate one expression. Cheap enough to call once per row. */
+PYB_API PYB_CHECK pyb_status pyb_evaluate(const pyb_session *session,
+                                          const char *expression, size_t size,
+                                          const char *serialization, pyb_value *result,
+                                          pyb_error *error);
+
+/* Call `function` (any expression path: "f", "math.sqrt", "obj.method") with arguments
+ * given as JSON: args an array, kwargs an object; NULL = none. Assign the result to
+ * `variable` where one is named. */
+PYB_API PYB_CHECK pyb_status pyb_execute_function(
+    const pyb_session *session, const char *function, const char *args,
+    const char *kwargs, const char *variable, const char *serialization,
+    pyb_value *result, pyb_error *error);
+
+/* Call `function` with n typed values. The last n_names of them are keyword arguments,
+ * named by names[0..n_names). Cheap enough to call once per row. */
+PYB_API PYB_CHECK pyb_status pyb_call(const pyb_session *session, const char *function,
+                                      const pyb_value *args, size_t n,
+                                      const char *const *names, size_t n_names,
+                                      pyb_value *result, pyb_error *error);
+
+/* Fetch a variable or any expression path, "a.b[0]['k']". */
+PYB_API PYB_CHECK pyb_status pyb_get_variable(const pyb_session *session,
+                                              const char *variable,
+                                              const char *serialization,
+                                              pyb_value *result, pyb_error *error);
+
+/* Bind a value to a plain name. */
+PYB_API PYB_CHECK pyb_status pyb_set_variable(const pyb_session *session,
+                                              const char *variable,
+                                              const pyb_value *value, pyb_error *error);
+
+/* JSON text {"defined":bool,"type":"int","length":n|null}. length is len() where the
+ * object has one; with a serialization, the size of that form (which costs making it). */
+PYB_API PYB_CHECK pyb_status pyb_get_variable_info(const pyb_session *session,
+                                                   const char *variable,
+                                                   const char *serialization,
+                                                   pyb_value *result, pyb_error *error);
+
+/* JSON text {"defined","type","docs","signature","arguments":[{"name","kind","default",
+ * "annotation"}]}. */
+PYB_API PYB_CHECK pyb_status pyb_get_function_info(const pyb_session *session,
+                                                   const char *function,
+                                                   pyb_value *result, pyb_error *error);
+
+/* Import `module` as `alias` (NULL = its own name). JSON text {"imported":bool, whether
+ * the context had it before; "alias":"np"}. */
+PYB_API PYB_CHECK pyb_status pyb_import_module(const pyb_session *session,
+                                               const char *module, const char *alias,
+                                               pyb_value *result, pyb_error *error);
+
+/* JSON text {"imported":bool,"alias":"np"|null}. */
+PYB_API PYB_CHECK pyb_status pyb_get_module_info(const pyb_session *session,
+                                                 const char *module, pyb_value *result,
+                                                 pyb_error *error);
+
+/* The last failure in this context, and what the last call printed under PYB_CAPTURE,
+ * then forget them. JSON text {"type","message","file","line","traceback","causes":[],
+ * "stdout","stderr"}; NULL where there is nothing. */
+PYB_API PYB_CHECK pyb_status pyb_get_status(const pyb_session *session,
+                                            pyb_value *result, pyb_error *error);
+
+/* ---- Rows ----------------------------------------------------------------------- */
+
+/* Make a frame of `rows` (moved) and assign it to `variable`. type: "dataframe",
+ * "arrow", "polars", "list" (of tuples), "dicts", "numpy" (dict of arrays); NULL =
+ * "dataframe". options: JSON object or NULL: dtype_backend, parse. *count = rows. */
+PYB_API PYB_CHECK pyb_status pyb_set_stream(const pyb_session *session,
+                                            const char *variable, const char *type,
+                                            const char *options,
+                                            struct ArrowArrayStream *rows,
+                                            int64_t *count, pyb_error *error);
+
+/* The rows of a frame (pandas, polars, pyarrow, dict of arrays, list of tuples or
+ * dicts): of all columns, or of the n named ones, in that order. */
+PYB_API PYB_CHECK pyb_status pyb_get_stream(const pyb_session *session,
+                                            const char *variable,
+                                            const char *const *columns, size_t n,
+                                            struct ArrowArrayStream *rows,
+                                            pyb_error *error);
+
+/* The columns of a frame, without touching its rows more than typing them needs. */
+PYB_API PYB_CHECK pyb_status pyb_get_schema(const pyb_session *session,
+                                            const char *variable,
+                                            struct ArrowSchema *schema,
+                                            pyb_error *error);
+
+/* ---- Tables: rows being built column by column ---------------------------------- */
+/* Cells are appended column by column, in any order, NULL included; a table is whole
+ * when all columns are equally long. No Python is needed, nor started. Types follow
+ * the cells, by a rule that does not depend on their order:
+ *   only NULL              -> null
+ *   integers               -> int64
+ *   integers and floats    -> float64 where every integer is exact in it, else text
+ *   numbers and text       -> text; a number as its shortest exact decimal text
+ *   blobs and anything     -> blob; the others as the bytes of their text
+ * Arrow formats: n, l, g, U (large text), Z (large blob). */
+
+typedef struct pyb_table pyb_table;
+
+/* The hot part of a column, public only so that the appends below can be inline. */
+typedef struct pyb_column {
+  int64_t length;    /* cells appended */
+  int64_t capacity;  /* cells that fit */
+  int64_t nulls;     /* how many of them are NULL */
+  uint32_t kinds;    /* set of 1 << pyb_type that have come, without PYB_NULL */
+  uint32_t mixed;    /* kinds has more than one member: tags[] is kept */
+  union {
+    int64_t *integers; /* PYB_INT64: the cells */
+    double *reals;     /* PYB_FLOAT64: the cells; NaN under NULL */
+    int64_t *offsets;  /* PYB_TEXT, PYB_BLOB: length + 1 ends, first is 0 */
+  };
+  uint8_t *validity; /* bit per cell, 1 = not NULL; NULL while nulls == 0 */
+  char *bytes;
+  int64_t bytes_size;
+  int64_t bytes_capacity;
+  void *rest; /* what only the slow path needs */
+} pyb_column;
+
+/* A table of n columns, all of them unnamed and empty. */
+PYB_API PYB_CHECK pyb_status pyb_table_new(size_t n, pyb_table **table,
+                                           pyb_error *error);
+
+/* Name column i; `declared` is the host's type name or NULL, and travels as the Arrow
+ * field's metadata "pybridge.declared". */
+PYB_API PYB_CHECK pyb_status pyb_table_name(pyb_table *table, size_t i,
+                                            const char *name, const char *declared,
+                                            pyb_error *error);
+
+/* Make room for `rows` cells in every column, so that appending does not grow. */
+PYB_API PYB_CHECK pyb_status pyb_table_reserve(pyb_table *table, int64_t rows,
+                                               pyb_error *error);
+
+/* Column i; valid as long as the table. */
+PYB_API pyb_column *pyb_table_column(pyb_table *table, size_t i);
+
+/* Move the whole table into *rows as one batch. The table is gone, on failure too. */
+PYB_API PYB_CHECK pyb_status pyb_table_finish(pyb_table *table,
+                                              struct ArrowArrayStream *rows,
+                                              pyb_error *error);
+
+/* Drop the table. NULL is harmless. */
+PYB_API void pyb_table_release(pyb_table *table);
+
+/* The slow path of the appends: growth, the first cell, another type. */
+PYB_API PYB_CHECK pyb_status pyb_column_append(pyb_column *column,
+                                               const pyb_value *value);
+
+/* The five appends. PYB_NO_MEMORY is all that can go wrong. */
+static inline PYB_CHECK pyb_status pyb_column_null(pyb_column *c) {
+  pyb_value value = PYB_EMPTY;
+  return pyb_column_append(c, &value);
+}
+
+static inline PYB_CHECK pyb_status pyb_column_int64(pyb_column *c, int64_t integer) {
+  if (c->kinds == 1u << PYB_INT64 && c->length < c->capacity) {
+    if (c->validity != NULL)
+      c->validity[c->length >> 3] |= (uint8_t)(1u << (c->length & 7));
+    c->integers[c->length++] = integer;
+    return PYB_OK;
+  }
+  pyb_value value = {.type = PYB_INT64, .integer = integer};
+  return pyb_column_append(c, &value);
+}
+
+static inline PYB_CHECK pyb_status pyb_column_float64(pyb_column *c, double real) {
+  if (c->kinds == 1u << PYB_FLOAT64 && c->length < c->capacity) {
+    if (c->validity != NULL)
+      c->validity[c->length >> 3] |= (uint8_t)(1u << (c->length & 7));
+    c->reals[c->length++] = real;
+    return PYB_OK;
+  }
+  pyb_value value = {.type = PYB_FLOAT64, .real = real};
+  return pyb_column_append(c, &value);
+}
+
+static inline PYB_CHECK pyb_status pyb_column_bytes(pyb_column *c, pyb_type type,
+                                                    const char *data, size_t size) {
+  if (c->kinds == 1u << type && c->length < c->capacity &&
+      (int64_t)size <= c->bytes_capacity - c->bytes_size) {
+    if (c->validity != NULL)
+      c->validity[c->length >> 3] |= (uint8_t)(1u << (c->length & 7));
+    if (size != 0)
+      __builtin_memcpy(c->bytes + c->bytes_size, data, size);
+    c->bytes_size += (int64_t)size;
+    c->offsets[++c->length] = c->bytes_size;
+    return PYB_OK;
+  }
+  pyb_value value = {.type = type, .data = data, .size = size};
+  return pyb_column_append(c, &value);
+}
+
+static inline PYB_CHECK pyb_status pyb_column_text(pyb_column *c, const char *data,
+                                                   size_t size) {
+  return pyb_column_bytes(c, PYB_TEXT, data, size);
+}
+
+static inline PYB_CHECK pyb_status pyb_column_blob(pyb_column *c, const char *data,
+                                                   size_t size) {
+  return pyb_column_bytes(c, PYB_BLOB, data, size);
+}
+
+/* ---- Objects: Python things that a host keeps (data plane) ---------------------- */
+/* For functions that a host calls once per row. An object stays valid after its
+ * variable is gone; after pyb_finalize a call with it is PYB_UNDEFINED. */
+
+typedef struct pyb_object pyb_object;
+
+/* The object that an expression path names. */
+PYB_API PYB_CHECK pyb_status pyb_object_get(const pyb_session *session,
+                                            const char *expression, pyb_object **object,
+                                            pyb_error *error);
+
+/* Call it with n positional values. */
+PYB_API PYB_CHECK pyb_status pyb_object_call(const pyb_session *session,
+                                             pyb_object *object, const pyb_value *args,
+                                             size_t n, pyb_value *result,
+                                             pyb_error *error);
+
+/* Call it without arguments and keep what it returns: one instance per group. */
+PYB_API PYB_CHECK pyb_status pyb_object_new(const pyb_session *session,
+                                            pyb_object *object, pyb_object **instance,
+                                            pyb_error *error);
+
+/* Call its method, a string constant such as "step", with n positional values. The
+ * result may be NULL: then what the method returns is dropped. */
+PYB_API PYB_CHECK pyb_status pyb_object_invoke(const pyb_session *session,
+                                               pyb_object *object, const char *method,
+                                               const pyb_value *args, size_t n,
+                                               pyb_value *result, pyb_error *error);
+
+/* Does it have all of the n named attributes? 1 or 0 in *has. */
+PYB_API PYB_CHECK pyb_status pyb_object_has(const pyb_session *session,
+                                            pyb_object *object,
+                                            const char *const *names, size_t n,
+                                            int *has, pyb_error *error);
+
+/* Call it with the columns of `rows` (moved) as numpy arrays, one argument a column;
+ * a column with NULLs is a numpy masked array. One scalar comes back. */
+PYB_API PYB_CHECK pyb_status pyb_object_apply(const pyb_session *session,
+                                              pyb_object *object,
+                                              struct ArrowArrayStream *rows,
+                                              pyb_value *result, pyb_error *error);
+
+/* The same, but columns come back: an array or Series, a tuple of them, a dict, or a
+ * frame; each must be as long as the others. */
+PYB_API PYB_CHECK pyb_status pyb_object_map(const pyb_session *session,
+                                            pyb_object *object,
+                                            struct ArrowArrayStream *rows,
+                                            struct ArrowArrayStream *mapped,
+                                            pyb_error *error);
+
+/* Let go of it. NULL is harmless. Works also while a call is in progress. */
+PYB_API void pyb_object_release(pyb_object *object);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PYBRIDGE_H */

@@ -1,0 +1,187 @@
+/* sqlite.h: what the files of the SQLite host adapter share.
+ *
+ * One `pyb__sqlite` per connection carries the session, the options and the services
+ * that Python is lent. It lives as long as anything registered on the connection that
+ * points to it: each registration takes a reference, and SQLite's xDestroy gives it
+ * back, so that the last function to go takes it along. Nothing here keeps a prepared
+ * statement (that would make sqlite3_close fail), and there are no globals.
+ *
+ * SQLite runs the functions of one connection one at a time, with its mutex held; so
+ * what hangs on a connection needs no lock. The one exception is said where it is.
+ *
+ * Conversions between the two worlds (sqlite3_value and pyb_value, pyb_error and an
+ * SQLite error) are in value.c and nowhere else.
+ */
+#ifndef PYBRIDGE_HOSTS_SQLITE_H
+#define PYBRIDGE_HOSTS_SQLITE_H
+
+#include <sqlite3ext.h>
+
+#include "pybridge.h"
+
+#if SQLITE_VERSION_NUMBER < 3040000
+#error "the header sqlite3ext.h is too old: 3.40.0 or newer is needed to build"
+#endif
+
+/* Declared here, defined by SQLITE_EXTENSION_INIT1 in extension.c: the routine table
+ * of the host. It is as long as the host's SQLite is new: a routine younger than
+ * PYB__SQLITE_OLDEST may be called behind pyb__sqlite_has() only. */
+SQLITE_EXTENSION_INIT3
+
+#define PYB__SQLITE_OLDEST 3031000 /* SQLITE_DIRECTONLY */
+
+/* Is the host's SQLite `number` (3041000 = 3.41.0) or newer? */
+static inline int pyb__sqlite_has(int number) {
+  return sqlite3_libversion_number() >= number;
+}
+
+/* ---- The host of one connection (extension.c) ----------------------------------- */
+
+typedef struct pyb__sqlite {
+  sqlite3 *db;         /* borrowed: the connection outlives what is registered on it */
+  pyb_session session; /* context points to `context`, host to this struct */
+  pyb_services services;
+  int references;
+  char context[128];      /* name of the current context, "main" at first */
+  char dtype_backend[16]; /* "" = the default; else numpy, numpy_nullable, pyarrow */
+  int parse;              /* 1 = declared DATE, BOOLEAN ... become Python types */
+  int pages;              /* 1 = py_table may read the pages itself */
+} pyb__sqlite;
+
+pyb__sqlite *pyb__sqlite_take(pyb__sqlite *host); /* one more reference; the host */
+void pyb__sqlite_give(void *host);                /* one less; fits as an xDestroy */
+
+/* Register a scalar function; n_args -1 = any number. SQLITE_UTF8 and
+ * SQLITE_DIRECTONLY are added to flags. Its sqlite3_user_data is the host, on which it
+ * holds a reference. Returns an SQLite code. */
+int pyb__sqlite_function(pyb__sqlite *host, const char *name, int n_args, int flags,
+                         void (*call)(sqlite3_context *, int, sqlite3_value **));
+
+/* The hooks that extension.c calls once per connection, each in its own file. They
+ * register what the file is for and return an SQLite code. Only sqlite3_user_data
+ * objects that hold a reference (pyb__sqlite_take) may point to the host. */
+int pyb__sqlite_register_functions(pyb__sqlite *host); /* functions.c: py_eval ... */
+int pyb__sqlite_register_query(pyb__sqlite *host);     /* query.c: py_query, py_table */
+int pyb__sqlite_register_frame(pyb__sqlite *host);     /* frame.c: py_frame */
+int pyb__sqlite_register_write(pyb__sqlite *host);     /* write.c: py_write */
+int pyb__sqlite_register_define(pyb__sqlite *host);    /* define.c: py_define */
+int pyb__sqlite_register_batch(pyb__sqlite *host);     /* batch.c: vectorized kinds */
+
+/* Fill host->services (services.c). */
+void pyb__sqlite_lend(pyb__sqlite *host);
+
+/* ---- Values and errors (value.c) ------------------------------------------------ */
+
+/* Load one SQL value. What comes out is borrowed from `value`: valid until the SQL
+ * function returns or converts it. INTEGER -> int64, REAL -> float64, TEXT -> text,
+ * BLOB -> blob, NULL (and a pointer value) -> null. Fails only for want of memory,
+ * when text has to change its encoding. */
+PYB_CHECK pyb_status pyb__sqlite_load(sqlite3_value *value, pyb_value *loaded);
+
+/* Dump a value as the result of the SQL function `name`; `value` is moved and empty
+ * afterwards. Text that owns its data is handed over without a copy. bool -> 0/1,
+ * NaN -> NULL (SQLite's own rule), date/time/timestamp -> ISO text, decimal -> text.
+ * A value above SQLITE_LIMIT_LENGTH becomes an error. */
+void pyb__sqlite_dump(sqlite3_context *context, const char *name, pyb_value *value);
+
+/* The same toward a parameter of a statement, 1 = the first. The value is borrowed and
+ * must outlive the binding. Returns an SQLite code. */
+int pyb__sqlite_bind(sqlite3_stmt *statement, int i, const pyb_value *value);
+
+/* Write the ISO text of a date, time or timestamp; returns its size. No NUL is added.
+ * "2024-02-29", "23:59:59.000001", "2024-02-29 23:59:59"; years outside 0..9999 get a
+ * sign and more digits. */
+#define PYB__SQLITE_ISO 40
+size_t pyb__sqlite_iso(const pyb_value *value, char text[PYB__SQLITE_ISO]);
+
+/* Make `error` the error of the SQL function `name`:
+ * "py_eval: ZeroDivisionError: division by zero (<pybridge:1>, line 1)". The code is
+ * SQLITE_INTERRUPT, SQLITE_NOMEM, SQLITE_TOOBIG or SQLITE_ERROR. */
+void pyb__sqlite_fail(sqlite3_context *context, const char *name,
+                      const pyb_error *error);
+
+/* The same text, as a string of sqlite3_malloc (NULL for want of memory): for the
+ * zErrMsg of a virtual table. */
+char *pyb__sqlite_words(const char *name, const pyb_error *error);
+
+/* The SQLite code that stands for a status. */
+int pyb__sqlite_code(pyb_status status);
+
+/* Fill `error` from what SQLite says about its last failure `code` on this connection:
+ * its message, and the offset in the statement's text where that is known. Returns the
+ * status: PYB_HOST, or the one that `code` stands for. */
+pyb_status pyb__sqlite_error(sqlite3 *db, int code, pyb_error *error);
+
+/* Fill `error` (may be NULL) with a status and a printf text; returns the status. */
+pyb_status pyb__sqlite_refuse(pyb_error *error, pyb_status status, const char *format,
+                              ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- Names and arguments (value.c) ---------------------------------------------- */
+
+/* Argument i as NUL-terminated text, or NULL where it is absent or SQL NULL. */
+const char *pyb__sqlite_text(int n, sqlite3_value **args, int i);
+
+/* Like it, but required: NULL means that the error "py_x: variable is missing" has
+ * been set as the result. `what` is what the argument is, "variable". */
+const char *pyb__sqlite_want(sqlite3_context *context, const char *name, int n,
+                             sqlite3_value **args, int i, const char *what);
+
+/* ---- Rows (query.c) ------------------------------------------------------------- */
+
+/* Run `sql` (size bytes, exactly one statement that returns columns) with its n
+ * parameters and put the rows in *rows: column names and declared types are those of
+ * the statement. `names` as in pyb_services.query. Nothing is run when the text is not
+ * one statement, or when parameters are missing or too many. */
+PYB_CHECK pyb_status pyb__sqlite_collect(pyb__sqlite *host, const char *sql,
+                                         size_t size, const pyb_value *params,
+                                         const char *const *names, size_t n,
+                                         struct ArrowArrayStream *rows,
+                                         pyb_error *error);
+
+/* Bind n parameters: by position, and those that have a name (names[i] not NULL) by
+ * name, without prefix (":a", "@a" and "$a" are all "a"). Every parameter of the
+ * statement must get a value, and every value must find one. */
+PYB_CHECK pyb_status pyb__sqlite_parameters(sqlite3 *db, sqlite3_stmt *statement,
+                                            const pyb_value *params,
+                                            const char *const *names, size_t n,
+                                            pyb_error *error);
+
+/* Quote an SQL name, a"b -> "a""b", into a string of sqlite3_malloc. NULL = no memory.
+ * (In sqlite3_mprintf and sqlite3_str_appendf `\"%w\"` does the same.) */
+char *pyb__sqlite_quote(const char *name);
+
+/* ---- The direct scan (pages.c) -------------------------------------------------- */
+
+/* What py_table is to read, all names resolved against the schema. */
+typedef struct pyb__sqlite_scan {
+  const char *schema; /* "main", "temp", or the name of an attached database */
+  const char *table;  /* as the schema spells it; may also be a view or virtual */
+  const int *columns; /* n column numbers, cid of PRAGMA table_xinfo, ascending */
+  size_t n;
+  int64_t start, end; /* rowids from start to end, both inclusive; start <= end */
+} pyb__sqlite_scan;
+
+/* Read the table's pages straight into `table`, n empty columns that py_table has
+ * named, in the order of scan->columns; rows in ascending rowid order.
+ *
+ * This one function decides whether that is provably what SQL would return. Where it
+ * is not: *done = 0, `reason` says in a few words why ("the database is in WAL mode"),
+ * PYB_OK comes back, and py_table runs the query instead, with a new table, whatever
+ * has been appended to this one. *done = 1: the table is whole. An error is only for
+ * what would fail the query too. */
+#define PYB__SQLITE_REASON 128
+PYB_CHECK pyb_status pyb__sqlite_pages_scan(pyb__sqlite *host,
+                                            const pyb__sqlite_scan *scan,
+                                            pyb_table *table, int *done,
+                                            char reason[PYB__SQLITE_REASON],
+                                            pyb_error *error);
+
+/* ---- Writing (write.c) ---------------------------------------------------------- */
+
+/* pyb_services.write of this host, and what py_write does with a frame's stream.
+ * `rows` is moved. `table` may be schema-qualified. One savepoint: all or nothing. */
+PYB_CHECK pyb_status pyb__sqlite_write(pyb__sqlite *host, struct ArrowArrayStream *rows,
+                                       const char *table, const char *mode,
+                                       int64_t *count, pyb_error *error);
+
+#endif /* PYBRIDGE_HOSTS_SQLITE_H */

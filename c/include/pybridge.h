@@ -140,7 +140,7 @@ PYB_API void pyb_value_release(pyb_value *value);
  * NULL: then Python code that asks for it gets an error. Services are called without
  * the GIL, on the thread of the call, except `interrupted`. */
 typedef struct pyb_services {
-  size_t size; /* sizeof(pyb_services), for hosts built with another version */
+  size_t size;      /* sizeof(pyb_services), for hosts built with another version */
   const char *name; /* "sqlite" */
 
   /* Run one statement and put its rows in *rows (owned by the caller then). `names`
@@ -237,10 +237,12 @@ PYB_API PYB_CHECK pyb_status pyb_evaluate(const pyb_session *session,
 /* Call `function` (any expression path: "f", "math.sqrt", "obj.method") with arguments
  * given as JSON: args an array, kwargs an object; NULL = none. Assign the result to
  * `variable` where one is named. */
-PYB_API PYB_CHECK pyb_status pyb_execute_function(
-    const pyb_session *session, const char *function, const char *args,
-    const char *kwargs, const char *variable, const char *serialization,
-    pyb_value *result, pyb_error *error);
+PYB_API PYB_CHECK pyb_status pyb_execute_function(const pyb_session *session,
+                                                  const char *function,
+                                                  const char *args, const char *kwargs,
+                                                  const char *variable,
+                                                  const char *serialization,
+                                                  pyb_value *result, pyb_error *error);
 
 /* Call `function` with n typed values. The last n_names of them are keyword arguments,
  * named by names[0..n_names). Cheap enough to call once per row. */
@@ -261,7 +263,8 @@ PYB_API PYB_CHECK pyb_status pyb_set_variable(const pyb_session *session,
                                               const pyb_value *value, pyb_error *error);
 
 /* JSON text {"defined":bool,"type":"int","length":n|null}. length is len() where the
- * object has one; with a serialization, the size of that form (which costs making it). */
+ * object has one; with a serialization, the size of that form (which costs making it).
+ */
 PYB_API PYB_CHECK pyb_status pyb_get_variable_info(const pyb_session *session,
                                                    const char *variable,
                                                    const char *serialization,
@@ -319,22 +322,23 @@ PYB_API PYB_CHECK pyb_status pyb_get_schema(const pyb_session *session,
 /* Cells are appended column by column, in any order, NULL included; a table is whole
  * when all columns are equally long. No Python is needed, nor started. Types follow
  * the cells, by a rule that does not depend on their order:
- *   only NULL              -> null
- *   integers               -> int64
- *   integers and floats    -> float64 where every integer is exact in it, else text
- *   numbers and text       -> text; a number as its shortest exact decimal text
- *   blobs and anything     -> blob; the others as the bytes of their text
- * Arrow formats: n, l, g, U (large text), Z (large blob). */
+ *   only NULL                 -> null
+ *   cells of one type         -> that type
+ *   bools and integers        -> int64
+ *   those and floats          -> float64 where every integer is exact in it, else text
+ *   a blob and anything else  -> blob; the others as the bytes of their text
+ *   any other mixture         -> text; a number as its shortest exact decimal text
+ * Arrow formats: n, b, l, g, U (large text, also decimals), Z (large blob), tdD, ttu,
+ * tsu. */
 
 typedef struct pyb_table pyb_table;
 
 /* The hot part of a column, public only so that the appends below can be inline. */
 typedef struct pyb_column {
-  int64_t length;    /* cells appended */
-  int64_t capacity;  /* cells that fit */
-  int64_t nulls;     /* how many of them are NULL */
-  uint32_t kinds;    /* set of 1 << pyb_type that have come, without PYB_NULL */
-  uint32_t mixed;    /* kinds has more than one member: tags[] is kept */
+  int64_t length;   /* cells appended */
+  int64_t capacity; /* cells that fit */
+  int64_t nulls;    /* how many of them are NULL */
+  uint32_t kinds;   /* set of 1 << pyb_type that have come, without PYB_NULL */
   union {
     int64_t *integers; /* PYB_INT64: the cells */
     double *reals;     /* PYB_FLOAT64: the cells; NaN under NULL */

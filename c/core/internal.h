@@ -1,0 +1,147 @@
+/* internal.h: what the rooms of the library share behind pybridge.h: no Python.h here.
+ */
+#ifndef PYB_INTERNAL_H
+#define PYB_INTERNAL_H
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pybridge.h"
+
+#define PYB__PRINTF(text, first) __attribute__((format(printf, text, first)))
+
+/* ---- memory.c ------------------------------------------------------------------- */
+
+/* Every allocation of the library goes through these, so that a test can make each one
+ * fail in turn. Sizes are bytes; NULL means no memory. */
+void *pyb__malloc(size_t size);
+void *pyb__calloc(size_t n, size_t size);
+void pyb__free(void *memory);
+
+/* A buffer that may grow to gigabytes: small ones are on the heap, large ones are pages
+ * of their own, which move rather than copy when they grow. Fresh memory is zero. The
+ * caller remembers the size. resize(NULL, 0, n) allocates; on failure the old buffer is
+ * as it was. */
+void *pyb__buffer_resize(void *buffer, size_t old_size, size_t size);
+void pyb__buffer_free(void *buffer, size_t size);
+
+/* The counter behind pyb_live. */
+void pyb__live_add(int64_t change);
+
+/* ---- linux.c: what is Linux's alone --------------------------------------------- */
+
+void *pyb__pages_resize(void *pages, size_t old_size, size_t size);
+void pyb__pages_free(void *pages, size_t size);
+
+/* The path of the loaded library that holds `address`, or NULL; static storage of the
+ * loader. */
+const char *pyb__library_path(const void *address);
+
+/* Make the symbols of the already loaded library at `path` visible to libraries that
+ * are loaded later. 0 = done. */
+int pyb__library_promote(const char *path);
+
+/* ---- error.c -------------------------------------------------------------------- */
+
+/* Fill `error` (NULL allowed) with a status and a message of the bridge's own; return
+ * the status. */
+pyb_status pyb__fail(pyb_error *error, pyb_status status, const char *format, ...)
+    PYB__PRINTF(3, 4);
+
+/* Copy text of `size` bytes into a field of `room` bytes, cut at a whole character. */
+void pyb__copy_text(char *field, size_t room, const char *text, size_t size);
+
+/* ---- value.c -------------------------------------------------------------------- */
+
+#define PYB__TEXT_ROOM 64
+
+/* The text of a value that is no text, blob or NULL: ISO 8601 for times, the shortest
+ * decimal text that gives the same number for floats. Returns its length. */
+size_t pyb__value_text(const pyb_value *value, char text[PYB__TEXT_ROOM]);
+
+/* A value that owns a copy of `size` bytes. */
+pyb_status pyb__value_copy(pyb_value *value, pyb_type type, const void *data,
+                           size_t size, pyb_error *error);
+
+/* ---- session.c ------------------------------------------------------------------ */
+
+/* One call in progress, on the C stack of the host thread that makes it. */
+typedef struct pyb__call {
+  struct pyb__call *outer;
+  const pyb_session *session;
+  struct pyb__thread *thread;
+  int64_t deadline; /* monotonic ns, 0 = none; never later than the outer call's */
+  bool held;        /* the thread held the GIL already */
+  bool signals;     /* this call has taken SIGINT itself */
+} pyb__call;
+
+/* One host thread that has called. Lives until the thread ends. */
+typedef struct pyb__thread {
+  struct pyb__thread *next, **link;
+  void *state;           /* its Python thread state, kept between calls */
+  pyb__call *call;       /* innermost call */
+  unsigned long ident;   /* Python's number of the thread */
+  bool main;             /* it is the thread on which Python delivers signals */
+  bool ours;             /* the thread state was made by us */
+  atomic_bool active;    /* a call is in progress */
+  atomic_uint calls;     /* outermost calls so far: tells one call from the next */
+  atomic_bool watched;   /* the watch is reading `call`: it must not go away */
+  atomic_int stop;       /* pyb_status to stop with; 0 = run on */
+  atomic_bool delivered; /* an exception was sent into the thread */
+  /* the watch's own notes */
+  unsigned seen;
+  int64_t sent; /* monotonic ns of the last delivery */
+} pyb__thread;
+
+/* The innermost session of this thread, NULL outside a call. */
+const pyb_session *pyb__session(void);
+
+/* ---- watch.c -------------------------------------------------------------------- */
+
+/* The watch is one thread with all signals blocked, awake only while calls run. It
+ * stops calls that are over their deadline or were interrupted, and takes SIGINT for
+ * calls that last. */
+pyb_status pyb__watch_start(pyb_error *error);
+void pyb__watch_wake(void);
+extern atomic_bool pyb__watch_asleep;
+
+/* Add and remove a host thread. */
+void pyb__watch_add(pyb__thread *thread);
+void pyb__watch_remove(pyb__thread *thread);
+
+/* Monotonic clock, ns. */
+int64_t pyb__now(void);
+
+/* ---- signals.c ------------------------------------------------------------------ */
+
+/* Take SIGINT for Python, once however often asked; give it back with the host's own
+ * handler. */
+void pyb__signals_take(void);
+void pyb__signals_give_back(void);
+extern atomic_bool pyb__signals_taken;
+
+/* Run `work` with SIGINT at its default, and put the host's whole table of handlers
+ * back afterwards. */
+void pyb__signals_guard(void (*work)(void *), void *argument);
+
+/* ---- c/python: the other side --------------------------------------------------- */
+
+/* Start Python if need be, take the GIL, push the session. */
+pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *error);
+
+/* The same for a control-plane call: takes SIGINT at once. */
+pyb_status pyb__enter_control(const pyb_session *session, pyb__call *call,
+                              pyb_error *error);
+void pyb__leave(pyb__call *call);
+
+/* Send the exception for `thread->stop` into a thread whose call is in progress. */
+void pyb__deliver(pyb__thread *thread);
+
+/* Set by c/python at start: can SIGINT be turned into KeyboardInterrupt? */
+extern atomic_bool pyb__started;
+extern bool pyb__attached;
+void pyb__signal_python(void);
+
+#endif /* PYB_INTERNAL_H */

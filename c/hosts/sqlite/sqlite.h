@@ -118,13 +118,21 @@ pyb_status pyb__sqlite_refuse(pyb_error *error, pyb_status status, const char *f
 
 /* ---- Names and arguments (value.c) ---------------------------------------------- */
 
-/* Argument i as NUL-terminated text, or NULL where it is absent or SQL NULL. */
-const char *pyb__sqlite_text(int n, sqlite3_value **args, int i);
+/* Argument i of the SQL function `name` as NUL-terminated text in *text, valid until
+ * the function returns. Returns 1, or 0 when an error has been set as the result:
+ * "py_x: variable is missing", or a NUL character inside it. `what` is what the
+ * argument is called there. Want: it must be there; optional: *text is NULL where the
+ * argument is absent, SQL NULL or ''. */
+PYB_CHECK int pyb__sqlite_want(sqlite3_context *context, const char *name, int n,
+                               sqlite3_value **args, int i, const char *what,
+                               const char **text);
+PYB_CHECK int pyb__sqlite_optional(sqlite3_context *context, const char *name, int n,
+                                   sqlite3_value **args, int i, const char *what,
+                                   const char **text);
 
-/* Like it, but required: NULL means that the error "py_x: variable is missing" has
- * been set as the result. `what` is what the argument is, "variable". */
-const char *pyb__sqlite_want(sqlite3_context *context, const char *name, int n,
-                             sqlite3_value **args, int i, const char *what);
+/* Set "py_x: <message>" as the error of the SQL function `name`. */
+void pyb__sqlite_say(sqlite3_context *context, const char *name, pyb_status status,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* ---- Rows (query.c) ------------------------------------------------------------- */
 

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# setup.sh GOAL: bring a machine to where GOAL can run: packages, .venv, the library.
+#
+# GOAL is build, demo, test, dev, bench or valgrind. What is there already is left
+# alone, so that a second run takes no time. BASE_PYTHON=/path/to/python3 names the
+# Python that .venv is made from; otherwise the first suitable one is taken.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+goal=${1:?"name a goal: build, demo, test, dev, bench or valgrind"}
+
+say() { printf '\033[1m== %s\033[0m\n' "$*"; }
+[ -t 1 ] || say() { printf '== %s\n' "$*"; }
+
+fail() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+
+# A Python is suitable when a library can be linked to it and a venv made from it.
+suitable() {
+  "$1" - 2>/dev/null <<'PYTHON'
+import sys, sysconfig as s
+assert (3, 11) <= sys.version_info[:2] <= (3, 14)
+import ensurepip, os, venv
+var = s.get_config_var
+assert var("Py_ENABLE_SHARED") and not var("Py_GIL_DISABLED")
+assert any(os.path.exists(os.path.join(d, var("LDLIBRARY")))
+           for d in (var("LIBDIR"), var("LIBPL"), "/usr/lib/" + (var("MULTIARCH") or "")))
+assert os.path.exists(os.path.join(s.get_path("include"), "Python.h"))
+PYTHON
+}
+
+find_python() {
+  local candidate
+  for candidate in ${BASE_PYTHON:-python3 python3.13 python3.12 python3.11 python3.14 \
+    "$HOME"/.pyenv/versions/3.1[1-4].*/bin/python3 /usr/bin/python3}; do
+    if command -v "$candidate" >/dev/null && suitable "$candidate"; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+usable_venv() {
+  [ -x .venv/bin/python ] && .venv/bin/python -m pip --version >/dev/null 2>&1 &&
+    suitable .venv/bin/python
+}
+
+# Print the Debian packages that GOAL needs and that are not there.
+missing_packages() {
+  command -v make >/dev/null || echo make
+  command -v gcc >/dev/null || echo gcc
+  command -v nm >/dev/null || echo binutils
+  command -v sqlite3 >/dev/null || echo sqlite3
+  command -v pkg-config >/dev/null || echo pkg-config
+  [ -e /usr/include/stdio.h ] || echo libc6-dev
+  [ -e /usr/include/sqlite3ext.h ] || echo libsqlite3-dev
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+  if ! usable_venv && ! find_python >/dev/null; then
+    echo python3 python3-dev python3-venv
+  fi
+  case $goal in valgrind) command -v valgrind >/dev/null || echo valgrind ;; esac
+}
+
+install_packages() {
+  local missing root
+  missing=$(missing_packages | xargs)
+  [ -n "$missing" ] || return 0
+  if ! command -v apt-get >/dev/null; then
+    fail "the equivalents of these Debian packages are missing: $missing"
+  elif [ "$(id -u)" = 0 ]; then
+    root=
+  elif sudo -n true 2>/dev/null; then
+    root=sudo
+  else
+    fail "packages are missing; run: sudo apt-get install $missing"
+  fi
+  say "installing Debian packages: $missing"
+  # A source that cannot be reached need not be the one that these come from.
+  $root apt-get update -q || true
+  # shellcheck disable=SC2086 # words on purpose
+  $root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends $missing
+}
+
+make_venv() {
+  local python
+  usable_venv && return
+  python=$(find_python) || fail "no Python 3.11 to 3.14 with a shared libpython and" \
+    "headers was found; name one with BASE_PYTHON=/path/to/python3"
+  say "making .venv from $python ($("$python" -V))"
+  rm -rf .venv
+  "$python" -m venv .venv
+}
+
+# The extras that GOAL needs; the stamp is older than pyproject.toml when they changed.
+install_python_packages() {
+  local stamp=.venv/.stamp-$goal extra
+  case $goal in
+  build) extra= ;;
+  demo | test | dev) extra="[$goal]" ;;
+  bench) extra="[test,bench]" ;;
+  valgrind) extra="[test]" ;;
+  *) fail "goal '$goal' is unknown; known: build, demo, test, dev, bench, valgrind" ;;
+  esac
+  [ "$stamp" -nt pyproject.toml ] && return
+  say "installing Python packages for '$goal' into .venv and building the library"
+  .venv/bin/python - <<'PYTHON' | xargs -d '\n' .venv/bin/python -m pip install
+import tomllib
+with open("pyproject.toml", "rb") as file:
+    print(*tomllib.load(file)["build-system"]["requires"], sep="\n")
+PYTHON
+  .venv/bin/python -m pip install --no-build-isolation -e ".$extra"
+  touch "$stamp" .venv/.stamp-build
+}
+
+# Compile again only when a source is newer than the last build.
+build_library() {
+  local stamp=.venv/.stamp-build
+  if [ -e "$stamp" ] && [ -e pybridge/libpybridge.so ] &&
+    [ -z "$(find c setup.py -newer "$stamp" \( -name '*.[ch]' -o -name '*.py' -o -name '*.cdef' \) \
+      -print -quit)" ]; then
+    return
+  fi
+  say "building the library"
+  touch "$stamp.begun"
+  .venv/bin/python setup.py -q build_ext --inplace
+  mv "$stamp.begun" "$stamp"
+}
+
+install_packages
+make_venv
+install_python_packages
+build_library

@@ -1,0 +1,75 @@
+"""Python inside the process that holds the data.
+
+Everything here is loaded on first use, so that importing the package costs nothing:
+
+    >>> import pybridge
+    >>> pybridge.main.evaluate("1 + 1")
+    2
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pybridge import (
+        columnar,
+        context,
+        errors,
+        host,
+        main,
+        output,
+        serialization,
+        source,
+        status,
+    )
+    from pybridge.errors import (
+        BadArgument,
+        BridgeError,
+        DeadlineExceeded,
+        HostError,
+        Interrupted,
+        TooLarge,
+        Undefined,
+        Unsupported,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BadArgument",
+    "BridgeError",
+    "DeadlineExceeded",
+    "HostError",
+    "Interrupted",
+    "TooLarge",
+    "Undefined",
+    "Unsupported",
+    "__version__",
+    "columnar",
+    "context",
+    "errors",
+    "host",
+    "main",
+    "output",
+    "serialization",
+    "source",
+    "status",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load the module, or the error class, on first use."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    if name[0].isupper():
+        value: object = getattr(import_module("pybridge.errors"), name)
+        globals()[name] = value
+        return value
+    return import_module(f"pybridge.{name}")
+
+
+def __dir__() -> list[str]:
+    """Name also what is not loaded yet."""
+    return sorted({*globals(), *__all__})

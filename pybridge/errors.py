@@ -1,0 +1,105 @@
+"""The errors of the bridge; `status` is the number that the host gets to see."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadArgument",
+    "BridgeError",
+    "DeadlineExceeded",
+    "HostError",
+    "Interrupted",
+    "TooLarge",
+    "Undefined",
+    "Unsupported",
+    "status_of",
+]
+
+# The numbers of PYB_STATUS_MAP in pybridge.h that have no class of their own here.
+_NO_MEMORY = 2
+_PYTHON = 5
+_UNDEFINED = 6
+_INTERRUPTED = 9
+
+
+class BridgeError(Exception):
+    """What all errors of the bridge have in common."""
+
+    __module__ = "pybridge"
+    status = _PYTHON
+
+
+class BadArgument(BridgeError, ValueError):
+    """An argument is missing or not of the kind that is wanted."""
+
+    __module__ = "pybridge"
+    status = 1
+
+
+class Undefined(BridgeError, NameError):
+    """The context has no such variable, function or module."""
+
+    __module__ = "pybridge"
+    status = _UNDEFINED
+
+
+class Unsupported(BridgeError, TypeError):
+    """The value has no exact counterpart on the other side."""
+
+    __module__ = "pybridge"
+    status = 7
+
+
+class TooLarge(BridgeError, OverflowError):
+    """The value is larger than the other side takes."""
+
+    __module__ = "pybridge"
+    status = 8
+
+
+class HostError(BridgeError, RuntimeError):
+    """A service of the host failed, or there is no host."""
+
+    __module__ = "pybridge"
+    status = 11
+
+
+class Interrupted(KeyboardInterrupt):
+    """The host asked the running code to stop; raised into it from outside.
+
+    It is a KeyboardInterrupt so that code which cleans up after Ctrl-C does so here.
+    """
+
+    __module__ = "pybridge"
+    status = _INTERRUPTED
+
+    def __str__(self) -> str:
+        """Give a text also when raised from C, without arguments."""
+        return super().__str__() or "the call was interrupted"
+
+
+class DeadlineExceeded(BaseException):
+    """The call ran longer than its deadline; raised into it from outside."""
+
+    __module__ = "pybridge"
+    status = 10
+
+    def __str__(self) -> str:
+        """Give a text also when raised from C, without arguments."""
+        return super().__str__() or "the call ran longer than its deadline"
+
+
+def status_of(exc: BaseException) -> int:
+    """Return the number of PYB_STATUS_MAP for an exception of any kind.
+
+    Only the bridge's own classes are asked: a `status` on others means something else,
+    such as an HTTP status.
+    """
+    if isinstance(exc, (BridgeError, Interrupted, DeadlineExceeded)):
+        return exc.status
+    if isinstance(exc, (NameError, ModuleNotFoundError)):
+        return _UNDEFINED
+    if isinstance(exc, KeyboardInterrupt):
+        return _INTERRUPTED
+    if isinstance(exc, MemoryError):
+        return _NO_MEMORY
+    return _PYTHON

@@ -1,0 +1,126 @@
+"""The host that Python runs in: SQL on the caller's own connection and transaction.
+
+    from pybridge import host
+
+    df = host.query("select * from t where x > ?", [3])
+"""
+
+from __future__ import annotations
+
+from pybridge.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    Params = Sequence[object] | Mapping[str, object] | None
+
+__all__ = ["Transaction", "execute", "in_host", "query", "transaction", "write"]
+
+
+def query(
+    sql: str, params: Params = None, type: str = "dataframe", **options: object
+) -> Any:
+    """Return the rows of a query as a frame; types and options as for `py_query`.
+
+    Raises:
+        HostError: the host refuses the query, or no call of a host is in progress.
+
+    """
+    capsule = _plane().host_query(sql, params)
+    from pybridge import columnar
+
+    return columnar.load(capsule, type, options)[0]
+
+
+def execute(sql: str, params: Params = None) -> int:
+    """Run one or more statements and return how many rows they changed.
+
+    Raises:
+        HostError: the host refuses it, or no call of a host is in progress.
+
+    """
+    return int(_plane().host_execute(sql, params))
+
+
+def write(frame: object, table: str, mode: str = "fail") -> int:
+    """Write a frame to a table, all or nothing, and return how many rows.
+
+    mode is what to do where the table exists: "fail", "replace" it or "append" to it.
+
+    Raises:
+        HostError: the host refuses it, or no call of a host is in progress.
+
+    """
+    plane = _plane()
+    from pybridge import columnar
+
+    return int(plane.host_write(columnar.to_stream(frame), table, mode))
+
+
+def in_host() -> bool:
+    """Tell whether a call of a host is in progress: whether this module works now."""
+    try:
+        return _plane().host_name() is not None
+    except HostError:
+        return False
+
+
+def transaction() -> Transaction:
+    """Return a context manager: its statements are all kept, or none on an exception.
+
+    with host.transaction():
+        host.execute("insert into t values (1)")
+        host.execute("insert into t values (2)")
+
+    They nest, also in a transaction that the caller began.
+    """
+    return Transaction()
+
+
+class Transaction:
+    """A savepoint, released at the end or rolled back to on an exception."""
+
+    __slots__ = ("name",)
+
+    _depth = 0
+
+    def __init__(self) -> None:
+        """Do nothing yet."""
+        self.name = ""
+
+    def __enter__(self) -> Transaction:
+        """Set the savepoint."""
+        Transaction._depth += 1
+        self.name = f"pybridge_{Transaction._depth}"
+        try:
+            execute(f"SAVEPOINT {self.name}")
+        except BaseException:
+            Transaction._depth -= 1
+            raise
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Keep the changes, or drop them where an exception came."""
+        Transaction._depth -= 1
+        if kind is not None:
+            execute(f"ROLLBACK TO {self.name}")
+        execute(f"RELEASE {self.name}")
+
+
+def _plane() -> Any:
+    """Return the C side.
+
+    Raises:
+        HostError: Python does not run inside a host.
+
+    """
+    try:
+        from pybridge import _plane as plane  # type: ignore[attr-defined]
+    except ImportError:
+        raise HostError(
+            "there is no host here: pybridge.host works in Python code that a host "
+            "process calls"
+        ) from None
+    return plane

@@ -1,0 +1,544 @@
+"""The Main API: what every host's entry points come to, with Python objects.
+
+Each function takes the name of a context; none is "main". A `serialization` is one of
+those of `pybridge.serialization`; none means the Python object itself.
+"""
+
+from __future__ import annotations
+
+from pybridge import source
+from pybridge.context import Context, get, reset
+from pybridge.errors import BadArgument, Undefined
+from pybridge.status import type_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Any
+
+    from pybridge.output import Capture
+
+__all__ = [
+    "apply",
+    "call",
+    "evaluate",
+    "execute_code",
+    "execute_function",
+    "finalize",
+    "get_function_info",
+    "get_module_info",
+    "get_schema",
+    "get_status",
+    "get_stream",
+    "get_variable",
+    "get_variable_defined",
+    "get_variable_info",
+    "get_variable_type",
+    "import_module",
+    "map",
+    "resolve",
+    "set_stream",
+    "set_variable",
+    "simple_string",
+    "to_stream",
+]
+
+
+def simple_string(
+    code: str,
+    variable: str | None = None,
+    serialization: str | None = None,
+    *,
+    context: str | None = None,
+    capture: bool = False,
+) -> Any:
+    """Run code, then return a variable; without one, None.
+
+    The variable is looked at only where the code succeeded.
+    """
+    execute_code(code, context=context, capture=capture)
+    if not variable:
+        return None
+    return get_variable(variable, serialization, context=context)
+
+
+def execute_code(
+    code: str,
+    variable: str | None = None,
+    *,
+    context: str | None = None,
+    capture: bool = False,
+) -> None:
+    """Run code; with a variable, assign to it the value of the last expression.
+
+    Raises:
+        BadArgument: there is a variable, and the code does not end in an expression.
+
+    """
+    at = get(context)
+    code = _text(code, "code")
+    source.share()
+    if not variable:
+        compiled = source.compile_code(code)
+        with _captured(at, capture):
+            exec(compiled, at.namespace)
+        return
+    name = _plain_name(variable)
+    first, last = source.compile_value(code)
+    with _captured(at, capture):
+        if first is not None:
+            exec(first, at.namespace)
+        value = eval(last, at.namespace)
+    at.namespace[name] = value
+
+
+def evaluate(
+    expression: str,
+    serialization: str | None = None,
+    *,
+    context: str | None = None,
+    capture: bool = False,
+) -> Any:
+    """Return the value of one expression."""
+    at = get(context)
+    code = source.compile_expression(_text(expression, "expression"))
+    with _captured(at, capture):
+        return _given(eval(code, at.namespace), serialization)
+
+
+def execute_function(
+    function: str,
+    args: str | Sequence[object] | None = None,
+    kwargs: str | Mapping[str, object] | None = None,
+    variable: str | None = None,
+    serialization: str | None = None,
+    *,
+    context: str | None = None,
+    capture: bool = False,
+) -> Any:
+    """Call a function with arguments given as JSON text, or as Python's own.
+
+    The result is returned, and assigned to the variable where one is named.
+    """
+    at = get(context)
+    name = _plain_name(variable) if variable else ""
+    positional = _arguments(args)
+    keywords = _keywords(kwargs)
+    callee = _callee(function, at)
+    with _captured(at, capture):
+        result = callee(*positional, **keywords)
+        given = _given(result, serialization)
+    if name:
+        at.namespace[name] = result
+    return given
+
+
+def call(
+    function: str, /, *args: object, context: str | None = None, **kwargs: object
+) -> Any:
+    """Call a function with Python's own arguments.
+
+    One that takes a keyword named "context" is called by execute_function.
+    """
+    return _callee(function, get(context))(*args, **kwargs)
+
+
+def resolve(path: str, context: str | None = None) -> Any:
+    """Return the object that an expression path names.
+
+    Raises:
+        Undefined: the context has it not, or has not what comes before it.
+
+    """
+    return _fetch(path, get(context))
+
+
+def get_variable(
+    variable: str, serialization: str | None = None, *, context: str | None = None
+) -> Any:
+    """Return a variable, or what any expression path names: `a.b[0]["k"]`.
+
+    Raises:
+        Undefined: the context has it not, or has not what comes before it.
+
+    """
+    return _given(_fetch(variable, get(context)), serialization)
+
+
+def set_variable(variable: str, value: object, *, context: str | None = None) -> None:
+    """Bind a value to a plain name.
+
+    Raises:
+        BadArgument: the name is not one that Python code could assign to.
+
+    """
+    get(context).namespace[_plain_name(variable)] = value
+
+
+def get_variable_defined(variable: str, *, context: str | None = None) -> bool:
+    """Tell whether a variable, or what an expression path names, is there."""
+    try:
+        _fetch(variable, get(context))
+    except Undefined:
+        return False
+    return True
+
+
+def get_variable_type(variable: str, *, context: str | None = None) -> str:
+    """Return the qualified name of a variable's class; builtins are bare.
+
+    Raises:
+        Undefined: the context has it not.
+
+    """
+    return type_name(type(_fetch(variable, get(context))))
+
+
+def get_variable_info(
+    variable: str, serialization: str | None = None, *, context: str | None = None
+) -> dict[str, Any]:
+    """Return {"defined", "type", "length"} of a variable.
+
+    length is len() where the object has one; with a serialization, the size of that
+    form, which costs making it.
+    """
+    try:
+        value = _fetch(variable, get(context))
+    except Undefined:
+        return {"defined": False, "type": None, "length": None}
+    length: int | None
+    if serialization:
+        length = len(_given(value, serialization))
+    else:
+        length = _length(value)
+    return {"defined": True, "type": type_name(type(value)), "length": length}
+
+
+def get_function_info(function: str, *, context: str | None = None) -> dict[str, Any]:
+    """Return {"defined", "type", "docs", "signature", "arguments"} of a callable.
+
+    Raises:
+        BadArgument: it is there, but cannot be called.
+
+    """
+    try:
+        found = _fetch(function, get(context))
+    except Undefined:
+        found = None
+        defined = False
+    else:
+        defined = True
+    from pybridge import _describe
+
+    return _describe.function_info(function, found, defined)
+
+
+def import_module(
+    module: str, alias: str | None = None, *, context: str | None = None
+) -> tuple[bool, str]:
+    """Import a module; return whether the context had it before, and its alias there.
+
+    Without an alias the name is the one that it has there already, or its own.
+    """
+    from pybridge import _describe
+
+    name = _plain_name(alias) if alias else None
+    return _describe.import_module(_text(module, "module"), name, get(context))
+
+
+def get_module_info(module: str, *, context: str | None = None) -> dict[str, Any]:
+    """Return {"imported", "alias"} of a module in the context."""
+    from pybridge import _describe
+
+    alias = _describe.alias_of(_text(module, "module"), get(context).namespace)
+    return {"imported": alias is not None, "alias": alias}
+
+
+def get_status(*, context: str | None = None) -> dict[str, Any] | None:
+    """Return the last failure and captured output of the context, and forget them."""
+    return get(context).status.take()
+
+
+def finalize() -> None:
+    """Drop all contexts and forget the user's modules; Python goes on running."""
+    reset()
+
+
+def set_stream(
+    variable: str,
+    stream: object,
+    type: str | None = "dataframe",
+    options: str | Mapping[str, object] | None = None,
+    *,
+    context: str | None = None,
+) -> int:
+    """Make a frame of an Arrow stream, assign it, and return how many rows it has."""
+    from pybridge import columnar
+
+    name = _plain_name(variable)
+    frame, rows = columnar.load(
+        stream, type or "dataframe", _mapping(options, "options")
+    )
+    get(context).namespace[name] = frame
+    return rows
+
+
+def get_stream(
+    variable: str,
+    columns: Sequence[str] | None = None,
+    *,
+    context: str | None = None,
+) -> Any:
+    """Return the rows of a frame: an object with `__arrow_c_stream__`."""
+    from pybridge import columnar
+
+    return columnar.to_stream(_fetch(variable, get(context)), columns)
+
+
+def to_stream(frame: object, columns: Sequence[str] | None = None) -> Any:
+    """Return the rows of a frame object: an object with `__arrow_c_stream__`."""
+    from pybridge import columnar
+
+    return columnar.to_stream(frame, columns)
+
+
+def get_schema(variable: str, *, context: str | None = None) -> Any:
+    """Return the columns of a frame: an object with `__arrow_c_schema__`."""
+    from pybridge import columnar
+
+    return columnar.to_schema(_fetch(variable, get(context)))
+
+
+def apply(function: Any, stream: object) -> Any:
+    """Call a function with the columns of a stream as numpy arrays."""
+    from pybridge import columnar
+
+    return columnar.apply(function, stream)
+
+
+def map(function: Any, stream: object) -> Any:
+    """Do as `apply`, and return the columns that come back as an Arrow stream."""
+    from pybridge import columnar
+
+    return columnar.map(function, stream)
+
+
+# ---- Names and paths ----------------------------------------------------------------
+
+
+def _fetch(path: str, at: Context) -> Any:
+    """Return what an expression path names."""
+    namespace = at.namespace
+    try:
+        return namespace[path]
+    except (KeyError, TypeError):
+        pass
+    code = source.compile_expression(_text(path, "variable"))
+    try:
+        return eval(code, namespace)
+    except (NameError, AttributeError, LookupError) as exc:
+        # Only what the path itself lacks: an exception that comes out of the code of a
+        # property or a function is that code's.
+        own = exc.__traceback__.tb_next if exc.__traceback__ is not None else None
+        if own is None or own.tb_next is not None or not _is_path(path):
+            raise
+        message = _missing(path, own, at, exc)
+    raise Undefined(message)
+
+
+def _is_path(text: str) -> bool:
+    """Is it names, attributes and subscripts, and nothing that is called?"""
+    import _ast
+
+    tree: Any = compile(text.lstrip(" \t"), "<path>", "eval", 0x400, True)
+    allowed = (
+        _ast.Name,
+        _ast.Attribute,
+        _ast.Subscript,
+        _ast.Constant,
+        _ast.UnaryOp,
+        _ast.Tuple,
+        _ast.Slice,
+    )
+    waiting = [tree.body]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, allowed):
+            return False
+        for field in ("value", "slice", "operand", "lower", "upper", "step"):
+            child = getattr(node, field, None)
+            if isinstance(child, _ast.expr):
+                waiting.append(child)
+        waiting += getattr(node, "elts", ())
+    return True
+
+
+def _missing(
+    path: str, trace: TracebackType, at: Context, exc: BaseException
+) -> str:
+    """Say what of the path is missing, and what is there that looks like it."""
+    code = trace.tb_frame.f_code
+    text = path.lstrip(" \t")
+    part = text.strip()
+    for index, (line, last, start, end) in enumerate(code.co_positions()):
+        if index == trace.tb_lasti // 2 and line == last == 1 and end is not None:
+            part = text.split("\n")[0].encode()[start:end].decode()
+    message = f"'{part}' is not defined in context '{at.name}'"
+    name: str | None = getattr(exc, "name", None)
+    if isinstance(exc, NameError):
+        among = [*at.namespace, *dir(at.namespace.get("__builtins__"))]
+    elif isinstance(exc, AttributeError) and name:
+        among = dir(getattr(exc, "obj", None))
+    else:
+        among = []
+    close = _close_to(name, among) if name else None
+    return f"{message}; is it '{close}'" if close else message
+
+
+def _close_to(name: str, among: list[str]) -> str | None:
+    if len(among) > 2000 or len(name) > 100:
+        return None
+    from difflib import get_close_matches
+
+    names = [one for one in among if isinstance(one, str) and not one.startswith("__")]
+    found = get_close_matches(name, names, 1, 0.75)
+    return found[0] if found else None
+
+
+def _callee(path: str, at: Context) -> Any:
+    """Return the callable that a path names."""
+    found = _fetch(path, at)
+    if not callable(found):
+        raise BadArgument(
+            f"'{path}' cannot be called: it is of type {type_name(type(found))}"
+        )
+    return found
+
+
+def _plain_name(name: object) -> str:
+    """Return a name as the compiler would spell it."""
+    text = _text(name, "variable")
+    if not text.isascii():
+        from unicodedata import normalize
+
+        text = normalize("NFKC", text)
+    from keyword import iskeyword
+
+    if not text.isidentifier() or iskeyword(text):
+        raise BadArgument(f"'{text}' is not a name that a value can be assigned to")
+    return text
+
+
+def _text(value: object, what: str) -> str:
+    if isinstance(value, str):
+        if not value:
+            if what == "code":
+                return value
+            raise BadArgument(f"the {what} is missing")
+        return value
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError as exc:
+            raise BadArgument(
+                f"the {what} is not UTF-8: byte 0x{exc.object[exc.start]:02x} "
+                f"at position {exc.start}"
+            ) from None
+    raise BadArgument(f"the {what} is of type {type(value).__name__}, not text")
+
+
+# ---- Values and arguments -----------------------------------------------------------
+
+
+def _given(value: object, serialization: str | None) -> Any:
+    if not serialization:
+        return value
+    from pybridge import serialization as forms
+
+    return forms.dumps(value, serialization)
+
+
+def _length(value: object) -> int | None:
+    if isinstance(value, type):
+        return None
+    try:
+        return len(value)  # type: ignore[arg-type]
+    except Exception:
+        return None
+
+
+def _arguments(args: str | Sequence[object] | None) -> Sequence[object]:
+    """Return positional arguments from a JSON array or a sequence."""
+    if args is None or (isinstance(args, str) and not args.strip()):
+        return ()
+    values = _json(args, "args") if isinstance(args, str) else args
+    if isinstance(values, (list, tuple)):
+        return values
+    if isinstance(args, str) or isinstance(values, (bytes, dict)):
+        raise BadArgument(f"args is not a JSON array but {_kind(values)}")
+    try:
+        return list(values)
+    except TypeError:
+        raise BadArgument(f"args is not a sequence but {_kind(values)}") from None
+
+
+def _keywords(kwargs: str | Mapping[str, object] | None) -> dict[str, object]:
+    values = _mapping(kwargs, "kwargs")
+    for key in values:
+        if not isinstance(key, str):
+            raise BadArgument(f"kwargs has the key {key!r}, which is not text")
+    return values
+
+
+def _mapping(given: str | Mapping[str, object] | None, what: str) -> dict[str, object]:
+    """Return a dict from a JSON object or a mapping."""
+    if given is None or (isinstance(given, str) and not given.strip()):
+        return {}
+    values: Any = _json(given, what) if isinstance(given, str) else given
+    try:
+        if isinstance(given, str) and not isinstance(values, dict):
+            raise TypeError
+        return dict(values)
+    except (TypeError, ValueError):
+        raise BadArgument(f"{what} is not a JSON object but {_kind(values)}") from None
+
+
+def _json(text: str, what: str) -> Any:
+    from pybridge import serialization as forms
+
+    try:
+        return forms.loads(text, "json")
+    except ValueError as exc:
+        raise BadArgument(f"{what} is not JSON: {exc}") from None
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "an array", str: "text", type(None): "null"}
+    return names.get(type(value)) or f"of type {type_name(type(value))}"
+
+
+# ---- Output -------------------------------------------------------------------------
+
+
+class _NotCaptured:
+    """Do nothing."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+_NOT_CAPTURED = _NotCaptured()
+
+
+def _captured(at: Context, capture: bool) -> Capture | _NotCaptured:
+    if not capture:
+        return _NOT_CAPTURED
+    from pybridge.output import Capture
+
+    return Capture(at.status)

@@ -40,7 +40,7 @@ int main(void) {
   pyb_session session = {0}; /* the context "main", no services */
   struct ArrowArrayStream rows;
   pyb_value mean;
-  pyb_error error;
+  pyb_error error = {.message = "out of memory"};
   int64_t count;
 
   if (build(&rows, &error) != PYB_OK)

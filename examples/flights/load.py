@@ -23,13 +23,11 @@ __all__ = ["TABLES", "load"]
 
 TABLES = ("flights", "weather", "airlines", "airports", "planes")
 
-_TEXT = frozenset(
-    "carrier tailnum origin dest time_hour name faa dst tzone type manufacturer model"
-    " engine".split()
-)
-_REAL = frozenset(
-    "temp dewp humid wind_speed wind_gust precip pressure visib lat lon".split()
-)
+# What is in neither is an integer.
+_TEXT = {"carrier", "tailnum", "origin", "dest", "time_hour", "name", "faa", "dst"}
+_TEXT |= {"tzone", "type", "manufacturer", "model", "engine"}
+_REAL = {"temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure"}
+_REAL |= {"visib", "lat", "lon"}
 
 
 def load(database: Path) -> dict[str, int]:

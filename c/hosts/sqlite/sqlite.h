@@ -46,6 +46,7 @@ typedef struct pyb__sqlite {
   char dtype_backend[16]; /* "" = the default; else numpy, numpy_nullable, pyarrow */
   int parse;              /* 1 = declared DATE, BOOLEAN ... become Python types */
   int pages;              /* 1 = py_table may read the pages itself */
+  char scanned[160];      /* how the last py_table read: "pages", "query: <reason>" */
 } pyb__sqlite;
 
 pyb__sqlite *pyb__sqlite_take(pyb__sqlite *host); /* one more reference; the host */
@@ -66,6 +67,10 @@ int pyb__sqlite_register_frame(pyb__sqlite *host);     /* frame.c: py_frame */
 int pyb__sqlite_register_write(pyb__sqlite *host);     /* write.c: py_write */
 int pyb__sqlite_register_define(pyb__sqlite *host);    /* define.c: py_define */
 int pyb__sqlite_register_batch(pyb__sqlite *host);     /* batch.c: vectorized kinds */
+
+/* A pointer of this type given to py_context is an int that it sets to 1: how a load
+ * finds out that the connection is served already. */
+#define PYB__SQLITE_PROBE "pybridge probe"
 
 /* Fill host->services (services.c). */
 void pyb__sqlite_lend(pyb__sqlite *host);
@@ -134,6 +139,22 @@ PYB_CHECK int pyb__sqlite_optional(sqlite3_context *context, const char *name, i
 void pyb__sqlite_say(sqlite3_context *context, const char *name, pyb_status status,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Append one row of n cells, cell i to columns[i]: the hot loop of every query. */
+PYB_CHECK pyb_status pyb__sqlite_append(pyb_column *const *columns,
+                                        sqlite3_value *const *values, size_t n);
+
+/* ---- Keyword arguments (functions.c) -------------------------------------------- */
+
+/* What py_kw makes: a named value. To everything but the functions that ask for it
+ * with pyb__sqlite_keyword it is SQL NULL, so it cannot be confused with a value. */
+typedef struct pyb__sqlite_named {
+  sqlite3_value *value;
+  char name[];
+} pyb__sqlite_named;
+
+/* The named value that an argument is, or NULL where it is an ordinary value. */
+const pyb__sqlite_named *pyb__sqlite_keyword(sqlite3_value *value);
+
 /* ---- Rows (query.c) ------------------------------------------------------------- */
 
 /* Run `sql` (size bytes, exactly one statement that returns columns) with its n
@@ -144,6 +165,12 @@ PYB_CHECK pyb_status pyb__sqlite_collect(pyb__sqlite *host, const char *sql,
                                          size_t size, const pyb_value *params,
                                          const char *const *names, size_t n,
                                          struct ArrowArrayStream *rows,
+                                         pyb_error *error);
+
+/* Prepare the first statement of `sql` (size bytes) and set *tail behind it. White
+ * space and comments alone give *statement = NULL. A NUL character is an error. */
+PYB_CHECK pyb_status pyb__sqlite_prepare(sqlite3 *db, const char *sql, size_t size,
+                                         sqlite3_stmt **statement, const char **tail,
                                          pyb_error *error);
 
 /* Bind n parameters: by position, and those that have a name (names[i] not NULL) by

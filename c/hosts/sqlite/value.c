@@ -330,3 +330,38 @@ int pyb__sqlite_want(sqlite3_context *context, const char *name, int n,
   pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT, "%s is missing", what);
   return 0;
 }
+
+/* ---- Rows ----------------------------------------------------------------------- */
+
+pyb_status pyb__sqlite_append(pyb_column *const *columns, sqlite3_value *const *values,
+                              size_t n) {
+  pyb_status status = PYB_OK;
+
+  for (size_t i = 0; i < n && status == PYB_OK; i++) {
+    sqlite3_value *value = values[i];
+    const char *data;
+
+    switch (sqlite3_value_type(value)) {
+    case SQLITE_INTEGER:
+      status = pyb_column_int64(columns[i], sqlite3_value_int64(value));
+      break;
+    case SQLITE_FLOAT:
+      status = pyb_column_float64(columns[i], sqlite3_value_double(value));
+      break;
+    case SQLITE_TEXT:
+      data = (const char *)sqlite3_value_text(value);
+      status = data == NULL ? PYB_NO_MEMORY
+                            : pyb_column_text(columns[i], data,
+                                              (size_t)sqlite3_value_bytes(value));
+      break;
+    case SQLITE_BLOB:
+      data = sqlite3_value_blob(value);
+      status = pyb_column_blob(columns[i], data != NULL ? data : "",
+                               (size_t)sqlite3_value_bytes(value));
+      break;
+    default:
+      status = pyb_column_null(columns[i]);
+    }
+  }
+  return status;
+}

@@ -59,7 +59,8 @@ static int loaded_already(sqlite3 *db) {
 
 static int register_all(pyb__sqlite *host) {
   static int (*const hooks[])(pyb__sqlite *) = {
-      pyb__sqlite_register_functions, pyb__sqlite_register_query,
+      pyb__sqlite_register_functions, pyb__sqlite_register_collect,
+      pyb__sqlite_register_query,     pyb__sqlite_register_table,
       pyb__sqlite_register_frame,     pyb__sqlite_register_write,
       pyb__sqlite_register_define,    pyb__sqlite_register_batch,
   };

@@ -62,7 +62,9 @@ int pyb__sqlite_function(pyb__sqlite *host, const char *name, int n_args, int fl
  * register what the file is for and return an SQLite code. Only sqlite3_user_data
  * objects that hold a reference (pyb__sqlite_take) may point to the host. */
 int pyb__sqlite_register_functions(pyb__sqlite *host); /* functions.c: py_eval ... */
-int pyb__sqlite_register_query(pyb__sqlite *host);     /* query.c: py_query, py_table */
+int pyb__sqlite_register_collect(pyb__sqlite *host);   /* collect.c: py_collect */
+int pyb__sqlite_register_query(pyb__sqlite *host);     /* query.c: py_query */
+int pyb__sqlite_register_table(pyb__sqlite *host);     /* table.c: py_table */
 int pyb__sqlite_register_frame(pyb__sqlite *host);     /* frame.c: py_frame */
 int pyb__sqlite_register_write(pyb__sqlite *host);     /* write.c: py_write */
 int pyb__sqlite_register_define(pyb__sqlite *host);    /* define.c: py_define */
@@ -155,7 +157,8 @@ typedef struct pyb__sqlite_named {
 /* The named value that an argument is, or NULL where it is an ordinary value. */
 const pyb__sqlite_named *pyb__sqlite_keyword(sqlite3_value *value);
 
-/* ---- Rows (query.c) ------------------------------------------------------------- */
+/* ---- Rows (collect.c) -------------------------------------------------------------
+ */
 
 /* Run `sql` (size bytes, exactly one statement that returns columns) with its n
  * parameters and put the rows in *rows: column names and declared types are those of
@@ -184,6 +187,12 @@ PYB_CHECK pyb_status pyb__sqlite_parameters(sqlite3 *db, sqlite3_stmt *statement
 /* Quote an SQL name, a"b -> "a""b", into a string of sqlite3_malloc. NULL = no memory.
  * (In sqlite3_mprintf and sqlite3_str_appendf `\"%w\"` does the same.) */
 char *pyb__sqlite_quote(const char *name);
+
+/* The options for pyb_set_stream, without params: those of py_option with the given
+ * JSON object (NULL or SQL NULL = none) over them. *merged is a string of
+ * sqlite3_malloc, or NULL = no options. (query.c) */
+PYB_CHECK pyb_status pyb__sqlite_options(pyb__sqlite *host, sqlite3_value *given,
+                                         char **merged, pyb_error *error);
 
 /* ---- The direct scan (pages.c) -------------------------------------------------- */
 

@@ -1,0 +1,391 @@
+/* collect.c: run a query on the caller's connection and collect its rows as columns.
+ *
+ * A step loop takes the connection's mutex for every cell that it asks for. Therefore
+ * the query is wrapped, and an aggregate function of ours gets whole rows inside one
+ * sqlite3_step:
+ *
+ *     with "pyb rows"(c0, c1) as (<the query>) select py_collect(:p, c0, c1) from ...
+ *
+ * SQLite keeps the ORDER BY of a subquery under an aggregate function that is not its
+ * own, because group_concat and its like depend on it. What cannot be wrapped (PRAGMA,
+ * EXPLAIN, INSERT ... RETURNING) is no valid statement inside the brackets, and is
+ * stepped through. */
+#include <limits.h>
+#include <string.h>
+
+#include "sqlite.h"
+
+#define POINTER "pybridge collector"
+#define PREFIX ":pyb_collector_"
+#define ROWS "\"pyb rows\""
+
+/* ---- One statement and its parameters ------------------------------------------- */
+
+pyb_status pyb__sqlite_prepare(sqlite3 *db, const char *sql, size_t size,
+                               sqlite3_stmt **statement, const char **tail,
+                               pyb_error *error) {
+  int code;
+
+  *statement = NULL;
+  *tail = sql;
+  if (size > INT_MAX)
+    return pyb__sqlite_refuse(error, PYB_TOO_LARGE,
+                              "the statement has %zu bytes, SQLite takes %d at most",
+                              size, sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, -1));
+  code = sqlite3_prepare_v2(db, sql, (int)size, statement, tail);
+  if (code != SQLITE_OK)
+    return pyb__sqlite_error(db, code, error);
+  if (*statement == NULL && *tail < sql + size && **tail == '\0')
+    return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                              "the statement holds a NUL character");
+  return PYB_OK;
+}
+
+/* Is there nothing but white space, comments and semicolons? */
+static pyb_status check_tail(sqlite3 *db, const char *tail, const char *end,
+                             pyb_error *error) {
+  while (tail < end) {
+    sqlite3_stmt *second;
+    pyb_status status;
+    const char *next;
+
+    status = pyb__sqlite_prepare(db, tail, (size_t)(end - tail), &second, &next, NULL);
+    sqlite3_finalize(second);
+    if (status != PYB_OK || second != NULL)
+      return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                                "the query is more than one statement, from \"%.40s\"",
+                                tail + strspn(tail, " \t\r\n;"));
+    tail = next;
+  }
+  return PYB_OK;
+}
+
+/* Prepare the one statement that returns rows; *size becomes the size of its text. */
+static pyb_status prepare_query(sqlite3 *db, const char *sql, size_t *size,
+                                sqlite3_stmt **statement, pyb_error *error) {
+  const char *end = sql + *size, *tail;
+  pyb_status status;
+
+  status = pyb__sqlite_prepare(db, sql, *size, statement, &tail, error);
+  if (status == PYB_OK && *statement == NULL)
+    status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "the query is empty");
+  if (status == PYB_OK)
+    status = check_tail(db, tail, end, error);
+  if (status == PYB_OK && sqlite3_column_count(*statement) == 0)
+    status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                                "the statement returns no columns; it was not run");
+  if (status != PYB_OK) {
+    sqlite3_finalize(*statement);
+    *statement = NULL;
+  }
+  *size = (size_t)(tail - sql);
+  return status;
+}
+
+/* The number of the parameter `name`, written with whatever prefix; 0 = none. */
+static int parameter_index(sqlite3_stmt *statement, const char *name) {
+  char prefixed[256];
+  size_t size = strlen(name) + 1;
+
+  if (size >= sizeof prefixed)
+    return 0;
+  memcpy(prefixed + 1, name, size);
+  for (const char *prefix = ":@$"; *prefix != '\0'; prefix++) {
+    int i;
+
+    prefixed[0] = *prefix;
+    i = sqlite3_bind_parameter_index(statement, prefixed);
+    if (i != 0)
+      return i;
+  }
+  return 0;
+}
+
+/* Bind the values and mark in `bound` which of the `count` parameters have one. */
+static pyb_status bind_all(sqlite3 *db, sqlite3_stmt *statement,
+                           const pyb_value *params, const char *const *names, size_t n,
+                           int count, char *bound, pyb_error *error) {
+  int position = 0;
+
+  for (size_t i = 0; i < n; i++) {
+    const char *name = names != NULL ? names[i] : NULL;
+    int at = name != NULL ? parameter_index(statement, name) : ++position;
+    int code;
+
+    if (at == 0)
+      return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                                "the statement has no parameter \"%s\"", name);
+    if (at > count)
+      return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                                "the statement has %d parameters, %zu values came",
+                                count, n);
+    code = pyb__sqlite_bind(statement, at, &params[i]);
+    if (code != SQLITE_OK)
+      return pyb__sqlite_error(db, code, error);
+    bound[at - 1] = 1;
+  }
+  return PYB_OK;
+}
+
+/* Bind to the first `count` parameters, each of which must get a value. */
+static pyb_status bind_count(sqlite3 *db, sqlite3_stmt *statement,
+                             const pyb_value *params, const char *const *names,
+                             size_t n, int count, pyb_error *error) {
+  pyb_status status;
+  char *bound;
+
+  if (count == 0 && n == 0)
+    return PYB_OK;
+  bound = sqlite3_malloc(count + 1);
+  if (bound == NULL)
+    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  memset(bound, 0, (size_t)count + 1);
+  status = bind_all(db, statement, params, names, n, count, bound, error);
+  for (int i = 0; i < count && status == PYB_OK; i++) {
+    const char *name = sqlite3_bind_parameter_name(statement, i + 1);
+
+    if (!bound[i])
+      status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                                  "parameter %d%s%s%s of the statement has no value",
+                                  i + 1, name != NULL ? " \"" : "",
+                                  name != NULL ? name : "", name != NULL ? "\"" : "");
+  }
+  sqlite3_free(bound);
+  return status;
+}
+
+pyb_status pyb__sqlite_parameters(sqlite3 *db, sqlite3_stmt *statement,
+                                  const pyb_value *params, const char *const *names,
+                                  size_t n, pyb_error *error) {
+  return bind_count(db, statement, params, names, n,
+                    sqlite3_bind_parameter_count(statement), error);
+}
+
+/* ---- The collector -------------------------------------------------------------- */
+
+/* What one py_collect in the wrapped query fills: n columns of the table. */
+typedef struct collector {
+  pyb_column **columns;
+  int n;
+} collector;
+
+static void collect_step(sqlite3_context *context, int n, sqlite3_value **args) {
+  const collector **slot = sqlite3_aggregate_context(context, sizeof *slot);
+
+  if (slot == NULL) {
+    sqlite3_result_error_nomem(context);
+    return;
+  }
+  if (*slot == NULL) {
+    *slot = n > 0 ? sqlite3_value_pointer(args[0], POINTER) : NULL;
+    if (*slot == NULL || (*slot)->n != n - 1) {
+      *slot = NULL;
+      pyb__sqlite_say(context, "py_collect", PYB_BAD_ARGUMENT,
+                      "this function is for the library's own use, see py_query");
+      return;
+    }
+  }
+  if (pyb__sqlite_append((*slot)->columns, args + 1, (size_t)(*slot)->n) != PYB_OK)
+    sqlite3_result_error_nomem(context);
+}
+
+static void collect_final(sqlite3_context *context) {
+  (void)context;
+}
+
+int pyb__sqlite_register_collect(pyb__sqlite *host) {
+  return sqlite3_create_function_v2(
+      host->db, "py_collect", -1, SQLITE_UTF8 | SQLITE_DIRECTONLY,
+      pyb__sqlite_take(host), NULL, collect_step, collect_final, pyb__sqlite_give);
+}
+
+/* The wrapped query: `each` columns per collector, n in all. NULL = no memory. */
+static char *wrap(sqlite3 *db, const char *sql, size_t size, int n, int each) {
+  sqlite3_str *text = sqlite3_str_new(db);
+
+  /* The statement's own semicolon goes; one that a comment ends with may go too. */
+  while (size > 0 && strchr("; \t\r\n", sql[size - 1]) != NULL)
+    size--;
+  sqlite3_str_appendall(text, "with " ROWS "(");
+  for (int i = 0; i < n; i++)
+    sqlite3_str_appendf(text, "%sc%d", i == 0 ? "" : ",", i);
+  sqlite3_str_appendall(text, ") as (");
+  sqlite3_str_append(text, sql, (int)size);
+  /* A new line, because the text may end in a comment. */
+  sqlite3_str_appendall(text, "\n) select ");
+  for (int i = 0; i < n; i++) {
+    if (i % each == 0)
+      sqlite3_str_appendf(text, "%spy_collect(" PREFIX "%d", i == 0 ? "" : "), ",
+                          i / each);
+    sqlite3_str_appendf(text, ",c%d", i);
+  }
+  sqlite3_str_appendall(text, ") from " ROWS);
+  return sqlite3_str_finish(text);
+}
+
+/* A query on its way into a table. */
+typedef struct collection {
+  sqlite3 *db;
+  const char *sql; /* `size` bytes of one statement */
+  size_t size;
+  sqlite3_stmt *statement; /* the query as it came */
+  int n;                   /* columns */
+  pyb_column **columns;
+  const pyb_value *params;
+  const char *const *names;
+  size_t n_params;
+} collection;
+
+/* Prepare the wrapped query; NULL where it cannot be, and stepping has to do. */
+static sqlite3_stmt *prepare_wrapped(const collection *c, int each) {
+  int parameters = sqlite3_bind_parameter_count(c->statement);
+  int collectors = (c->n + each - 1) / each;
+  sqlite3_stmt *wrapped = NULL;
+  char *text;
+
+  text = wrap(c->db, c->sql, c->size, c->n, each);
+  if (text == NULL)
+    return NULL;
+  if (sqlite3_prepare_v2(c->db, text, -1, &wrapped, NULL) != SQLITE_OK ||
+      sqlite3_bind_parameter_count(wrapped) != parameters + collectors) {
+    sqlite3_finalize(wrapped);
+    wrapped = NULL;
+  }
+  sqlite3_free(text);
+  return wrapped;
+}
+
+/* Run the wrapped query with its collectors, `each` columns to one. */
+static pyb_status run_wrapped(const collection *c, sqlite3_stmt *wrapped, int each,
+                              pyb_error *error) {
+  int parameters = sqlite3_bind_parameter_count(c->statement);
+  int n_collectors = (c->n + each - 1) / each, code = SQLITE_OK;
+  collector *collectors = sqlite3_malloc64(sizeof *collectors * (size_t)n_collectors);
+  pyb_status status;
+
+  if (collectors == NULL)
+    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  for (int i = 0; i < n_collectors && code == SQLITE_OK; i++) {
+    collectors[i].columns = c->columns + i * each;
+    collectors[i].n = i < n_collectors - 1 ? each : c->n - i * each;
+    code = sqlite3_bind_pointer(wrapped, parameters + i + 1, &collectors[i], POINTER,
+                                NULL);
+  }
+  status = code == SQLITE_OK ? bind_count(c->db, wrapped, c->params, c->names,
+                                          c->n_params, parameters, error)
+                             : pyb__sqlite_error(c->db, code, error);
+  if (status == PYB_OK) {
+    code = sqlite3_step(wrapped);
+    if (code != SQLITE_ROW)
+      status = pyb__sqlite_error(c->db, code, error);
+  }
+  sqlite3_free(collectors);
+  return status;
+}
+
+/* ---- The step loop -------------------------------------------------------------- */
+
+static pyb_status step_all(const collection *c, sqlite3_value **values,
+                           pyb_error *error) {
+  int code;
+
+  while ((code = sqlite3_step(c->statement)) == SQLITE_ROW) {
+    /* SQLite prepares anew when another process has changed the schema. */
+    if (sqlite3_data_count(c->statement) != c->n)
+      return pyb__sqlite_refuse(error, PYB_HOST,
+                                "the schema was changed meanwhile; run it again");
+    /* These values are unprotected by name only: the connection is ours for the time
+     * of the SQL function that has brought us here. */
+    for (int i = 0; i < c->n; i++)
+      values[i] = sqlite3_column_value(c->statement, i);
+    if (pyb__sqlite_append(c->columns, values, (size_t)c->n) != PYB_OK)
+      return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  }
+  return code == SQLITE_DONE ? PYB_OK : pyb__sqlite_error(c->db, code, error);
+}
+
+static pyb_status run_steps(const collection *c, pyb_error *error) {
+  sqlite3_value **values;
+  pyb_status status;
+
+  status = pyb__sqlite_parameters(c->db, c->statement, c->params, c->names, c->n_params,
+                                  error);
+  if (status != PYB_OK)
+    return status;
+  values = sqlite3_malloc64(sizeof *values * (size_t)c->n);
+  if (values == NULL)
+    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  status = step_all(c, values, error);
+  sqlite3_free(values);
+  return status;
+}
+
+/* ---- Both ----------------------------------------------------------------------- */
+
+static pyb_status name_columns(const collection *c, pyb_table *table,
+                               pyb_error *error) {
+  pyb_status status = PYB_OK;
+
+  for (int i = 0; i < c->n && status == PYB_OK; i++) {
+    const char *name = sqlite3_column_name(c->statement, i);
+
+    if (name == NULL)
+      return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+    status = pyb_table_name(table, (size_t)i, name,
+                            sqlite3_column_decltype(c->statement, i), error);
+    c->columns[i] = pyb_table_column(table, (size_t)i);
+  }
+  return status;
+}
+
+static pyb_status run(const collection *c, pyb_error *error) {
+  int each = sqlite3_limit(c->db, SQLITE_LIMIT_FUNCTION_ARG, -1) - 1;
+  sqlite3_stmt *wrapped = NULL;
+  pyb_status status;
+
+  if (each > 0)
+    wrapped = prepare_wrapped(c, each);
+  if (wrapped != NULL)
+    status = run_wrapped(c, wrapped, each, error);
+  else
+    status = run_steps(c, error);
+  sqlite3_finalize(wrapped);
+  return status;
+}
+
+pyb_status pyb__sqlite_collect(pyb__sqlite *host, const char *sql, size_t size,
+                               const pyb_value *params, const char *const *names,
+                               size_t n, struct ArrowArrayStream *rows,
+                               pyb_error *error) {
+  collection c = {.db = host->db, .sql = sql, .params = params, .names = names};
+  pyb_table *table = NULL;
+  pyb_status status;
+
+  rows->release = NULL;
+  c.n_params = n;
+  c.size = size == PYB_NTS ? strlen(sql) : size;
+  status = prepare_query(c.db, sql, &c.size, &c.statement, error);
+  if (status != PYB_OK)
+    return status;
+  c.n = sqlite3_column_count(c.statement);
+  c.columns = sqlite3_malloc64(sizeof *c.columns * (size_t)c.n);
+  if (c.columns == NULL) {
+    status = pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+    goto done;
+  }
+  status = pyb_table_new((size_t)c.n, &table, error);
+  if (status == PYB_OK)
+    status = name_columns(&c, table, error);
+  if (status == PYB_OK)
+    status = run(&c, error);
+  if (status == PYB_OK) {
+    status = pyb_table_finish(table, rows, error);
+    table = NULL;
+  }
+
+done:
+  pyb_table_release(table);
+  sqlite3_free(c.columns);
+  sqlite3_finalize(c.statement);
+  return status;
+}

@@ -92,9 +92,7 @@ def _repr(value: object) -> str:
     return text if len(text) <= _LONG else text[: _LONG - 3] + "..."
 
 
-def import_module(
-    module: str, alias: str | None, context: Context
-) -> tuple[bool, str]:
+def import_module(module: str, alias: str | None, context: Context) -> tuple[bool, str]:
     """Import a module into a context; return whether it was there, and its name.
 
     Raises:

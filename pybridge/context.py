@@ -74,9 +74,7 @@ def reset() -> None:
 def _create(name: str) -> Context:
     global _loaded
     if not isinstance(name, str):
-        raise BadArgument(
-            f"the name of a context is text, not {type(name).__name__}"
-        )
+        raise BadArgument(f"the name of a context is text, not {type(name).__name__}")
     if not _loaded:
         _loaded = frozenset(sys.modules)
     # Two threads may both get here: the first one's context is the one that counts.
@@ -156,5 +154,7 @@ def _is_installed(path: str) -> bool:
     library = str(sys.modules["os"].__file__).rpartition("/")[0] + "/"
     path += "/"
     return (
-        path.startswith(library) or "/site-packages/" in path or "/dist-packages/" in path
+        path.startswith(library)
+        or "/site-packages/" in path
+        or "/dist-packages/" in path
     )

@@ -1,8 +1,8 @@
 """The host that Python runs in: SQL on the caller's own connection and transaction.
 
-    from pybridge import host
+from pybridge import host
 
-    df = host.query("select * from t where x > ?", [3])
+df = host.query("select * from t where x > ?", [3])
 """
 
 from __future__ import annotations

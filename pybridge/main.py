@@ -374,9 +374,7 @@ def _is_path(text: str) -> bool:
     return True
 
 
-def _missing(
-    path: str, trace: TracebackType, at: Context, exc: BaseException
-) -> str:
+def _missing(path: str, trace: TracebackType, at: Context, exc: BaseException) -> str:
     """Say what of the path is missing, and what is there that looks like it."""
     code = trace.tb_frame.f_code
     text = path.lstrip(" \t")

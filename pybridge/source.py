@@ -197,7 +197,9 @@ def _split(text: str, filename: str, mode: str) -> tuple[CodeType | None, CodeTy
 
 def _no_value(body: list[Any]) -> str:
     if not body:
-        return "the code is empty, so it has no value to assign; end it in an expression"
+        return (
+            "the code is empty, so it has no value to assign; end it in an expression"
+        )
     kind = type(body[-1]).__name__
     return (
         f"the code does not end in an expression but in {kind} at line "
@@ -217,7 +219,9 @@ def _check(text: str, filename: str) -> None:
             text.encode()
         except UnicodeEncodeError as exc:
             position = exc.start
-            message = f"source code cannot contain the lone surrogate {text[position]!a}"
+            message = (
+                f"source code cannot contain the lone surrogate {text[position]!a}"
+            )
         else:
             return
     line = text.count("\n", 0, position) + 1

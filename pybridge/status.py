@@ -298,7 +298,9 @@ def _frames(trace: TracebackType | None) -> list[Frame]:
         name = code.co_filename
         if not (name.startswith(_HERE) or name.startswith("<frozen importlib")):
             line = trace.tb_lineno or 0
-            frames.append((_clean(name, 4096), line, _clean(code.co_qualname, 200), None))
+            frames.append(
+                (_clean(name, 4096), line, _clean(code.co_qualname, 200), None)
+            )
         trace = trace.tb_next
     if len(frames) > _MAX_FRAMES:
         # What is left out of a deep recursion is the same few lines again.

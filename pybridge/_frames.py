@@ -1,0 +1,577 @@
+"""Frames of any library as Arrow streams of the few types that every host knows."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pybridge.columnar import unique_names
+from pybridge.errors import BadArgument, Undefined, Unsupported
+from pybridge.status import type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    # Makes the Arrow array of a column: of all rows, or where only the type is wanted
+    # and known without looking at them, of none.
+    Make = Callable[[bool], Any]
+
+__all__ = ["schema_of", "stream_of", "stream_of_result"]
+
+_SCALARS = (str, bytes, bytearray, int, float, complex, type(None), np.generic)
+
+
+class Columns:
+    """The columns of a frame, by name, each made only when it is asked for."""
+
+    __slots__ = ("length", "makes", "names")
+
+    def __init__(self, names: Sequence[object], makes: list[Make], length: int) -> None:
+        """Take names of any kind; a repeated one is numbered: x, x_1."""
+        self.names = unique_names([_name(name) for name in names])
+        self.makes = makes
+        self.length = length
+
+    def array(self, i: int, typed_only: bool = False) -> Any:
+        """Return one column, of a type that every host knows.
+
+        Raises:
+            Unsupported: it has no exact counterpart; names it.
+
+        """
+        name = self.names[i]
+        try:
+            return normal(name, self.makes[i](typed_only))
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError) as exc:
+            raise Unsupported(f"column '{name}': {_reason(exc)}") from None
+
+    def chosen(self, columns: Sequence[str] | None) -> list[int]:
+        """Return the positions of the named columns, or of all.
+
+        Raises:
+            Undefined: there is no such column.
+
+        """
+        if columns is None:
+            return list(range(len(self.names)))
+        places = {name: i for i, name in enumerate(self.names)}
+        for name in columns:
+            if name not in places:
+                some = ", ".join(f"'{one}'" for one in self.names[:10])
+                more = ", ..." if len(self.names) > 10 else ""
+                raise Undefined(
+                    f"the frame has no column '{name}'; it has {some}{more}"
+                )
+        return [places[name] for name in columns]
+
+
+def stream_of(frame: object, columns: Sequence[str] | None = None) -> Any:
+    """Return the rows of a frame: an object with `__arrow_c_stream__`."""
+    reader = _reader(frame)
+    if reader is not None:
+        return _normal_reader(reader, columns)
+    return _table(columns_of(frame), columns)
+
+
+def schema_of(frame: object) -> pa.Schema:
+    """Return the columns of a frame: an object with `__arrow_c_schema__`."""
+    if isinstance(frame, pa.RecordBatchReader):
+        return _normal_schema(frame.schema)
+    reader = _reader(frame)
+    if reader is not None:
+        return _normal_schema(reader.schema)
+    columns = columns_of(frame)
+    return pa.schema(
+        [
+            pa.field(name, columns.array(i, typed_only=True).type)
+            for i, name in enumerate(columns.names)
+        ]
+    )
+
+
+def stream_of_result(result: Any) -> Any:
+    """Return what a function of columns gave back, as a stream.
+
+    Columns come as an array, a Series, a tuple of them, a dict or a frame; a scalar
+    among columns counts for every row.
+    """
+    if isinstance(result, tuple):
+        names = getattr(result, "_fields", None) or [
+            f"c{i}" for i in range(len(result))
+        ]
+        result = dict(zip(names, result, strict=True))
+    elif _is_scalar(result):
+        result = {"c0": result}
+    return stream_of(result)
+
+
+def columns_of(frame: Any) -> Columns:
+    """Return the columns of a frame of any known kind.
+
+    Raises:
+        BadArgument: it is no frame.
+
+    """
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if pandas is not None and isinstance(frame, (pandas.DataFrame, pandas.Series)):
+        return _of_pandas(pandas, frame)
+    if pandas is not None and isinstance(frame, pandas.Index):
+        return _of_pandas(pandas, frame.to_series(index=pandas.RangeIndex(len(frame))))
+    if polars is not None and isinstance(frame, polars.Series):
+        frame = frame.to_frame(frame.name or "c0")
+    if polars is not None and isinstance(frame, (polars.DataFrame, polars.LazyFrame)):
+        return _of_polars(polars, frame)
+    if isinstance(frame, (pa.Table, pa.RecordBatch)):
+        return _of_arrow(frame)
+    if isinstance(frame, (pa.Array, pa.ChunkedArray)):
+        return Columns(["c0"], [lambda _: frame], len(frame))
+    if isinstance(frame, np.ndarray):
+        return _of_ndarray(frame)
+    if hasattr(frame, "keys") and hasattr(frame, "__getitem__"):
+        return _of_dict({key: frame[key] for key in frame.keys()})  # noqa: SIM118
+    if _is_scalar(frame) or not hasattr(frame, "__iter__"):
+        raise BadArgument(
+            f"a frame is wanted, this is of type {type_name(type(frame))}; frames are "
+            "those of pandas, polars and pyarrow, dicts of arrays, lists of tuples or "
+            "dicts, numpy arrays"
+        )
+    return _of_rows(list(frame))
+
+
+# ---- What has a stream of its own ---------------------------------------------------
+
+
+def _reader(frame: Any) -> Any:
+    """Return a reader of what is a stream itself, so that it need not fit in memory."""
+    if isinstance(frame, pa.RecordBatchReader):
+        return frame
+    for library in ("pandas", "polars", "pyarrow"):
+        if type(frame).__module__.partition(".")[0] == library:
+            return None
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pa.RecordBatchReader.from_stream(frame)
+    return None
+
+
+def _normal_schema(schema: pa.Schema) -> pa.Schema:
+    names = unique_names(schema.names)
+    return pa.schema(
+        [
+            pa.field(name, normal(name, pa.array([], field.type)).type)
+            for name, field in zip(names, schema, strict=True)
+        ]
+    )
+
+
+def _normal_reader(reader: Any, columns: Sequence[str] | None) -> Any:
+    schema = _normal_schema(reader.schema)
+    chosen = Columns(schema.names, [], 0).chosen(columns)
+    wanted = pa.schema([schema.field(i) for i in chosen])
+    if wanted == reader.schema:
+        return reader
+
+    def batches() -> Any:
+        for batch in reader:
+            arrays = [normal(schema.names[i], batch.column(i)) for i in chosen]
+            yield pa.RecordBatch.from_arrays(arrays, schema=wanted)
+
+    return pa.RecordBatchReader.from_batches(wanted, batches())
+
+
+def _table(columns: Columns, wanted: Sequence[str] | None) -> Any:
+    chosen = columns.chosen(wanted)
+    if not chosen:
+        # A table without columns has no rows either; a struct without fields has.
+        empty = pa.StructArray.from_buffers(pa.struct([]), columns.length, [None])
+        batch = pa.RecordBatch.from_struct_array(empty)
+        return pa.RecordBatchReader.from_batches(batch.schema, [batch])
+    arrays = [columns.array(i) for i in chosen]
+    return pa.table(arrays, names=[columns.names[i] for i in chosen])
+
+
+# ---- Frames by kind -----------------------------------------------------------------
+
+
+def _of_pandas(pandas: Any, frame: Any) -> Columns:
+    """Return the columns of a DataFrame or Series; named parts of its index go first."""
+    if isinstance(frame, pandas.Series):
+        frame = frame.to_frame("c0" if frame.name is None else frame.name)
+    names: list[object] = []
+    makes: list[Make] = []
+    for level, name in enumerate(frame.index.names):
+        if name is not None:
+            names.append(name)
+            makes.append(_index_level(frame.index, level))
+    for i, name in enumerate(frame.columns):
+        names.append(name)
+        makes.append(_pandas_column(frame, i))
+    return Columns(names, makes, len(frame))
+
+
+def _index_level(index: Any, level: int) -> Make:
+    return lambda typed: _pandas_cells(index.get_level_values(level), typed)
+
+
+def _pandas_column(frame: Any, i: int) -> Make:
+    return lambda typed: _pandas_cells(frame.iloc[:, i], typed)
+
+
+def _pandas_cells(cells: Any, typed_only: bool) -> Any:
+    """Return the cells of a Series or Index as Arrow; NaN, NaT and NA are NULL."""
+    dtype = cells.dtype
+    if typed_only and dtype != object:
+        cells = cells[:0]
+    if isinstance(dtype, np.dtype):
+        return _numpy_cells(cells.to_numpy(), nan_is_null=True)
+    kind = str(dtype)
+    if kind.startswith("period"):
+        raise pa.ArrowTypeError(
+            f"{kind} has no counterpart; turn it into text or timestamps with "
+            ".astype(str) or .dt.to_timestamp()"
+        )
+    if kind.startswith("interval"):
+        raise pa.ArrowTypeError(f"{kind} has no counterpart; use .astype(str)")
+    if kind.startswith("Sparse"):
+        return _numpy_cells(np.asarray(cells), nan_is_null=True)
+    return pa.array(cells.array, from_pandas=True)
+
+
+def _of_polars(polars: Any, frame: Any) -> Columns:
+    if isinstance(frame, polars.LazyFrame):
+        frame = frame.collect()
+
+    def column(i: int) -> Make:
+        return lambda typed: _polars_cells(frame.to_series(i), typed)
+
+    return Columns(frame.columns, [column(i) for i in range(frame.width)], frame.height)
+
+
+def _polars_cells(series: Any, typed_only: bool) -> Any:
+    if type(series.dtype).__name__ == "Object" or str(series.dtype) == "Object":
+        return _object_cells(series.to_list(), nan_is_null=False)
+    return (series.head(0) if typed_only else series).to_arrow()
+
+
+def _of_arrow(table: Any) -> Columns:
+    def column(i: int) -> Make:
+        return lambda typed: table.column(i).slice(0, 0 if typed else None)
+
+    makes = [column(i) for i in range(table.num_columns)]
+    return Columns(table.schema.names, makes, table.num_rows)
+
+
+def _of_ndarray(array: Any) -> Columns:
+    """Return the fields of a structured array, or the columns of a matrix."""
+    if array.dtype.names is not None:
+        return _of_dict({name: array[name] for name in array.dtype.names})
+    if array.ndim == 1:
+        return _of_dict({"c0": array})
+    if array.ndim == 2:
+        return _of_dict({f"c{i}": array[:, i] for i in range(array.shape[1])})
+    raise BadArgument(f"an array of {array.ndim} dimensions is no frame; 1 or 2 are")
+
+
+def _of_dict(columns: dict[Any, Any]) -> Columns:
+    """Return a dict's values as columns; a scalar counts for every row.
+
+    Raises:
+        BadArgument: the columns are not equally long.
+
+    """
+    lengths = {
+        key: len(value) for key, value in columns.items() if not _is_scalar(value)
+    }
+    length = next(iter(lengths.values())) if lengths else int(bool(columns))
+    for key, other in lengths.items():
+        if other != length:
+            first = next(iter(lengths))
+            raise BadArgument(
+                f"column '{_name(key)}' has {other} rows and column '{_name(first)}' has "
+                f"{length}; columns of one frame are equally long"
+            )
+    makes = [_dict_column(value, length) for value in columns.values()]
+    return Columns(list(columns), makes, length)
+
+
+def _dict_column(value: Any, length: int) -> Make:
+    if _is_scalar(value):
+        return lambda typed: _object_cells([value] * (1 if typed else length), False)
+    return lambda typed: _cells(value, typed)
+
+
+def _cells(values: Any, typed_only: bool) -> Any:
+    """Return a column of any kind as Arrow."""
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return values
+    if isinstance(values, np.ndarray):
+        if typed_only and values.dtype != object:
+            values = values[:0]
+        return _numpy_cells(values, nan_is_null=False)
+    library = type(values).__module__.partition(".")[0]
+    if library == "pandas" and hasattr(values, "dtype"):
+        pandas = sys.modules["pandas"]
+        return _pandas_cells(pandas.Series(values), typed_only)
+    if library == "polars":
+        return _polars_cells(values, typed_only)
+    return _object_cells(list(values), nan_is_null=False)
+
+
+def _of_rows(rows: list[Any]) -> Columns:
+    """Return the columns of a list of tuples, dicts, objects with fields or scalars.
+
+    Raises:
+        BadArgument: the rows are not alike.
+
+    """
+    if not rows:
+        raise BadArgument("an empty list has no columns; an empty DataFrame has")
+    first = rows[0]
+    if _is_scalar(first) or not _has_fields(first):
+        return _of_dict({"c0": rows})
+    if isinstance(first, dict):
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                raise BadArgument(_unlike(number, row, "dict"))
+        names = list(dict.fromkeys(key for row in rows for key in row))
+        return _of_dict({name: [row.get(name) for row in rows] for name in names})
+    fields = getattr(type(first), "__dataclass_fields__", None)
+    if fields is not None:
+        try:
+            return _of_dict(
+                {name: [getattr(row, name) for row in rows] for name in fields}
+            )
+        except AttributeError as exc:
+            raise BadArgument(f"the rows are not alike: {exc}") from None
+    width = len(first)
+    for number, row in enumerate(rows):
+        if not isinstance(row, (tuple, list)):
+            raise BadArgument(_unlike(number, row, "tuple"))
+        if len(row) != width:
+            raise BadArgument(f"row {number} has {len(row)} cells, row 0 has {width}")
+    named = getattr(first, "_fields", None) or [f"c{i}" for i in range(width)]
+    cells = list(zip(*rows, strict=True))
+    return Columns(
+        named,
+        [_dict_column(list(column), len(rows)) for column in cells],
+        len(rows),
+    )
+
+
+def _has_fields(row: Any) -> bool:
+    return isinstance(row, (tuple, list, dict)) or hasattr(
+        type(row), "__dataclass_fields__"
+    )
+
+
+def _unlike(number: int, row: object, wanted: str) -> str:
+    return f"row {number} is of type {type_name(type(row))}, row 0 is a {wanted}"
+
+
+# ---- Cells --------------------------------------------------------------------------
+
+
+def _numpy_cells(array: Any, nan_is_null: bool) -> Any:
+    """Return a numpy array as Arrow, without a copy where the types agree."""
+    if array.ndim != 1:
+        raise pa.ArrowTypeError(f"an array of {array.ndim} dimensions is no column")
+    mask = None
+    if isinstance(array, np.ma.MaskedArray):
+        mask, array = np.ma.getmaskarray(array), np.ma.getdata(array)
+    kind = array.dtype.kind
+    if kind == "O":
+        cells = array.tolist()
+        if mask is not None:
+            cells = [None if off else one for one, off in zip(cells, mask, strict=True)]
+        return _object_cells(cells, nan_is_null)
+    if kind == "m":
+        raise pa.ArrowTypeError(
+            "a duration has no counterpart; turn it into a number with "
+            ".dt.total_seconds()"
+        )
+    if kind in "cV" or array.dtype.itemsize > 8 and kind in "f":
+        raise pa.ArrowTypeError(f"{array.dtype} has no counterpart")
+    if kind == "M":
+        array = _known_unit(array)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if kind in "SU":
+        cells = pa.array(array.tolist(), pa.large_binary() if kind == "S" else None)
+        return (
+            cells if mask is None else pa.array(array.tolist(), cells.type, mask=mask)
+        )
+    return pa.array(array, mask=mask, from_pandas=nan_is_null)
+
+
+def _known_unit(array: Any) -> Any:
+    """Return dates with a unit that Arrow has."""
+    unit = np.datetime_data(array.dtype)[0]
+    if unit in ("generic",):
+        return array.astype("datetime64[us]")
+    if unit in ("Y", "M", "W"):
+        return array.astype("datetime64[D]")
+    if unit in ("h", "m"):
+        return array.astype("datetime64[s]")
+    return array
+
+
+def _object_cells(cells: list[Any], nan_is_null: bool) -> Any:
+    """Return Python objects as Arrow, if they are all of one type.
+
+    Arrow takes some mixtures and changes them silently: those are refused here.
+    """
+    try:
+        array = pa.array(cells, from_pandas=nan_is_null)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as exc:
+        try:
+            array = pa.array(cells, from_pandas=True)  # takes pandas.NA too
+        except (pa.ArrowException, OverflowError, TypeError, ValueError):
+            raise pa.ArrowTypeError(_mixture(cells, exc)) from None
+    kind = array.type
+    if pa.types.is_binary(kind) and any(isinstance(one, str) for one in cells):
+        raise pa.ArrowTypeError(_mixture(cells, None))
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        _check_dates(cells, pa.types.is_date(kind))
+    return array
+
+
+def _check_dates(cells: list[Any], dates: bool) -> None:
+    """Refuse dates among timestamps, and timestamps with and without a zone."""
+    times = [getattr(one, "hour", None) is not None for one in cells if one is not None]
+    if any(times) and (dates or not all(times)):
+        raise pa.ArrowTypeError("dates and timestamps are mixed; make them one type")
+    zones = {
+        getattr(one, "tzinfo", None) is not None
+        for one in cells
+        if one is not None and one == one  # NaT has none
+    }
+    if len(zones) > 1:
+        raise pa.ArrowTypeError("timestamps with and without a zone are mixed")
+
+
+def _mixture(cells: list[Any], exc: Exception | None) -> str:
+    """Say which two types are mixed, or which value has no counterpart."""
+    kinds: dict[str, int] = {}
+    for row, one in enumerate(cells):
+        if one is None or one != one or type_name(type(one)).endswith("NAType"):
+            continue
+        if isinstance(one, int) and not -(2**63) <= one < 2**63:
+            return (
+                f"row {row}: an integer of {one.bit_length()} bits does not fit into 64; "
+                "make it text or a float"
+            )
+        kinds.setdefault(type_name(type(one)), row)
+    if len(kinds) > 1:
+        (one_kind, one_row), (two_kind, two_row) = list(kinds.items())[:2]
+        return (
+            f"{one_kind} (row {one_row}) and {two_kind} (row {two_row}) are mixed; a "
+            "column has one type: make them all text, for example"
+        )
+    if isinstance(exc, UnicodeEncodeError):
+        return _reason(exc)
+    if kinds:
+        return f"{next(iter(kinds))} has no counterpart; turn it into text or numbers"
+    return _reason(exc) if exc is not None else "the values have no counterpart"
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, UnicodeEncodeError):
+        return f"the text has the lone surrogate {exc.object[exc.start]!a}, not UTF-8"
+    return " ".join(str(exc).split())
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, _SCALARS):
+        return True
+    return not hasattr(value, "__len__") or (
+        isinstance(value, np.ndarray) and value.ndim == 0
+    )
+
+
+def _name(name: object) -> str:
+    """Return the name of a column as text; the parts of a tuple are joined by "_"."""
+    if isinstance(name, str):
+        return name
+    if isinstance(name, tuple):
+        return "_".join(str(part) for part in name if part != "")
+    return str(name)
+
+
+# ---- Types --------------------------------------------------------------------------
+
+_KNOWN = {
+    pa.null(),
+    pa.bool_(),
+    pa.int64(),
+    pa.float64(),
+    pa.large_string(),
+    pa.large_binary(),
+    pa.date32(),
+    pa.time64("us"),
+    pa.timestamp("us"),
+    pa.timestamp("us", "UTC"),
+}
+
+
+def normal(name: str, array: Any) -> Any:
+    """Return an array in one of the types that every host knows, exactly.
+
+    Raises:
+        Unsupported: it has no exact counterpart; names the column.
+
+    """
+    kind = array.type
+    if kind in _KNOWN or pa.types.is_decimal128(kind) and kind.scale >= 0:
+        return array
+    if pa.types.is_dictionary(kind):
+        return normal(name, array.cast(kind.value_type))
+    if pa.types.is_run_end_encoded(kind):
+        import pyarrow.compute as pc
+
+        return normal(name, pc.run_end_decode(array))
+    target = _target(kind)
+    if target is None:
+        raise Unsupported(
+            f"column '{name}': {kind} has no counterpart; {_advice(kind)}"
+        )
+    try:
+        return array.cast(target)
+    except pa.ArrowInvalid as exc:
+        raise Unsupported(
+            f"column '{name}': {kind} cannot be made {target} exactly: {_reason(exc)}"
+        ) from None
+
+
+def _target(kind: pa.DataType) -> pa.DataType | None:
+    """Return the known type that holds another one exactly."""
+    types = pa.types
+    if types.is_integer(kind):
+        return pa.int64()
+    if types.is_floating(kind):
+        return pa.float64()
+    if types.is_string(kind) or types.is_string_view(kind):
+        return pa.large_string()
+    if types.is_binary(kind) or types.is_fixed_size_binary(kind):
+        return pa.large_binary()
+    if types.is_binary_view(kind):
+        return pa.large_binary()
+    if types.is_date(kind):
+        return pa.date32()
+    if types.is_time(kind):
+        return pa.time64("us")
+    if types.is_timestamp(kind):
+        # The moment is the same in any zone; which zone it was told in is dropped.
+        return pa.timestamp("us", "UTC" if kind.tz else None)
+    if types.is_decimal(kind) and kind.precision - min(kind.scale, 0) <= 38:
+        return pa.decimal128(kind.precision - min(kind.scale, 0), max(kind.scale, 0))
+    return None
+
+
+def _advice(kind: pa.DataType) -> str:
+    if pa.types.is_duration(kind):
+        return "turn it into a number of seconds"
+    if pa.types.is_nested(kind):
+        return "turn it into JSON text"
+    return "turn it into text"

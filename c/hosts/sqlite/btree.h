@@ -1,0 +1,171 @@
+/* btree.h: a table's B-tree, read from the pages of a database file into columns.
+ *
+ * pages.c decides whether that may be done and fills a `pyb__tree`; btree.c walks from
+ * the root to the leaves and along overflow chains; leaf.c takes the cells of a leaf
+ * apart and appends them to the columns. Nothing in a page is believed: every number
+ * read from it is checked against the bytes that are there. Whatever is not as the file
+ * format says ends the scan with PYB__TREE_DECLINED, and SQL reports it then as SQLite
+ * does. "§" is a section of the document "Database File Format" of SQLite.
+ */
+#ifndef PYBRIDGE_HOSTS_SQLITE_BTREE_H
+#define PYBRIDGE_HOSTS_SQLITE_BTREE_H
+
+#include "sqlite.h"
+
+typedef enum pyb__tree_end {
+  PYB__TREE_WHOLE = 0,   /* all rows are in the columns */
+  PYB__TREE_DECLINED,    /* not to be had from the pages; tree->reason says why */
+  PYB__TREE_NO_MEMORY,   /* an allocation failed */
+  PYB__TREE_INTERRUPTED, /* the host was asked to stop */
+} pyb__tree_end;
+
+/* How deep a cursor of SQLite goes; a deeper tree is corrupt to it. */
+#define PYB__TREE_DEPTH 20
+
+/* Bytes that may be read behind a page or a payload, so that numbers and short text are
+ * taken with loads of a fixed width. What is read there is never used. */
+#define PYB__TREE_SLACK 64
+
+/* Bytes read at once where pages lie one behind the other. */
+#define PYB__TREE_WINDOW (256 * 1024)
+
+/* Pages of the file that are in memory: `n` from page `first` on. */
+typedef struct pyb__window {
+  uint8_t *bytes; /* PYB__TREE_WINDOW or one page if that is more, and the slack */
+  uint32_t first, n;
+} pyb__window;
+
+/* One column of the result. */
+typedef struct pyb__field {
+  pyb_column *column;
+  int field;             /* index in the record; -1 = the rowid */
+  int real;              /* REAL affinity: a stored integer is a float */
+  int has_default;       /* a record without the field has not NULL there */
+  sqlite3_value *absent; /* then this, once it is known */
+} pyb__field;
+
+typedef struct pyb__tree pyb__tree;
+struct pyb__tree {
+  /* What to read; filled by the caller. */
+  sqlite3_file *file;
+  uint32_t root;
+  uint32_t page_size, usable_size; /* usable = without the reserved bytes */
+  uint32_t page_count;
+  int auto_vacuum;    /* the file has pages that say what other pages are for */
+  int64_t start, end; /* rowids, inclusive */
+  int64_t longest;    /* bytes that a record may have */
+  pyb_table *table;   /* borrowed */
+  pyb__field *fields; /* n of them, in the order of the table's columns */
+  size_t n;
+  /* Fill in fields[i].absent, the value in the row `rowid`, by asking SQL. */
+  pyb__tree_end (*ask)(pyb__tree *tree, size_t i, int64_t rowid);
+  int (*interrupted)(void *host); /* NULL = nobody asks */
+  void *host;
+
+  /* The walk's own. */
+  const char *reason;
+  int64_t budget; /* pages that may still be visited: each has one place only */
+  int64_t next;   /* the least rowid that may come */
+  int64_t rows;   /* rows appended */
+  int reserved;
+  pyb__window leaves, chain;
+  uint8_t *levels[PYB__TREE_DEPTH]; /* the interior pages from the root down */
+  uint8_t *payload;                 /* a record put together from its chain */
+  size_t payload_room;
+
+  /* leaf.c's own: records whose headers are read, and whose cells are not yet
+   * appended. cells[row * width + field] = serial type | offset << 32. */
+  uint64_t *cells;
+  int64_t *rowids;
+  uint8_t *absent; /* of each field: the type that stands for it when it is missing */
+  size_t width;    /* fields of a record up to the last that is wanted */
+  int room, count; /* rows in cells */
+};
+
+/* Walk the tree and append all rows in range to the columns. */
+PYB_CHECK pyb__tree_end pyb__tree_read(pyb__tree *tree);
+
+/* Release what the walk and the caller's `absent` values own. The rest is the
+ * caller's. */
+void pyb__tree_release(pyb__tree *tree);
+
+/* ---- btree.c, for leaf.c -------------------------------------------------------- */
+
+/* A record whose payload goes on in overflow pages. */
+typedef struct pyb__chain {
+  size_t size; /* of the whole payload */
+  size_t have; /* bytes of it in tree->payload */
+  uint32_t next;
+} pyb__chain;
+
+/* Have at least `need` bytes of the payload in tree->payload. */
+PYB_CHECK pyb__tree_end pyb__tree_gather(pyb__tree *tree, pyb__chain *chain,
+                                         size_t need);
+
+/* Make tree->payload hold `size` bytes and the slack, keeping what it has. */
+PYB_CHECK pyb__tree_end pyb__tree_payload_room(pyb__tree *tree, size_t size);
+
+static inline pyb__tree_end pyb__tree_decline(pyb__tree *tree, const char *reason) {
+  tree->reason = reason;
+  return PYB__TREE_DECLINED;
+}
+
+/* ---- leaf.c, for btree.c -------------------------------------------------------- */
+
+PYB_CHECK pyb__tree_end pyb__leaf_begin(pyb__tree *tree);
+
+/* Append the rows of one leaf page; its rowids must lie in tree->next .. `last`. */
+PYB_CHECK pyb__tree_end pyb__leaf_read(pyb__tree *tree, const uint8_t *page,
+                                       int64_t last);
+
+void pyb__leaf_release(pyb__tree *tree);
+
+/* ---- Numbers in pages ----------------------------------------------------------- */
+
+static inline uint32_t pyb__be16(const uint8_t *p) {
+  return (uint32_t)p[0] << 8 | p[1];
+}
+
+static inline uint32_t pyb__be32(const uint8_t *p) {
+  uint32_t number;
+
+  __builtin_memcpy(&number, p, 4);
+  return __builtin_bswap32(number);
+}
+
+static inline uint64_t pyb__be64(const uint8_t *p) {
+  uint64_t number;
+
+  __builtin_memcpy(&number, p, 8);
+  return __builtin_bswap64(number);
+}
+
+/* A varint (§1.6): seven bits a byte, the ninth byte whole. Reads up to nine bytes;
+ * the caller sees to it that they are there, if only as slack. */
+static inline const uint8_t *pyb__varint(const uint8_t *p, uint64_t *number) {
+  uint64_t sum = *p & 0x7f;
+
+  if (*p++ < 0x80) {
+    *number = sum;
+    return p;
+  }
+  for (int i = 1; i < 8; i++) {
+    sum = sum << 7 | (*p & 0x7f);
+    if (*p++ < 0x80) {
+      *number = sum;
+      return p;
+    }
+  }
+  *number = sum << 8 | *p;
+  return p + 1;
+}
+
+/* Cells of a page begin behind its header and its array of n pointers. */
+static inline uint32_t pyb__page_cells(const uint8_t *page) {
+  return pyb__be16(page + 3);
+}
+
+#define PYB__PAGE_INTERIOR 5
+#define PYB__PAGE_LEAF 13
+
+#endif /* PYBRIDGE_HOSTS_SQLITE_BTREE_H */

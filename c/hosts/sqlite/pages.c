@@ -1,0 +1,500 @@
+/* pages.c: decides whether a table may be read from its pages below SQL, and does it.
+ *
+ * SQL stays the judge of what a scan returns. The scan below it is made only where each
+ * of the following is seen to hold, in this order, and each for its own reason.
+ *
+ * 1. The database is a file, opened by the VFS "unix" itself: its xRead gives the bytes
+ *    of the database format. Databases in memory, temporary ones, and those of a VFS
+ *    that changes or moves pages (encrypting, checksums, compression) have another
+ *    name. A SQLite built with a codec changes pages above the VFS and is refused.
+ * 2. This connection holds a read transaction, by a statement that stands on a row, and
+ *    so the SHARED lock ("File Locking And Concurrency", §3): what a crash had left
+ * half done was rolled back before, and nobody writes to the file until it is given
+ * back, because that takes an EXCLUSIVE lock. The lock is seen in the VFS: with
+ * `nolock` or `immutable` there is none. The schema that the connection knows was
+ * compared with the file's by the same statement.
+ * 3. The connection has not begun to write to this database, so its page cache has no
+ *    page that differs from the file. Nor can another connection have one in the same
+ *    cache: it is not shared.
+ * 4. The journal is a rollback journal. In WAL mode the newest pages are elsewhere.
+ * 5. The header is plain, its text encoding is UTF-8, its schema cookie is that of the
+ *    statement, and the file is as long as it says ("Database File Format", §1.3).
+ * 6. The program that SQLite itself would run for `select columns from table` does only
+ *    this: go through one B-tree from its first to its last entry, take fields of the
+ *    record or the rowid, make floats of the integers in a column of REAL affinity, and
+ *    return them. EXPLAIN shows it, and asks the authorizer of the connection on the
+ *    way. So root page, fields, the alias of the rowid, affinities and which fields
+ * have a default are not worked out from the text of CREATE TABLE: they are what SQLite
+ *    has worked out. Generated columns, views, virtual tables, WITHOUT ROWID tables and
+ *    whatever a later version thinks of are programs with other instructions. The shape
+ *    of the program is no promise of SQLite's: where it changes, the scan declines.
+ * 7. The schema on disk names the same root page: no edit of sqlite_schema that the
+ *    connection has not seen.
+ *
+ * What the pages then hold is checked byte for byte by btree.c and leaf.c. */
+#include "btree.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ADDED 3034001 /* the version that has all we call: sqlite3_txn_state */
+
+typedef struct attempt {
+  pyb__sqlite *host;
+  const pyb__sqlite_scan *scan;
+  sqlite3 *db;
+  sqlite3_stmt *hold; /* stands on a row while the transaction is needed */
+  char **names;       /* of the columns to read */
+  const char *rowid;  /* a name that means the rowid in this table, or NULL */
+  uint32_t cookie, change;
+  pyb__tree tree;
+} attempt;
+
+/* The checks return NULL where all is well, else the reason why the scan may not be. */
+
+/* ---- SQL ------------------------------------------------------------------------ */
+
+static const char no_memory[] = "there is no memory for it";
+
+/* Prepare a statement from a format of sqlite3_mprintf. NULL: it cannot be. */
+static sqlite3_stmt *prepare(sqlite3 *db, const char *format, ...) {
+  sqlite3_stmt *statement = NULL;
+  va_list list;
+  char *sql;
+
+  va_start(list, format);
+  sql = sqlite3_vmprintf(format, list);
+  va_end(list);
+  if (sql != NULL && sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
+    statement = NULL;
+  sqlite3_free(sql);
+  return statement;
+}
+
+static int is_row(sqlite3_stmt *statement) {
+  return statement != NULL && sqlite3_step(statement) == SQLITE_ROW;
+}
+
+static int text_is(sqlite3_stmt *statement, int column, const char *text) {
+  const char *got = (const char *)sqlite3_column_text(statement, column);
+  return got != NULL && strcmp(got, text) == 0;
+}
+
+/* ---- The file ------------------------------------------------------------------- */
+
+static const char *check_file(attempt *at) {
+  const char *schema = at->scan->schema;
+  const char *path = sqlite3_db_filename(at->db, schema);
+  sqlite3_file *file = NULL;
+  char *vfs = NULL;
+  int plain;
+
+  if (sqlite3_compileoption_used("HAS_CODEC"))
+    return "this SQLite encrypts its pages";
+  if (sqlite3_stricmp(schema, "temp") == 0 || path == NULL || path[0] == '\0')
+    return "the database is not a file";
+  sqlite3_file_control(at->db, schema, SQLITE_FCNTL_VFSNAME, &vfs);
+  plain = vfs != NULL && strcmp(vfs, "unix") == 0;
+  sqlite3_free(vfs);
+  if (!plain)
+    return "the database is not a plain file: its VFS is not \"unix\"";
+  sqlite3_file_control(at->db, schema, SQLITE_FCNTL_FILE_POINTER, &file);
+  if (file == NULL || file->pMethods == NULL || file->pMethods->xRead == NULL ||
+      file->pMethods->xFileSize == NULL)
+    return "the database file is not open";
+  at->tree.file = file;
+  return NULL;
+}
+
+/* The header's numbers are big-endian; the offsets are those of §1.3. */
+static const char *check_header(attempt *at) {
+  static const char magic[16] = "SQLite format 3";
+  pyb__tree *tree = &at->tree;
+  uint8_t header[100];
+  sqlite3_int64 size = 0;
+
+  if (tree->file->pMethods->xRead(tree->file, header, sizeof header, 0) != SQLITE_OK ||
+      tree->file->pMethods->xFileSize(tree->file, &size) != SQLITE_OK)
+    return "the file has no header";
+  tree->page_size = pyb__be16(header + 16);
+  if (tree->page_size == 1)
+    tree->page_size = 65536;
+  tree->usable_size = tree->page_size - header[20];
+  if (memcmp(header, magic, sizeof magic) != 0 || tree->page_size < 512 ||
+      (tree->page_size & (tree->page_size - 1)) != 0 || tree->usable_size < 480 ||
+      memcmp(header + 21, "\x40\x20\x20", 3) != 0)
+    return "the file's header is not plain";
+  if (header[18] != 1 || header[19] != 1)
+    return "the database is in WAL mode";
+  if (pyb__be32(header + 56) != 1)
+    return "the text encoding is not UTF-8";
+  at->change = pyb__be32(header + 24);
+  at->cookie = pyb__be32(header + 40);
+  tree->auto_vacuum = pyb__be32(header + 52) != 0;
+  /* The size in the header counts where whoever wrote last knew of it (§1.3.8). */
+  tree->page_count = pyb__be32(header + 28);
+  if (tree->page_count == 0 || memcmp(header + 24, header + 92, 4) != 0)
+    tree->page_count = (uint32_t)(size / tree->page_size);
+  if (tree->page_count > size / tree->page_size)
+    return "the file is shorter than its header says";
+  return NULL;
+}
+
+/* ---- The transaction ------------------------------------------------------------ */
+
+/* A cache that is shared is divided among its connections in the second figure. */
+static int is_cache_shared(sqlite3 *db) {
+  int whole = 0, share = 0, highest;
+
+  if (sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_USED, &whole, &highest, 0) != 0 ||
+      sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_USED_SHARED, &share, &highest, 0) !=
+          0)
+    return 1;
+  return whole != share;
+}
+
+static const char *check_transaction(attempt *at) {
+  int state = sqlite3_txn_state(at->db, at->scan->schema), lock = 0;
+
+  if (state == SQLITE_TXN_WRITE)
+    return "the connection has begun to write to the database";
+  if (state != SQLITE_TXN_READ)
+    return "there is no read transaction";
+  if (is_cache_shared(at->db))
+    return "the page cache is shared with another connection";
+  if (sqlite3_file_control(at->db, at->scan->schema, SQLITE_FCNTL_LOCKSTATE, &lock) !=
+          SQLITE_OK ||
+      lock < SQLITE_LOCK_SHARED)
+    return "the database file is not locked";
+  return NULL;
+}
+
+/* Every mode that has a rollback journal; but without any, after a rollback, nobody
+ * knows what the file holds. */
+static const char *check_journal(attempt *at) {
+  static const char *const modes[] = {"delete", "truncate", "persist", "memory"};
+  sqlite3_stmt *mode = prepare(at->db, "pragma \"%w\".journal_mode", at->scan->schema);
+  const char *reason = "the database has no rollback journal";
+
+  if (is_row(mode)) {
+    if (text_is(mode, 0, "wal"))
+      reason = "the database is in WAL mode";
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+      if (text_is(mode, 0, modes[i]))
+        reason = NULL;
+  }
+  sqlite3_finalize(mode);
+  return reason;
+}
+
+static const char *begin(attempt *at) {
+  const char *reason;
+
+  if (sqlite3_txn_state(at->db, at->scan->schema) == SQLITE_TXN_WRITE)
+    return "the connection has begun to write to the database";
+  at->hold = prepare(at->db, "select 1 from \"%w\".sqlite_master", at->scan->schema);
+  if (!is_row(at->hold))
+    return "the schema cannot be read";
+  reason = check_transaction(at);
+  if (reason == NULL)
+    reason = check_journal(at);
+  return reason;
+}
+
+/* Nothing has changed since: with the lock held this cannot fail, and costs nothing. */
+static const char *check_still(attempt *at) {
+  const char *reason = check_transaction(at);
+  uint32_t change = at->change;
+
+  if (reason == NULL)
+    reason = check_header(at);
+  if (reason == NULL && at->change != change)
+    reason = "the database has changed meanwhile";
+  return reason;
+}
+
+/* ---- The table ------------------------------------------------------------------ */
+
+/* The names of the wanted columns, and one for the rowid that no column has taken. */
+static const char *find_names(attempt *at) {
+  static const char *const rowids[] = {"rowid", "_rowid_", "oid"};
+  const pyb__sqlite_scan *scan = at->scan;
+  sqlite3_stmt *info =
+      prepare(at->db, "pragma \"%w\".table_xinfo(\"%w\")", scan->schema, scan->table);
+  int taken[3] = {0, 0, 0};
+  size_t found = 0;
+
+  at->names = sqlite3_malloc64((scan->n + 1) * sizeof *at->names);
+  if (at->names == NULL) {
+    sqlite3_finalize(info);
+    return no_memory;
+  }
+  memset(at->names, 0, (scan->n + 1) * sizeof *at->names);
+  while (is_row(info)) {
+    const char *name = (const char *)sqlite3_column_text(info, 1);
+    for (int i = 0; i < 3 && name != NULL; i++)
+      taken[i] |= sqlite3_stricmp(name, rowids[i]) == 0;
+    if (found < scan->n && sqlite3_column_int(info, 0) == scan->columns[found])
+      at->names[found++] = sqlite3_mprintf("%s", name);
+  }
+  sqlite3_finalize(info);
+  for (int i = 2; i >= 0; i--)
+    if (!taken[i])
+      at->rowid = rowids[i];
+  return found == scan->n && found != 0 ? NULL : "the columns are not found";
+}
+
+/* The root page that the schema on disk has for the table. */
+static const char *check_schema(attempt *at) {
+  sqlite3_stmt *row = prepare(at->db,
+                              "select rootpage from \"%w\".sqlite_master"
+                              " where type = 'table' and name = %Q collate nocase",
+                              at->scan->schema, at->scan->table);
+  const char *reason = NULL;
+
+  if (!is_row(row) || sqlite3_column_int64(row, 0) == 0)
+    reason = "it is not an ordinary table";
+  else if (sqlite3_column_int64(row, 0) != at->tree.root)
+    reason = "the schema has been edited";
+  sqlite3_finalize(row);
+  return reason;
+}
+
+/* ---- The program ---------------------------------------------------------------- */
+
+/* Where reading the program has got to. */
+typedef struct program {
+  int step;        /* index in `shape` of what has come last */
+  int cursor, db;  /* of OpenRead */
+  int loop, end;   /* addresses: of the loop's first instruction, behind its last */
+  int transaction; /* address of Transaction, from Init */
+  int first;       /* register of the first column */
+  size_t fields;
+} program;
+
+enum { INIT, OPEN, REWIND, FIELDS, ROW, NEXT, HALT, TRANSACTION, GOTO };
+
+/* The instructions of the whole program but those that take a field. */
+static const char *const shape[] = {"Init", "OpenRead",    "Rewind",
+                                    NULL,   "ResultRow",   "Next",
+                                    "Halt", "Transaction", "Goto"};
+
+/* The columns of EXPLAIN. */
+enum { ADDRESS, OPCODE, P1, P2, P3, P4, P5 };
+
+/* An instruction between Rewind and ResultRow: 1 where it is one we know. */
+static int take_field(attempt *at, program *program, sqlite3_stmt *row) {
+  pyb__field *field = &at->tree.fields[program->fields];
+  int p1 = sqlite3_column_int(row, P1), p2 = sqlite3_column_int(row, P2), target;
+
+  if (text_is(row, OPCODE, "RealAffinity")) {
+    if (program->fields == 0 || p1 != program->first + (int)program->fields - 1)
+      return 0;
+    field[-1].real = 1;
+    return 1;
+  }
+  if (program->fields == at->tree.n || p1 != program->cursor)
+    return 0;
+  if (text_is(row, OPCODE, "Rowid")) {
+    field->field = -1;
+    target = p2;
+  } else if (text_is(row, OPCODE, "Column") && sqlite3_column_int(row, P5) == 0) {
+    field->field = p2;
+    field->has_default = sqlite3_column_type(row, P4) != SQLITE_NULL;
+    target = sqlite3_column_int(row, P3);
+  } else
+    return 0;
+  if (program->fields == 0)
+    program->first = target;
+  if (p2 < 0 || target != program->first + (int)program->fields)
+    return 0;
+  program->fields++;
+  return 1;
+}
+
+/* The next instruction of the shape: 1 where its operands are as they must be. */
+static int take_step(attempt *at, program *program, sqlite3_stmt *row) {
+  int address = sqlite3_column_int(row, ADDRESS), p1 = sqlite3_column_int(row, P1);
+  int p2 = sqlite3_column_int(row, P2), p3 = sqlite3_column_int(row, P3);
+  const char *p4 = (const char *)sqlite3_column_text(row, P4);
+
+  switch (program->step) {
+  case INIT:
+    program->transaction = p2;
+    return address == 0;
+  case OPEN:
+    /* An index, and so a WITHOUT ROWID table, has a key there: "k(2,,)". */
+    program->cursor = p1;
+    program->db = p3;
+    at->tree.root = (uint32_t)p2;
+    return p4 != NULL && p4[0] != '\0' && strspn(p4, "0123456789") == strlen(p4) &&
+           sqlite3_column_int(row, P5) == 0;
+  case REWIND:
+    program->end = p2;
+    program->loop = address + 1;
+    return p1 == program->cursor;
+  case ROW:
+    return program->fields == at->tree.n && p1 == program->first &&
+           p2 == (int)at->tree.n;
+  case NEXT:
+    return p1 == program->cursor && p2 == program->loop;
+  case HALT:
+    return address == program->end && p1 == 0;
+  case TRANSACTION:
+    return address == program->transaction && p1 == program->db && p2 == 0 &&
+           (uint32_t)p3 == at->cookie;
+  default:
+    return p2 == 1;
+  }
+}
+
+static int take(attempt *at, program *program, sqlite3_stmt *row) {
+  if (text_is(row, OPCODE, "Noop") || text_is(row, OPCODE, "Explain"))
+    return 1;
+  if (program->step == FIELDS) {
+    if (!text_is(row, OPCODE, shape[ROW]))
+      return take_field(at, program, row);
+    program->step = ROW;
+  }
+  if (program->step > GOTO || !text_is(row, OPCODE, shape[program->step]) ||
+      !take_step(at, program, row))
+    return 0;
+  program->step++;
+  return 1;
+}
+
+/* See what SQLite would do for the whole table. */
+static const char *read_program(attempt *at) {
+  const char *reason = "the columns are not plainly stored in a rowid table";
+  program program = {0};
+  sqlite3_str *sql = sqlite3_str_new(at->db);
+  sqlite3_stmt *rows = NULL;
+  char *text;
+  int code = SQLITE_ROW;
+
+  for (size_t i = 0; i < at->scan->n; i++)
+    sqlite3_str_appendf(sql, "%s\"%w\"", i == 0 ? "explain select " : ", ",
+                        at->names[i]);
+  sqlite3_str_appendf(sql, " from \"%w\".\"%w\" not indexed", at->scan->schema,
+                      at->scan->table);
+  text = sqlite3_str_finish(sql);
+  if (text != NULL)
+    rows = prepare(at->db, "%s", text);
+  sqlite3_free(text);
+  if (rows == NULL)
+    return "the columns cannot be selected";
+  while ((code = sqlite3_step(rows)) == SQLITE_ROW && take(at, &program, rows))
+    ;
+  if (code == SQLITE_DONE && program.step == GOTO + 1)
+    reason = NULL;
+  sqlite3_finalize(rows);
+  return reason;
+}
+
+/* ---- The scan ------------------------------------------------------------------- */
+
+/* pyb__tree.ask: which value a field has that the record does not reach to. It is the
+ * same in every such record, so one is looked up. */
+static pyb__tree_end ask(pyb__tree *tree, size_t i, int64_t rowid) {
+  attempt *at = (attempt *)((char *)tree - offsetof(attempt, tree));
+  pyb__tree_end end = PYB__TREE_WHOLE;
+  sqlite3_stmt *row;
+
+  if (at->rowid == NULL)
+    return pyb__tree_decline(tree, "the rowid has no name, and a default is wanted");
+  row = prepare(at->db, "select \"%w\" from \"%w\".\"%w\" not indexed where %s = %lld",
+                at->names[i], at->scan->schema, at->scan->table, at->rowid,
+                (long long)rowid);
+  if (!is_row(row))
+    end = pyb__tree_decline(tree, "a default cannot be asked for");
+  else
+    tree->fields[i].absent = sqlite3_value_dup(sqlite3_column_value(row, 0));
+  if (end == PYB__TREE_WHOLE && tree->fields[i].absent == NULL)
+    end = PYB__TREE_NO_MEMORY;
+  sqlite3_finalize(row);
+  return end;
+}
+
+static const char *prepare_tree(attempt *at, pyb_table *table) {
+  pyb__tree *tree = &at->tree;
+
+  tree->n = at->scan->n;
+  tree->fields = sqlite3_malloc64((tree->n + 1) * sizeof *tree->fields);
+  if (tree->fields == NULL) {
+    tree->n = 0;
+    return no_memory;
+  }
+  memset(tree->fields, 0, (tree->n + 1) * sizeof *tree->fields);
+  for (size_t i = 0; i < tree->n; i++)
+    tree->fields[i].column = pyb_table_column(table, i);
+  tree->table = table;
+  tree->start = at->scan->start;
+  tree->end = at->scan->end;
+  tree->longest = sqlite3_limit(at->db, SQLITE_LIMIT_LENGTH, -1);
+  tree->ask = ask;
+  tree->interrupted = at->host->services.interrupted;
+  tree->host = at->host;
+  return NULL;
+}
+
+static const char *check(attempt *at, pyb_table *table) {
+  const char *reason = check_file(at);
+
+  if (reason == NULL)
+    reason = begin(at);
+  if (reason == NULL)
+    reason = check_header(at);
+  if (reason == NULL)
+    reason = find_names(at);
+  if (reason == NULL)
+    reason = prepare_tree(at, table);
+  if (reason == NULL)
+    reason = read_program(at);
+  if (reason == NULL)
+    reason = check_schema(at);
+  return reason;
+}
+
+static void finish(attempt *at) {
+  pyb__tree_release(&at->tree);
+  sqlite3_free(at->tree.fields);
+  for (size_t i = 0; i < at->scan->n && at->names != NULL; i++)
+    sqlite3_free(at->names[i]);
+  sqlite3_free(at->names);
+  sqlite3_finalize(at->hold);
+}
+
+pyb_status pyb__sqlite_pages_scan(pyb__sqlite *host, const pyb__sqlite_scan *scan,
+                                  pyb_table *table, int *done,
+                                  char reason[PYB__SQLITE_REASON], pyb_error *error) {
+  attempt at = {.host = host, .scan = scan, .db = host->db};
+  pyb__tree_end end = PYB__TREE_WHOLE;
+  const char *why;
+
+  *done = 0;
+  reason[0] = '\0';
+  if (!pyb__sqlite_has(ADDED)) {
+    snprintf(reason, PYB__SQLITE_REASON, "this SQLite is older than 3.34.1");
+    return PYB_OK;
+  }
+  /* Where connections are serialized, no other thread comes in between. */
+  sqlite3_mutex_enter(sqlite3_db_mutex(at.db));
+  why = check(&at, table);
+  if (why == NULL) {
+    end = pyb__tree_read(&at.tree);
+    why = end == PYB__TREE_DECLINED ? at.tree.reason : check_still(&at);
+  }
+  finish(&at);
+  sqlite3_mutex_leave(sqlite3_db_mutex(at.db));
+
+  if (end == PYB__TREE_NO_MEMORY)
+    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "no memory for table \"%s\"",
+                              scan->table);
+  if (end == PYB__TREE_INTERRUPTED)
+    return pyb__sqlite_refuse(error, PYB_INTERRUPTED, "interrupted");
+  *done = why == NULL;
+  if (why != NULL)
+    snprintf(reason, PYB__SQLITE_REASON, "%s", why);
+  return PYB_OK;
+}

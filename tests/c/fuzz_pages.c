@@ -1,0 +1,483 @@
+/* fuzz_pages.c: database images with damaged bytes, scanned below SQL and by SQL.
+ *
+ * The scan may decline, but what it does return must be what SQL returns, and whatever
+ * the bytes are it must not read or write beyond its memory, nor loop. Build it with
+ * -DSQLITE_CORE and -fsanitize=address,undefined together with c/core/{error,memory,
+ * linux,table,value,stream}.c, c/hosts/sqlite/{pages,btree,leaf,value}.c and -lsqlite3.
+ *
+ *     fuzz_pages SECONDS SEED [FOLDER]   images of its own, damaged at random
+ *     fuzz_pages FILE ...                these images once each
+ *
+ * With -DFUZZ_ENTRY there is no main, but libFuzzer's entry point.
+ */
+#include "btree.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+  long images, scanned, declined, rows, walks, walked;
+} counts;
+
+static char folder[200] = "/tmp";
+static const uint8_t *image; /* the one in work, written to a file when a check fails */
+static size_t image_size;
+
+static void fail(const char *what, const char *detail) {
+  char path[260];
+  FILE *file;
+
+  snprintf(path, sizeof path, "%s/fuzz_pages.failed.%ld", folder, (long)getpid());
+  file = fopen(path, "wb");
+  if (file != NULL) {
+    fwrite(image, 1, image_size, file);
+    fclose(file);
+  }
+  fprintf(stderr, "%s: %s; the image is in %s\n", what, detail, path);
+  abort();
+}
+
+/* ---- Random numbers, the same on every machine ---------------------------------- */
+
+static uint64_t state = 1;
+
+static uint64_t next_random(void) {
+  state += 0x9e3779b97f4a7c15;
+  uint64_t z = state;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+static uint64_t below(uint64_t n) {
+  return n == 0 ? 0 : next_random() % n;
+}
+
+/* ---- Two tables, cell by cell --------------------------------------------------- */
+
+static int is_valid(const struct ArrowArray *array, int64_t i) {
+  const uint8_t *bits = array->buffers[0];
+  return bits == NULL || (bits[i >> 3] >> (i & 7) & 1) != 0;
+}
+
+static void compare_columns(const struct ArrowSchema *type, const struct ArrowArray *a,
+                            const struct ArrowArray *b) {
+  if (a->length != b->length || a->null_count != b->null_count)
+    fail("the length differs", type->name);
+  if (type->format[0] == 'n')
+    return;
+  for (int64_t i = 0; i < a->length; i++) {
+    const int64_t *x = a->buffers[1], *y = b->buffers[1];
+    if (is_valid(a, i) != is_valid(b, i))
+      fail("a NULL differs", type->name);
+    if (!is_valid(a, i))
+      continue;
+    if (type->format[0] == 'l' || type->format[0] == 'g') {
+      if (x[i] != y[i])
+        fail("a number differs", type->name);
+    } else if (x[i + 1] - x[i] != y[i + 1] - y[i] ||
+               memcmp((const char *)a->buffers[2] + x[i],
+                      (const char *)b->buffers[2] + y[i], (size_t)(x[i + 1] - x[i])))
+      fail("a text differs", type->name);
+  }
+}
+
+/* Both tables are moved. */
+static void compare(pyb_table *scanned, pyb_table *selected) {
+  struct ArrowArrayStream x, y;
+  struct ArrowSchema s, t;
+  struct ArrowArray a, b;
+
+  if (pyb_table_finish(scanned, &x, NULL) != PYB_OK ||
+      pyb_table_finish(selected, &y, NULL) != PYB_OK || x.get_schema(&x, &s) != 0 ||
+      y.get_schema(&y, &t) != 0 || x.get_next(&x, &a) != 0 || y.get_next(&y, &b) != 0)
+    fail("a table is not whole", "finish");
+  for (int64_t i = 0; i < s.n_children; i++) {
+    if (strcmp(s.children[i]->format, t.children[i]->format) != 0)
+      fail("a type differs", s.children[i]->format);
+    compare_columns(s.children[i], a.children[i], b.children[i]);
+  }
+  counts.rows += (long)a.length;
+  a.release(&a);
+  b.release(&b);
+  s.release(&s);
+  t.release(&t);
+  x.release(&x);
+  y.release(&y);
+}
+
+/* ---- The scan against the query ------------------------------------------------- */
+
+static pyb_table *new_table(size_t n) {
+  pyb_table *table = NULL;
+  if (pyb_table_new(n, &table, NULL) != PYB_OK)
+    abort();
+  return table;
+}
+
+/* What SQL returns for the scan; NULL where that is an error. */
+static pyb_table *select_rows(sqlite3 *db, const pyb__sqlite_scan *scan, char **names,
+                              char message[400]) {
+  pyb_table *table = new_table(scan->n);
+  sqlite3_str *sql = sqlite3_str_new(db);
+  sqlite3_stmt *rows = NULL;
+  char *text;
+  int code;
+
+  for (size_t i = 0; i < scan->n; i++)
+    sqlite3_str_appendf(sql, "%s\"%w\"", i == 0 ? "select " : ", ", names[i]);
+  sqlite3_str_appendf(sql, " from \"%w\" ", scan->table);
+  if (scan->start != INT64_MIN || scan->end != INT64_MAX)
+    sqlite3_str_appendf(sql, "where rowid between %lld and %lld", scan->start,
+                        scan->end);
+  sqlite3_str_appendf(sql, " order by rowid");
+  text = sqlite3_str_finish(sql);
+  code = sqlite3_prepare_v2(db, text, -1, &rows, NULL);
+  sqlite3_free(text);
+  if (code == SQLITE_OK)
+    while ((code = sqlite3_step(rows)) == SQLITE_ROW)
+      for (size_t i = 0; i < scan->n; i++) {
+        pyb_value value;
+        if (pyb__sqlite_load(sqlite3_column_value(rows, (int)i), &value) != PYB_OK ||
+            pyb_column_append(pyb_table_column(table, i), &value) != PYB_OK)
+          abort();
+      }
+  if (code != SQLITE_DONE) {
+    snprintf(message, 400, "%s (%d) in \"%s\", %zu columns, rowids %lld to %lld",
+             sqlite3_errmsg(db), sqlite3_extended_errcode(db), scan->table, scan->n,
+             (long long)scan->start, (long long)scan->end);
+    pyb_table_release(table);
+    table = NULL;
+  }
+  sqlite3_finalize(rows);
+  return table;
+}
+
+static void scan_table(pyb__sqlite *host, const char *name, int whole) {
+  enum { MOST = 64 };
+  pyb__sqlite_scan scan = {"main", name, NULL, 0, INT64_MIN, INT64_MAX};
+  int columns[MOST], done = 0;
+  char *names[MOST], reason[PYB__SQLITE_REASON], message[400] = "";
+  sqlite3_stmt *info = NULL;
+  char *text = sqlite3_mprintf("pragma table_xinfo(\"%w\")", name);
+  pyb_table *table;
+  pyb_error error;
+
+  sqlite3_prepare_v2(host->db, text, -1, &info, NULL);
+  sqlite3_free(text);
+  while (info != NULL && sqlite3_step(info) == SQLITE_ROW && scan.n < MOST)
+    if (whole || below(3) != 0) {
+      columns[scan.n] = sqlite3_column_int(info, 0);
+      names[scan.n++] =
+          sqlite3_mprintf("%s", (const char *)sqlite3_column_text(info, 1));
+    }
+  sqlite3_finalize(info);
+  scan.columns = columns;
+  if (!whole && below(2) != 0) {
+    scan.start = (int64_t)below(300) - 20;
+    scan.end = scan.start + (int64_t)below(300);
+  }
+
+  table = new_table(scan.n);
+  if (scan.n != 0 &&
+      pyb__sqlite_pages_scan(host, &scan, table, &done, reason, &error) != PYB_OK)
+    fail("an error", error.message);
+  if (done) {
+    pyb_table *selected = select_rows(host->db, &scan, names, message);
+    if (selected == NULL)
+      fail("SQL fails, the scan does not", message);
+    else
+      compare(table, selected);
+    counts.scanned++;
+  } else {
+    pyb_table_release(table);
+    counts.declined++;
+  }
+  for (size_t i = 0; i < scan.n; i++)
+    sqlite3_free(names[i]);
+}
+
+/* Scan every table of the database in `path`. */
+static void scan_file(const char *path) {
+  pyb__sqlite host = {.pages = 1};
+  char *tables[8];
+  int n = 0;
+  sqlite3_stmt *rows = NULL;
+
+  if (sqlite3_open_v2(path, &host.db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
+    if (below(8) == 0)
+      sqlite3_exec(host.db, "pragma cell_size_check = on", NULL, NULL, NULL);
+    if (below(8) == 0)
+      sqlite3_exec(host.db, "pragma writable_schema = on", NULL, NULL, NULL);
+    if (below(8) == 0)
+      sqlite3_exec(host.db, "pragma mmap_size = 1000000", NULL, NULL, NULL);
+    sqlite3_prepare_v2(host.db, "select name from sqlite_master where type = 'table'",
+                       -1, &rows, NULL);
+    while (rows != NULL && n < 8 && sqlite3_step(rows) == SQLITE_ROW &&
+           sqlite3_column_text(rows, 0) != NULL)
+      tables[n++] = sqlite3_mprintf("%s", (const char *)sqlite3_column_text(rows, 0));
+    sqlite3_finalize(rows);
+    for (int i = 0; i < n; i++) {
+      scan_table(&host, tables[i], 1);
+      scan_table(&host, tables[i], 0);
+      sqlite3_free(tables[i]);
+    }
+  }
+  if (sqlite3_close(host.db) != SQLITE_OK)
+    fail("a statement is left open", path);
+}
+
+static void scan_image(const uint8_t *data, size_t size) {
+  static const char *const rests[] = {"", "-journal", "-wal", "-shm"};
+  char path[260];
+  FILE *file;
+
+  snprintf(path, sizeof path, "%s/fuzz_pages.%ld.db", folder, (long)getpid());
+  file = fopen(path, "wb");
+  if (file == NULL || fwrite(data, 1, size, file) != size || fclose(file) != 0) {
+    perror(path);
+    exit(2);
+  }
+  scan_file(path);
+  for (int i = 0; i < 4; i++) {
+    char rest[280];
+    snprintf(rest, sizeof rest, "%s%s", path, rests[i]);
+    unlink(rest);
+  }
+}
+
+/* ---- The walk alone, over bytes that need not be a database --------------------- */
+
+typedef struct memory_file {
+  sqlite3_file base;
+  const uint8_t *data;
+  size_t size;
+} memory_file;
+
+static int memory_read(sqlite3_file *base, void *out, int n, sqlite3_int64 offset) {
+  memory_file *file = (memory_file *)base;
+
+  if (offset < 0 || n < 0 || (size_t)offset + (size_t)n > file->size)
+    return SQLITE_IOERR_SHORT_READ;
+  memcpy(out, file->data + offset, (size_t)n);
+  return SQLITE_OK;
+}
+
+static pyb__tree_end no_default(pyb__tree *tree, size_t i, int64_t rowid) {
+  (void)i, (void)rowid;
+  return pyb__tree_decline(tree, "no default");
+}
+
+static void walk(const uint8_t *data, size_t size, uint32_t page_size,
+                 uint32_t unused) {
+  static const sqlite3_io_methods methods = {.iVersion = 1, .xRead = memory_read};
+  memory_file file = {{&methods}, data, size};
+  pyb__field fields[5] = {{0}};
+  pyb__tree tree = {.file = &file.base,
+                    .page_size = page_size,
+                    .usable_size = page_size - unused,
+                    .page_count = (uint32_t)(size / page_size),
+                    .start = INT64_MIN,
+                    .end = INT64_MAX,
+                    .longest = 1000000000,
+                    .fields = fields,
+                    .n = 5,
+                    .ask = no_default};
+
+  tree.root = 2 + (uint32_t)below(tree.page_count < 12 ? tree.page_count : 12);
+  tree.table = new_table(tree.n);
+  for (size_t i = 0; i < tree.n; i++) {
+    fields[i].column = pyb_table_column(tree.table, i);
+    fields[i].field = i == 0 ? -1 : (int)(i * i - below(3) / 2);
+    fields[i].has_default = below(4) == 0;
+    fields[i].real = below(2) == 0;
+  }
+  counts.walks++;
+  counts.walked += pyb__tree_read(&tree) == PYB__TREE_WHOLE;
+  pyb__tree_release(&tree);
+  pyb_table_release(tree.table);
+}
+
+static void run_image(const uint8_t *data, size_t size) {
+  image = data;
+  image_size = size;
+  counts.images++;
+  if (size >= 100) {
+    uint32_t page_size = (uint32_t)data[16] << 8 | data[17];
+    if (page_size < 512 || (page_size & (page_size - 1)) != 0)
+      page_size = 1024;
+    walk(data, size, page_size, data[20] <= 32 ? data[20] : 0);
+    walk(data, size, 512u << below(8), 0);
+  }
+  scan_image(data, size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  state = size;
+  run_image(data, size);
+  return 0;
+}
+
+/* ---- Images of our own, and damage ---------------------------------------------- */
+#ifndef FUZZ_ENTRY
+
+typedef struct sample {
+  uint8_t *data;
+  size_t size;
+} sample;
+
+static void run_sql(sqlite3 *db, const char *sql) {
+  char *message = NULL;
+  if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) {
+    fprintf(stderr, "%s: %s\n", sql, message);
+    exit(2);
+  }
+}
+
+static sample read_file(const char *path) {
+  sample sample = {NULL, 0};
+  FILE *file = fopen(path, "rb");
+
+  if (file == NULL) {
+    perror(path);
+    exit(2);
+  }
+  fseek(file, 0, SEEK_END);
+  sample.size = (size_t)ftell(file);
+  rewind(file);
+  sample.data = malloc(sample.size + 1);
+  if (fread(sample.data, 1, sample.size, file) != sample.size)
+    exit(2);
+  fclose(file);
+  return sample;
+}
+
+/* A database with most of what a table can have, on pages of this size. */
+static sample make_sample(int page_size, int reserved, int vacuum) {
+  char path[260], sql[200];
+  sqlite3 *db;
+  sample sample;
+
+  snprintf(path, sizeof path, "%s/fuzz_pages.%ld.sample", folder, (long)getpid());
+  unlink(path);
+  sqlite3_open(path, &db);
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+  snprintf(sql, sizeof sql, "pragma page_size = %d; pragma auto_vacuum = %d", page_size,
+           vacuum);
+  run_sql(db, sql);
+  run_sql(db, "create table a(i integer primary key, r real, t text, b blob, x)");
+  run_sql(db, "create table c(p int, q real)");
+  run_sql(db, "create table e(z)");
+  run_sql(db, "create table w(k text primary key, v) without rowid");
+  run_sql(db, "with recursive n(i) as (select 1 union all select i + 1 from n"
+              " where i < 240) insert into a select i * 2 - 9, abs(i) % 7 / 2.0,"
+              " substr('some text that goes on', 1, i % 23), zeroblob(i % 19),"
+              " case i % 5 when 0 then null when 1 then i << (i % 62) when 2 then -i"
+              " when 3 then i / 3.0 else 'x' || i end from n");
+  run_sql(db, "insert into c select i, r from a");
+  run_sql(db, "alter table c add column d default 'seven'");
+  run_sql(db, "alter table c add column f real default 7");
+  run_sql(db, "alter table c add column g");
+  run_sql(db, "insert into c select i, r, t, i, b from a limit 60");
+  run_sql(db, "insert into a(t, b) select replace(hex(zeroblob(3000)), '0', 'ab'),"
+              " zeroblob(20000)");
+  run_sql(db, "insert into a(t, b) values('short', zeroblob(70000))");
+  run_sql(db, "insert into w select i, t from a");
+  run_sql(db, "delete from a where i % 11 = 3");
+  sqlite3_close(db);
+  sample = read_file(path);
+  unlink(path);
+  return sample;
+}
+
+/* Damage a copy: single bits, bytes, page numbers, cell pointers, whole ranges. */
+static void damage(uint8_t *data, size_t *size) {
+  size_t page_size = (size_t)data[16] << 8 | data[17], page;
+  int times = (int)below(6);
+
+  if (page_size == 1)
+    page_size = 65536;
+  for (int i = 0; i < times; i++) {
+    size_t at = below(*size), other = below(*size);
+    page = at / page_size * page_size;
+    switch (below(9)) {
+    case 0:
+      data[at] ^= (uint8_t)(1u << below(8));
+      break;
+    case 1:
+      data[at] = (uint8_t)next_random();
+      break;
+    case 2: /* the header of a page */
+      data[page + below(12)] = (uint8_t)next_random();
+      break;
+    case 3: /* a cell pointer */
+      data[page + 8 + below(40)] = (uint8_t)next_random();
+      break;
+    case 4: /* the end of a page, where the first cells are */
+      data[page + page_size - 1 - below(60)] = (uint8_t)next_random();
+      break;
+    case 5: /* one page over another */
+      memcpy(data + page, data + other / page_size * page_size, page_size);
+      break;
+    case 6: /* a number that is just beyond */
+      data[at] = (uint8_t)(0x7e + below(4));
+      break;
+    case 7: /* the header of the file */
+      data[16 + below(84)] = (uint8_t)next_random();
+      break;
+    default:
+      if (below(4) == 0 && *size > 3 * page_size)
+        *size -= below(2 * page_size);
+    }
+  }
+}
+
+static void run_samples(double seconds) {
+  static const int sizes[] = {512, 1024, 4096, 65536};
+  enum { SAMPLES = 8 };
+  sample samples[SAMPLES];
+  time_t until = time(NULL) + (time_t)seconds;
+
+  for (int i = 0; i < SAMPLES; i++)
+    samples[i] = make_sample(sizes[i % 4], i >= 4 ? 20 : 0, i % 3);
+  for (int i = 0; i < SAMPLES; i++)
+    run_image(samples[i].data, samples[i].size);
+  while (time(NULL) < until) {
+    uint64_t pick = below(20);
+    sample *from = &samples[pick < SAMPLES ? pick : pick % 2 * 4];
+    size_t size = from->size;
+    uint8_t *copy = malloc(size);
+
+    memcpy(copy, from->data, size);
+    damage(copy, &size);
+    run_image(copy, size);
+    free(copy);
+  }
+  for (int i = 0; i < SAMPLES; i++)
+    free(samples[i].data);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 3 || argv[1][0] == '/' || argv[1][0] == '.') {
+    for (int i = 1; i < argc; i++) {
+      sample sample = read_file(argv[i]);
+      run_image(sample.data, sample.size);
+      free(sample.data);
+    }
+  } else {
+    state = strtoull(argv[2], NULL, 10);
+    if (argc > 3)
+      snprintf(folder, sizeof folder, "%s", argv[3]);
+    run_samples(atof(argv[1]));
+  }
+  printf("images %ld scanned %ld declined %ld rows %ld walks %ld walked %ld live %ld\n",
+         counts.images, counts.scanned, counts.declined, counts.rows, counts.walks,
+         counts.walked, (long)pyb_live());
+  return 0;
+}
+#endif

@@ -72,25 +72,29 @@ typedef struct pyb__call {
   struct pyb__call *outer;
   const pyb_session *session;
   struct pyb__thread *thread;
-  int64_t deadline; /* monotonic ns, 0 = none; never later than the outer call's */
-  bool held;        /* the thread held the GIL already */
-  bool signals;     /* this call has taken SIGINT itself */
+  int64_t outer_deadline; /* what thread->deadline was */
+  bool held;              /* the thread held the GIL already */
 } pyb__call;
 
-/* One host thread that has called. Lives until the thread ends. */
+/* One host thread that has called. Lives until the thread ends. The atomics are what
+ * the watch reads; the rest is the thread's own. */
 typedef struct pyb__thread {
   struct pyb__thread *next, **link;
-  void *state;           /* its Python thread state, kept between calls */
-  pyb__call *call;       /* innermost call */
-  unsigned long ident;   /* Python's number of the thread */
-  bool main;             /* it is the thread on which Python delivers signals */
-  bool ours;             /* the thread state was made by us */
+  pyb__call *call;     /* innermost call */
+  void *state;         /* its Python thread state, kept between calls */
+  unsigned long ident; /* Python's number of the thread */
+  uintptr_t handle;    /* its pthread_t */
+  bool main;           /* the thread on which Python handles signals */
+  bool ours;           /* the thread state was made by us */
+  _Atomic(const pyb_session *) outermost, innermost;
+  atomic_llong deadline; /* monotonic ns of the call that must end first, 0 = none */
   atomic_bool active;    /* a call is in progress */
   atomic_uint calls;     /* outermost calls so far: tells one call from the next */
-  atomic_bool watched;   /* the watch is reading `call`: it must not go away */
+  atomic_bool watched;   /* the watch reads `outermost`: it must not go away */
   atomic_int stop;       /* pyb_status to stop with; 0 = run on */
   atomic_bool delivered; /* an exception was sent into the thread */
   /* the watch's own notes */
+  bool pinned;
   unsigned seen;
   int64_t sent; /* monotonic ns of the last delivery */
 } pyb__thread;
@@ -111,6 +115,16 @@ extern atomic_bool pyb__watch_asleep;
 void pyb__watch_add(pyb__thread *thread);
 void pyb__watch_remove(pyb__thread *thread);
 
+/* Keep the thread's call from leaving while `watched` is set, which the caller clears;
+ * false = it has none. */
+bool pyb__watch_hold(pyb__thread *thread);
+
+/* Give SIGINT back, unless some thread is still in a call. */
+void pyb__watch_settle(void);
+
+/* Is any call in progress? */
+bool pyb__watch_busy(void);
+
 /* Monotonic clock, ns. */
 int64_t pyb__now(void);
 
@@ -122,6 +136,9 @@ void pyb__signals_take(void);
 void pyb__signals_give_back(void);
 extern atomic_bool pyb__signals_taken;
 
+/* A SIGINT has come while it was ours, and no call has ended for it yet. */
+extern atomic_bool pyb__signals_pending;
+
 /* Run `work` with SIGINT at its default, and put the host's whole table of handlers
  * back afterwards. */
 void pyb__signals_guard(void (*work)(void *), void *argument);
@@ -131,17 +148,24 @@ void pyb__signals_guard(void (*work)(void *), void *argument);
 /* Start Python if need be, take the GIL, push the session. */
 pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *error);
 
-/* The same for a control-plane call: takes SIGINT at once. */
+/* The same for a control-plane call, which takes SIGINT at once. */
 pyb_status pyb__enter_control(const pyb_session *session, pyb__call *call,
                               pyb_error *error);
 void pyb__leave(pyb__call *call);
 
-/* Send the exception for `thread->stop` into a thread whose call is in progress. */
+/* The data plane's halves of pyb_evaluate and pyb_call. */
+pyb_status pyb__evaluate(const pyb_session *session, const char *expression,
+                         size_t size, pyb_value *result, pyb_error *error);
+pyb_status pyb__call_function(const pyb_session *session, const char *function,
+                              const pyb_value *args, size_t n, const char *const *names,
+                              size_t n_names, pyb_value *result, pyb_error *error);
+
+/* Send the exception for `thread->stop` into a thread, if its call is still running. */
 void pyb__deliver(pyb__thread *thread);
 
-/* Set by c/python at start: can SIGINT be turned into KeyboardInterrupt? */
-extern atomic_bool pyb__started;
-extern bool pyb__attached;
+/* Tell Python's main thread of a SIGINT. Async-signal-safe. */
 void pyb__signal_python(void);
+
+extern bool pyb__attached; /* Python ran before we came: its signals are its own */
 
 #endif /* PYB_INTERNAL_H */

@@ -1,0 +1,240 @@
+/* calls.c: the control plane's entry points: enter, cross the seam, leave. */
+#include <string.h>
+
+#include "../seam/seam.h"
+#include "session.h"
+
+/* What an entry of the seam answered, as a status. */
+static pyb_status crossed(int answer, pyb_error *error) {
+  if (answer == 1)
+    return PYB_OK;
+  if (answer < 0)
+    return (pyb_status)-answer;
+  return pyb__fail(error, PYB_INTERNAL,
+                   "the seam did not answer; run: python -m pybridge doctor");
+}
+
+#define ADDRESS(pointer) ((uintptr_t)(pointer))
+
+/* Enter, cross with `entry(...)`, leave. An error that nobody wants is still filled, as
+ * the seam needs a place for it. */
+#define CROSS(session, error, entry)                                                   \
+  do {                                                                                 \
+    pyb_error unwanted;                                                                \
+    pyb__call call;                                                                    \
+    pyb_status status;                                                                 \
+    if ((error) == NULL)                                                               \
+      (error) = &unwanted;                                                             \
+    status = pyb__enter_control((session), &call, (error));                            \
+    if (status != PYB_OK)                                                              \
+      return status;                                                                   \
+    status = crossed((entry), (error));                                                \
+    pyb__leave(&call);                                                                 \
+    return status;                                                                     \
+  } while (0)
+
+static pyb_status missing(pyb_error *error, const char *what) {
+  return pyb__fail(error, PYB_BAD_ARGUMENT, "%s is missing (NULL)", what);
+}
+
+static size_t size_of(const char *text, size_t size) {
+  return size == PYB_NTS ? strlen(text) : size;
+}
+
+/* ---- Code ----------------------------------------------------------------------- */
+
+pyb_status pyb_simple_string(const pyb_session *session, const char *code, size_t size,
+                             const char *variable, const char *serialization,
+                             pyb_value *result, pyb_error *error) {
+  *result = PYB_EMPTY;
+  if (code == NULL)
+    return missing(error, "the code");
+  CROSS(session, error,
+        pyb__py_simple_string(ADDRESS(session), code, size_of(code, size), variable,
+                              serialization, ADDRESS(result), ADDRESS(error)));
+}
+
+pyb_status pyb_execute_code(const pyb_session *session, const char *code, size_t size,
+                            const char *variable, pyb_error *error) {
+  if (code == NULL)
+    return missing(error, "the code");
+  CROSS(session, error,
+        pyb__py_execute_code(ADDRESS(session), code, size_of(code, size), variable,
+                             ADDRESS(error)));
+}
+
+static bool wants_capture(const pyb_session *session) {
+  return session != NULL && (session->flags & PYB_CAPTURE) != 0;
+}
+
+pyb_status pyb_evaluate(const pyb_session *session, const char *expression, size_t size,
+                        const char *serialization, pyb_value *result,
+                        pyb_error *error) {
+  *result = PYB_EMPTY;
+  if (expression == NULL)
+    return missing(error, "the expression");
+  size = size_of(expression, size);
+  if (serialization == NULL && !wants_capture(session))
+    return pyb__evaluate(session, expression, size, result, error);
+  CROSS(session, error,
+        pyb__py_evaluate(ADDRESS(session), expression, size, serialization,
+                         ADDRESS(result), ADDRESS(error)));
+}
+
+pyb_status pyb_execute_function(const pyb_session *session, const char *function,
+                                const char *args, const char *kwargs,
+                                const char *variable, const char *serialization,
+                                pyb_value *result, pyb_error *error) {
+  *result = PYB_EMPTY;
+  if (function == NULL)
+    return missing(error, "the function's name");
+  CROSS(session, error,
+        pyb__py_execute_function(ADDRESS(session), function, args, kwargs, variable,
+                                 serialization, ADDRESS(result), ADDRESS(error)));
+}
+
+pyb_status pyb_call(const pyb_session *session, const char *function,
+                    const pyb_value *args, size_t n, const char *const *names,
+                    size_t n_names, pyb_value *result, pyb_error *error) {
+  *result = PYB_EMPTY;
+  if (function == NULL)
+    return missing(error, "the function's name");
+  if (n_names > n)
+    return pyb__fail(error, PYB_BAD_ARGUMENT, "%zu names for %zu values", n_names, n);
+  if (!wants_capture(session))
+    return pyb__call_function(session, function, args, n, names, n_names, result,
+                              error);
+  CROSS(session, error,
+        pyb__py_call(ADDRESS(session), function, ADDRESS(args), n, names, n_names,
+                     ADDRESS(result), ADDRESS(error)));
+}
+
+/* ---- Variables ------------------------------------------------------------------ */
+
+pyb_status pyb_get_variable(const pyb_session *session, const char *variable,
+                            const char *serialization, pyb_value *result,
+                            pyb_error *error) {
+  *result = PYB_EMPTY;
+  if (variable == NULL)
+    return missing(error, "the variable's name");
+  CROSS(session, error,
+        pyb__py_get_variable(ADDRESS(session), variable, serialization, ADDRESS(result),
+                             ADDRESS(error)));
+}
+
+pyb_status pyb_set_variable(const pyb_session *session, const char *variable,
+                            const pyb_value *value, pyb_error *error) {
+  if (variable == NULL || value == NULL)
+    return missing(error, "the variable's name or value");
+  CROSS(
+      session, error,
+      pyb__py_set_variable(ADDRESS(session), variable, ADDRESS(value), ADDRESS(error)));
+}
+
+pyb_status pyb_get_variable_info(const pyb_session *session, const char *variable,
+                                 const char *serialization, pyb_value *result,
+                                 pyb_error *error) {
+  *result = PYB_EMPTY;
+  if (variable == NULL)
+    return missing(error, "the variable's name");
+  CROSS(session, error,
+        pyb__py_get_variable_info(ADDRESS(session), variable, serialization,
+                                  ADDRESS(result), ADDRESS(error)));
+}
+
+pyb_status pyb_get_function_info(const pyb_session *session, const char *function,
+                                 pyb_value *result, pyb_error *error) {
+  *result = PYB_EMPTY;
+  if (function == NULL)
+    return missing(error, "the function's name");
+  CROSS(session, error,
+        pyb__py_get_function_info(ADDRESS(session), function, ADDRESS(result),
+                                  ADDRESS(error)));
+}
+
+/* ---- Modules -------------------------------------------------------------------- */
+
+pyb_status pyb_import_module(const pyb_session *session, const char *module,
+                             const char *alias, pyb_value *result, pyb_error *error) {
+  *result = PYB_EMPTY;
+  if (module == NULL)
+    return missing(error, "the module's name");
+  CROSS(session, error,
+        pyb__py_import_module(ADDRESS(session), module, alias, ADDRESS(result),
+                              ADDRESS(error)));
+}
+
+pyb_status pyb_get_module_info(const pyb_session *session, const char *module,
+                               pyb_value *result, pyb_error *error) {
+  *result = PYB_EMPTY;
+  if (module == NULL)
+    return missing(error, "the module's name");
+  CROSS(session, error,
+        pyb__py_get_module_info(ADDRESS(session), module, ADDRESS(result),
+                                ADDRESS(error)));
+}
+
+pyb_status pyb_get_status(const pyb_session *session, pyb_value *result,
+                          pyb_error *error) {
+  *result = PYB_EMPTY;
+  CROSS(session, error,
+        pyb__py_get_status(ADDRESS(session), ADDRESS(result), ADDRESS(error)));
+}
+
+/* ---- Rows ----------------------------------------------------------------------- */
+
+/* Rows that are not handed over are released by who was given them. */
+static pyb_status set_stream(const pyb_session *session, const char *variable,
+                             const char *type, const char *options,
+                             struct ArrowArrayStream *rows, int64_t *count,
+                             pyb_error *error) {
+  CROSS(session, error,
+        pyb__py_set_stream(ADDRESS(session), variable, type, options, ADDRESS(rows),
+                           count, ADDRESS(error)));
+}
+
+pyb_status pyb_set_stream(const pyb_session *session, const char *variable,
+                          const char *type, const char *options,
+                          struct ArrowArrayStream *rows, int64_t *count,
+                          pyb_error *error) {
+  int64_t unwanted;
+  pyb_status status;
+
+  if (count == NULL)
+    count = &unwanted;
+  *count = 0;
+  if (variable == NULL)
+    status = missing(error, "the variable's name");
+  else
+    status = set_stream(session, variable, type, options, rows, count, error);
+  if (rows->release != NULL)
+    rows->release(rows);
+  return status;
+}
+
+pyb_status pyb_get_stream(const pyb_session *session, const char *variable,
+                          const char *const *columns, size_t n,
+                          struct ArrowArrayStream *rows, pyb_error *error) {
+  memset(rows, 0, sizeof *rows);
+  if (variable == NULL)
+    return missing(error, "the variable's name");
+  CROSS(session, error,
+        pyb__py_get_stream(ADDRESS(session), variable, columns, n, ADDRESS(rows),
+                           ADDRESS(error)));
+}
+
+pyb_status pyb_get_schema(const pyb_session *session, const char *variable,
+                          struct ArrowSchema *schema, pyb_error *error) {
+  memset(schema, 0, sizeof *schema);
+  if (variable == NULL)
+    return missing(error, "the variable's name");
+  CROSS(
+      session, error,
+      pyb__py_get_schema(ADDRESS(session), variable, ADDRESS(schema), ADDRESS(error)));
+}
+
+/* ---- End ------------------------------------------------------------------------ */
+
+pyb_status pyb_finalize(pyb_error *error) {
+  CROSS(NULL, error, pyb__py_finalize(0, ADDRESS(error)));
+}

@@ -1,0 +1,100 @@
+/* session.c: who is calling: the innermost session of the thread, and its services. */
+#include "session.h"
+
+#include <string.h>
+
+/* The call that this thread is in. Set by the gate in c/python. */
+_Thread_local pyb__thread *pyb__this_thread;
+
+const pyb_session *pyb__session(void) {
+  pyb__thread *thread = pyb__this_thread;
+
+  return thread == NULL || thread->call == NULL ? NULL : thread->call->session;
+}
+
+void pyb_interrupt(const pyb_session *session) {
+  pyb__watch_interrupt(session);
+}
+
+/* The services of the innermost session, or NULL and an error that says what is
+ * missing. A host may have been built with fewer services: `end` is the end of the one
+ * that is wanted. */
+static const pyb_services *services(size_t end, const char *name, void **host,
+                                    pyb_error *error) {
+  const pyb_session *session = pyb__session();
+
+  if (session == NULL) {
+    pyb__fail(
+        error, PYB_HOST,
+        "no host is calling: \"%s\" works only while a host process runs this code",
+        name);
+    return NULL;
+  }
+  if (session->services == NULL || session->services->size < end) {
+    pyb__fail(error, PYB_HOST, "this host offers no \"%s\"", name);
+    return NULL;
+  }
+  *host = session->host;
+  return session->services;
+}
+
+#define END_OF(member) (offsetof(pyb_services, member) + sizeof(void (*)(void)))
+
+pyb_status pyb__host_query(const char *sql, size_t size, const pyb_value *params,
+                           const char *const *names, size_t n,
+                           struct ArrowArrayStream *rows, pyb_error *error) {
+  void *host;
+  const pyb_services *lent = services(END_OF(query), "query", &host, error);
+
+  memset(rows, 0, sizeof *rows);
+  if (lent == NULL)
+    return PYB_HOST;
+  if (lent->query == NULL)
+    return pyb__fail(error, PYB_HOST, "this host offers no \"query\"");
+  return lent->query(host, sql, size, params, names, n, rows, error);
+}
+
+pyb_status pyb__host_execute(const char *sql, size_t size, const pyb_value *params,
+                             const char *const *names, size_t n, int64_t *changes,
+                             pyb_error *error) {
+  void *host;
+  const pyb_services *lent = services(END_OF(execute), "execute", &host, error);
+
+  *changes = 0;
+  if (lent == NULL)
+    return PYB_HOST;
+  if (lent->execute == NULL)
+    return pyb__fail(error, PYB_HOST, "this host offers no \"execute\"");
+  return lent->execute(host, sql, size, params, names, n, changes, error);
+}
+
+pyb_status pyb__host_write(struct ArrowArrayStream *rows, const char *table,
+                           const char *mode, int64_t *count, pyb_error *error) {
+  void *host;
+  const pyb_services *lent = services(END_OF(write), "write", &host, error);
+
+  *count = 0;
+  if (lent != NULL && lent->write != NULL)
+    return lent->write(host, rows, table, mode, count, error);
+  if (rows->release != NULL)
+    rows->release(rows);
+  if (lent != NULL)
+    return pyb__fail(error, PYB_HOST, "this host offers no \"write\"");
+  return PYB_HOST;
+}
+
+const char *pyb__host_name(void) {
+  const pyb_session *session = pyb__session();
+
+  return session == NULL || session->services == NULL ? NULL : session->services->name;
+}
+
+bool pyb__host_output(int stream, const char *text, size_t size) {
+  const pyb_session *session = pyb__session();
+
+  if (session == NULL || session->services == NULL ||
+      session->services->size < END_OF(output) || session->services->output == NULL)
+    return false;
+  session->services->output(session->host, stream, text, size);
+  return true;
+}

@@ -1,0 +1,29 @@
+/* session.h: calls in progress, and the services that hosts lend to Python. */
+#ifndef PYB_SESSION_H
+#define PYB_SESSION_H
+
+#include "internal.h"
+
+extern _Thread_local pyb__thread *pyb__this_thread;
+
+/* What `pybridge.host` reaches: the services of the innermost session. Called without
+ * the GIL. `names` as in pyb_services. Rows given to write are moved. */
+pyb_status pyb__host_query(const char *sql, size_t size, const pyb_value *params,
+                           const char *const *names, size_t n,
+                           struct ArrowArrayStream *rows, pyb_error *error);
+pyb_status pyb__host_execute(const char *sql, size_t size, const pyb_value *params,
+                             const char *const *names, size_t n, int64_t *changes,
+                             pyb_error *error);
+pyb_status pyb__host_write(struct ArrowArrayStream *rows, const char *table,
+                           const char *mode, int64_t *count, pyb_error *error);
+
+/* The name of the host that is calling, NULL = none. */
+const char *pyb__host_name(void);
+
+/* Give output to the host; false = it does not take any. */
+bool pyb__host_output(int stream, const char *text, size_t size);
+
+/* pyb_interrupt's other half, in watch.c. */
+void pyb__watch_interrupt(const pyb_session *session);
+
+#endif /* PYB_SESSION_H */

@@ -1,0 +1,66 @@
+/* signals.c: SIGINT is lent to Python while a call lasts; all else stays the host's. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include "internal.h"
+
+atomic_bool pyb__signals_taken;
+atomic_bool pyb__signals_pending;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sigaction hosts; /* the host's SIGINT, while it is taken */
+
+/* Async-signal-safe: flags only. The watch does the rest within its next tick. */
+static void interrupted(int number, siginfo_t *info, void *machine) {
+  int saved = errno;
+
+  (void)number;
+  (void)machine;
+  /* One that the watch sends to a single thread is not for the others. */
+  if (info->si_code != SI_TKILL)
+    atomic_store(&pyb__signals_pending, true);
+  pyb__signal_python();
+  errno = saved;
+}
+
+void pyb__signals_take(void) {
+  struct sigaction ours = {.sa_sigaction = interrupted, .sa_flags = SA_SIGINFO};
+
+  if (atomic_load(&pyb__signals_taken))
+    return;
+  pthread_mutex_lock(&lock);
+  if (!atomic_load(&pyb__signals_taken)) {
+    /* No SA_RESTART: a sleep that the signal cuts short is how Python notices it. */
+    sigemptyset(&ours.sa_mask);
+    if (sigaction(SIGINT, &ours, &hosts) == 0)
+      atomic_store(&pyb__signals_taken, true);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+void pyb__signals_give_back(void) {
+  if (!atomic_load(&pyb__signals_taken))
+    return;
+  pthread_mutex_lock(&lock);
+  if (atomic_load(&pyb__signals_taken)) {
+    sigaction(SIGINT, &hosts, NULL);
+    atomic_store(&pyb__signals_taken, false);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+void pyb__signals_guard(void (*work)(void *), void *argument) {
+  struct sigaction table[NSIG], plain = {.sa_handler = SIG_DFL};
+  bool known[NSIG] = {false};
+
+  for (int number = 1; number < NSIG; number++)
+    known[number] = sigaction(number, NULL, &table[number]) == 0;
+  sigaction(SIGINT, &plain, NULL);
+  work(argument);
+  for (int number = 1; number < NSIG; number++)
+    if (known[number])
+      sigaction(number, &table[number], NULL);
+}

@@ -1,0 +1,219 @@
+/* watch.c: the thread that stops calls: deadlines, interrupts, and SIGINT's loan.
+ *
+ * The fast path of a call must not pay for it, so a call only raises its `active` flag
+ * and counts itself; the watch looks every TICK at the threads that are active. A call
+ * that is still the same one at the next tick has lasted: only then is SIGINT taken and
+ * the host asked whether it wants to stop.
+ *
+ * `active` and `watched` keep a call from leaving (and its session from being freed)
+ * while the watch reads it. Each side writes its own flag and then reads the other's;
+ * between the two stands a full barrier: here a fence, in the call the locked
+ * instructions with which the GIL is taken and dropped (see gate.c). */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include "session.h"
+
+#define TICK_NS INT64_C(10000000)
+#define IDLE_TICKS 50
+#define RESEND_NS INT64_C(100000000)
+
+atomic_bool pyb__watch_asleep;
+
+static pthread_mutex_t lock =
+    PTHREAD_MUTEX_INITIALIZER; /* guards the list, `running` */
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t unpinned = PTHREAD_COND_INITIALIZER;
+static pyb__thread *threads;
+static bool running;
+
+int64_t pyb__now(void) {
+  struct timespec now;
+
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+void pyb__watch_add(pyb__thread *thread) {
+  pthread_mutex_lock(&lock);
+  thread->next = threads;
+  thread->link = &threads;
+  if (threads != NULL)
+    threads->link = &thread->next;
+  threads = thread;
+  pthread_mutex_unlock(&lock);
+}
+
+void pyb__watch_remove(pyb__thread *thread) {
+  pthread_mutex_lock(&lock);
+  while (thread->pinned)
+    pthread_cond_wait(&unpinned, &lock);
+  *thread->link = thread->next;
+  if (thread->next != NULL)
+    thread->next->link = thread->link;
+  pthread_mutex_unlock(&lock);
+}
+
+void pyb__watch_wake(void) {
+  pthread_mutex_lock(&lock);
+  atomic_store(&pyb__watch_asleep, false);
+  pthread_cond_signal(&wake);
+  pthread_mutex_unlock(&lock);
+}
+
+static bool host_wants_stop(const pyb_session *session) {
+  const pyb_services *services = session == NULL ? NULL : session->services;
+
+  return services != NULL &&
+         services->size >=
+             offsetof(pyb_services, interrupted) + sizeof(void (*)(void)) &&
+         services->interrupted != NULL && services->interrupted(session->host) != 0;
+}
+
+bool pyb__watch_hold(pyb__thread *thread) {
+  atomic_store(&thread->watched, true);
+  atomic_thread_fence(memory_order_seq_cst);
+  return atomic_load(&thread->active);
+}
+
+/* Decide whether the call of an active thread is to stop. */
+static void look_at(pyb__thread *thread, int64_t now) {
+  unsigned calls = atomic_load(&thread->calls);
+  bool lasting = calls == thread->seen;
+  int64_t deadline = atomic_load(&thread->deadline);
+  int none = PYB_OK;
+
+  if (!lasting)
+    thread->sent = 0;
+  thread->seen = calls;
+  if (deadline != 0 && now >= deadline)
+    atomic_compare_exchange_strong(&thread->stop, &none, PYB_DEADLINE);
+  if (!lasting)
+    return;
+  if (!pyb__attached)
+    pyb__signals_take();
+  if (atomic_load(&pyb__signals_pending) ||
+      host_wants_stop(atomic_load(&thread->outermost)))
+    atomic_compare_exchange_strong(&thread->stop, &none, PYB_INTERRUPTED);
+}
+
+/* One round over all threads. The lock is held, except while exceptions are sent, as
+ * that may wait for the GIL. Returns whether any thread is active. */
+static bool tick(void) {
+  int64_t now = pyb__now();
+  pyb__thread *due[16];
+  bool any = false;
+  int n = 0;
+
+  for (pyb__thread *thread = threads; thread != NULL; thread = thread->next) {
+    if (pyb__watch_hold(thread)) {
+      any = true;
+      look_at(thread, now);
+      if (atomic_load(&thread->stop) != PYB_OK && now - thread->sent >= RESEND_NS &&
+          n < (int)(sizeof due / sizeof *due)) {
+        thread->pinned = true;
+        due[n++] = thread;
+      }
+    }
+    atomic_store(&thread->watched, false);
+  }
+  if (n == 0)
+    return any;
+  pthread_mutex_unlock(&lock);
+  for (int i = 0; i < n; i++) {
+    due[i]->sent = now;
+    pyb__deliver(due[i]);
+  }
+  pthread_mutex_lock(&lock);
+  for (int i = 0; i < n; i++)
+    due[i]->pinned = false;
+  pthread_cond_broadcast(&unpinned);
+  return any;
+}
+
+static void *watch(void *argument) {
+  int idle = 0;
+
+  (void)argument;
+  pthread_mutex_lock(&lock);
+  for (;;) {
+    idle = tick() ? 0 : idle + 1;
+    if (idle < IDLE_TICKS) {
+      struct timespec pause = {.tv_nsec = TICK_NS};
+      pthread_mutex_unlock(&lock);
+      nanosleep(&pause, NULL);
+      pthread_mutex_lock(&lock);
+      continue;
+    }
+    atomic_store(&pyb__watch_asleep, true);
+    atomic_thread_fence(memory_order_seq_cst);
+    idle = 0;
+    if (!tick())
+      while (atomic_load(&pyb__watch_asleep))
+        pthread_cond_wait(&wake, &lock);
+    atomic_store(&pyb__watch_asleep, false);
+  }
+  return NULL;
+}
+
+pyb_status pyb__watch_start(pyb_error *error) {
+  sigset_t all, old;
+  pthread_t thread;
+  pthread_attr_t attributes;
+  int failed;
+
+  if (running)
+    return PYB_OK;
+  /* The host's signals must not be delivered to a thread that it does not know. */
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  failed = pthread_create(&thread, &attributes, watch, NULL);
+  pthread_attr_destroy(&attributes);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  if (failed != 0)
+    return pyb__fail(error, PYB_START,
+                     "cannot start the thread that watches deadlines (error %d); raise "
+                     "the limit on threads",
+                     failed);
+  running = true;
+  return PYB_OK;
+}
+
+static bool any_active(void) {
+  bool any = false;
+
+  for (pyb__thread *thread = threads; thread != NULL && !any; thread = thread->next)
+    any = atomic_load(&thread->active);
+  return any;
+}
+
+void pyb__watch_settle(void) {
+  pthread_mutex_lock(&lock);
+  if (!any_active())
+    pyb__signals_give_back();
+  pthread_mutex_unlock(&lock);
+}
+
+bool pyb__watch_busy(void) {
+  bool any;
+
+  pthread_mutex_lock(&lock);
+  any = any_active();
+  pthread_mutex_unlock(&lock);
+  return any;
+}
+
+void pyb__watch_interrupt(const pyb_session *session) {
+  pthread_mutex_lock(&lock);
+  for (pyb__thread *thread = threads; thread != NULL; thread = thread->next) {
+    if (pyb__watch_hold(thread) && (atomic_load(&thread->outermost) == session ||
+                                    atomic_load(&thread->innermost) == session))
+      atomic_store(&thread->stop, PYB_INTERRUPTED);
+    atomic_store(&thread->watched, false);
+  }
+  pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,264 @@
+/* gate.c: how a host's thread comes into Python and leaves it. */
+#include "bridge.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#if PY_VERSION_HEX >= 0x030D0000
+#define CURRENT_STATE PyThreadState_GetUnchecked
+#define FINALIZING Py_IsFinalizing
+#else
+#define CURRENT_STATE _PyThreadState_UncheckedGet
+#define FINALIZING _Py_IsFinalizing
+#endif
+
+/* Between raising `active` and reading what the watch wrote stands a full barrier. On
+ * x86-64 the locked instructions with which the GIL is taken and dropped are one. */
+#ifdef __x86_64__
+#define GIL_BARRIER() atomic_signal_fence(memory_order_seq_cst)
+#else
+#define GIL_BARRIER() atomic_thread_fence(memory_order_seq_cst)
+#endif
+
+static pthread_key_t key;
+
+/* ---- Threads -------------------------------------------------------------------- */
+
+/* The end of a host thread: its thread state goes, unless Python has gone before. */
+static void end_thread(void *argument) {
+  pyb__thread *thread = argument;
+
+  pyb__watch_remove(thread);
+  if (thread->ours && !thread->main && !atomic_load(&pyb__forked) &&
+      Py_IsInitialized() && !FINALIZING()) {
+    PyEval_RestoreThread(thread->state);
+    PyGILState_Release(PyGILState_UNLOCKED);
+  }
+  pyb__this_thread = NULL;
+  pyb__free(thread);
+}
+
+static void make_key(void) {
+  pthread_key_create(&key, end_thread);
+}
+
+static pyb__thread *new_thread(pyb_error *error) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pyb__thread *thread = pyb__calloc(1, sizeof *thread);
+
+  pthread_once(&once, make_key);
+  if (thread == NULL || pthread_setspecific(key, thread) != 0) {
+    pyb__free(thread);
+    pyb__fail(error, PYB_NO_MEMORY, "no memory for a new host thread");
+    return NULL;
+  }
+  thread->ident = PyThread_get_thread_ident();
+  thread->handle = (uintptr_t)pthread_self();
+  return thread;
+}
+
+pyb_status pyb__gate_main(pyb_error *error) {
+  pyb__thread *thread = new_thread(error);
+
+  if (thread == NULL)
+    return PYB_NO_MEMORY;
+  thread->main = thread->ours = true;
+  thread->state = PyThreadState_Get();
+  pyb__watch_add(thread);
+  pyb__this_thread = thread;
+  return PYB_OK;
+}
+
+/* Make the calling thread known. A thread that Python has never seen gets a thread
+ * state that is kept until the thread ends: making one costs a hundred calls. */
+static pyb__thread *meet_thread(pyb_error *error) {
+  pyb__thread *thread = new_thread(error);
+
+  if (thread == NULL)
+    return NULL;
+  thread->state = PyGILState_GetThisThreadState();
+  if (thread->state == NULL) {
+    PyGILState_Ensure();
+    thread->ours = true;
+    thread->state = PyEval_SaveThread();
+  }
+  pyb__watch_add(thread);
+  pyb__this_thread = thread;
+  return thread;
+}
+
+/* A state that somebody else made may have gone, or been made anew, since. */
+static void refresh_state(pyb__thread *thread) {
+  PyThreadState *state = PyGILState_GetThisThreadState();
+
+  if (state == NULL) {
+    PyGILState_Ensure();
+    thread->ours = true;
+    state = PyEval_SaveThread();
+  }
+  thread->state = state;
+}
+
+/* ---- Entering and leaving ------------------------------------------------------- */
+
+static int64_t deadline_of(const pyb_session *session, int64_t outer) {
+  int64_t deadline;
+
+  if (session == NULL || session->deadline_ms <= 0)
+    return outer;
+  deadline = pyb__now() + session->deadline_ms * 1000000;
+  return outer != 0 && outer < deadline ? outer : deadline;
+}
+
+pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *error) {
+  pyb__thread *thread = pyb__this_thread;
+  pyb_status status;
+
+  if (__builtin_expect(!atomic_load_explicit(&pyb__started, memory_order_acquire) ||
+                           atomic_load_explicit(&pyb__forked, memory_order_relaxed),
+                       0)) {
+    status = pyb__start(NULL, error);
+    if (status != PYB_OK)
+      return status;
+    thread = pyb__this_thread;
+  }
+  if (__builtin_expect(thread == NULL, 0)) {
+    thread = meet_thread(error);
+    if (thread == NULL)
+      return PYB_NO_MEMORY;
+  }
+  if (!thread->ours)
+    refresh_state(thread);
+  call->session = session;
+  call->thread = thread;
+  call->outer = thread->call;
+  call->outer_deadline = atomic_load_explicit(&thread->deadline, memory_order_relaxed);
+  if (session != NULL && session->deadline_ms > 0)
+    atomic_store_explicit(&thread->deadline, deadline_of(session, call->outer_deadline),
+                          memory_order_relaxed);
+  atomic_store_explicit(&thread->innermost, session, memory_order_relaxed);
+  if (call->outer == NULL) {
+    atomic_store_explicit(&thread->outermost, session, memory_order_relaxed);
+    atomic_store_explicit(
+        &thread->calls, atomic_load_explicit(&thread->calls, memory_order_relaxed) + 1,
+        memory_order_relaxed);
+    atomic_store_explicit(&thread->active, true, memory_order_release);
+  }
+  thread->call = call;
+  call->held = CURRENT_STATE() == thread->state;
+  if (!call->held)
+    PyEval_RestoreThread(thread->state);
+  GIL_BARRIER();
+  if (__builtin_expect(atomic_load_explicit(&pyb__watch_asleep, memory_order_relaxed),
+                       0))
+    pyb__watch_wake();
+  return PYB_OK;
+}
+
+pyb_status pyb__enter_control(const pyb_session *session, pyb__call *call,
+                              pyb_error *error) {
+  pyb_status status = pyb__enter(session, call, error);
+
+  if (status == PYB_OK && call->thread->main && !pyb__attached)
+    pyb__signals_take();
+  return status;
+}
+
+void pyb__gate_drain(pyb__thread *thread) {
+  PyObject *type, *value, *traceback;
+
+  PyErr_Fetch(&type, &value, &traceback);
+  PyThreadState_SetAsyncExc(thread->ident, NULL);
+  /* A signal that was tripped and not yet noticed would be raised by the next call. */
+  if (thread->main && !pyb__attached)
+    while (PyErr_CheckSignals() != 0)
+      PyErr_Clear();
+  PyErr_Restore(type, value, traceback);
+  atomic_store(&thread->delivered, false);
+}
+
+/* The rare end of a call that was interrupted, or that lasted. */
+static void leave_slowly(pyb__thread *thread) {
+  while (atomic_load(&thread->watched))
+    sched_yield();
+  /* A SIGINT that the watch has sent to this thread is handled at the end of any system
+   * call: here, before the host's handler is put back. */
+  if (atomic_load(&thread->delivered))
+    sched_yield();
+  if (atomic_load(&pyb__signals_taken))
+    pyb__watch_settle();
+  if (atomic_load(&thread->delivered) ||
+      (thread->main && atomic_load(&pyb__signals_pending))) {
+    PyEval_RestoreThread(thread->state);
+    pyb__gate_drain(thread);
+    PyEval_SaveThread();
+    if (thread->main)
+      atomic_store(&pyb__signals_pending, false);
+  }
+  atomic_store(&thread->stop, PYB_OK);
+}
+
+void pyb__leave(pyb__call *call) {
+  pyb__thread *thread = call->thread;
+  bool last = call->outer == NULL;
+
+  thread->call = call->outer;
+  atomic_store_explicit(&thread->deadline, call->outer_deadline, memory_order_relaxed);
+  atomic_store_explicit(&thread->innermost, last ? NULL : call->outer->session,
+                        memory_order_relaxed);
+  if (last)
+    atomic_store_explicit(&thread->active, false, memory_order_release);
+  if (!call->held)
+    PyEval_SaveThread();
+  if (!last)
+    return;
+  if (call->held) { /* somebody else's call: the slow end would want the GIL twice */
+    atomic_thread_fence(memory_order_seq_cst);
+    while (atomic_load(&thread->watched))
+      sched_yield();
+    if (atomic_load(&thread->delivered))
+      pyb__gate_drain(thread);
+    atomic_store(&thread->stop, PYB_OK);
+    return;
+  }
+  GIL_BARRIER();
+  if (__builtin_expect(
+          atomic_load_explicit(&thread->watched, memory_order_relaxed) ||
+              atomic_load_explicit(&thread->stop, memory_order_relaxed) != PYB_OK ||
+              atomic_load_explicit(&pyb__signals_taken, memory_order_relaxed),
+          0))
+    leave_slowly(thread);
+}
+
+/* ---- Stopping ------------------------------------------------------------------- */
+
+void pyb__signal_python(void) {
+  PyErr_SetInterruptEx(SIGINT);
+}
+
+/* On the thread on which Python handles signals, a real signal also cuts a sleep or a
+ * wait short. On the others an exception waits for the next bytecode. */
+void pyb__deliver(pyb__thread *thread) {
+  PyGILState_STATE gil;
+
+  if (thread->main && !pyb__attached) {
+    if (pyb__watch_hold(thread)) {
+      atomic_store(&thread->delivered, true);
+      pyb__signals_take();
+      pthread_kill((pthread_t)thread->handle, SIGINT);
+    }
+    atomic_store(&thread->watched, false);
+    return;
+  }
+  if (!Py_IsInitialized() || FINALIZING())
+    return;
+  gil = PyGILState_Ensure();
+  if (atomic_load(&thread->active) && atomic_load(&thread->stop) != PYB_OK) {
+    atomic_store(&thread->delivered, true);
+    PyThreadState_SetAsyncExc(thread->ident, atomic_load(&thread->stop) == PYB_DEADLINE
+                                                 ? pyb__py.deadline
+                                                 : pyb__py.interrupted);
+  }
+  PyGILState_Release(gil);
+}

@@ -1,0 +1,431 @@
+/* invoke.c: calls that are cheap enough for every row: cached code, cached names. */
+#include "bridge.h"
+
+#include <string.h>
+
+#define STACK_ARGS 16
+
+/* ---- Contexts ------------------------------------------------------------------- */
+
+/* session->cache: [0] the namespace, borrowed from the context, which lives until the
+ * next soft reset; [1] the generation it is of; [2] the name it was found under; [3]
+ * the name's own text, to see a name that was changed in place. */
+enum { NAMESPACE, GENERATION, NAME, HASH };
+
+/* FNV-1a; a name that is changed in place must change it. */
+static uintptr_t hash_text(const char *text) {
+  uint64_t hash = UINT64_C(14695981039346656037);
+
+  for (; text != NULL && *text != '\0'; text++)
+    hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+  return (uintptr_t)hash;
+}
+
+PyObject *pyb__namespace(const pyb_session *session) {
+  const char *name = pyb__context_name(session);
+  void **cache = session == NULL ? NULL : ((pyb_session *)(uintptr_t)session)->cache;
+  PyObject *text, *namespace;
+
+  if (cache != NULL && cache[NAMESPACE] != NULL &&
+      cache[GENERATION] == (void *)pyb__generation &&
+      cache[NAME] == (void *)(uintptr_t)name &&
+      (name[0] == '\0' || cache[HASH] == (void *)hash_text(name)))
+    return cache[NAMESPACE];
+  text = PyUnicode_FromString(name);
+  namespace = text == NULL ? NULL : PyObject_CallOneArg(pyb__py.namespace_of, text);
+  Py_XDECREF(text);
+  if (namespace == NULL)
+    return NULL;
+  if (!PyDict_Check(namespace)) {
+    Py_DECREF(namespace);
+    PyErr_SetString(PyExc_SystemError, "a namespace is not a dict");
+    return NULL;
+  }
+  Py_DECREF(namespace); /* the context keeps it */
+  if (cache != NULL) {
+    cache[NAMESPACE] = namespace;
+    cache[GENERATION] = (void *)pyb__generation;
+    cache[NAME] = (void *)(uintptr_t)name;
+    cache[HASH] = (void *)hash_text(name);
+  }
+  return namespace;
+}
+
+/* ---- Names ---------------------------------------------------------------------- */
+
+/* Plain names that were used lately, as interned strings whose hash is known. */
+static struct {
+  char text[56];
+  PyObject *name;
+} names[64];
+
+/* The interned string of a plain name, borrowed; NULL without an exception = too long
+ * to be cached. */
+static PyObject *intern(const char *text) {
+  size_t size = strlen(text);
+  unsigned slot = ((unsigned)text[0] * 31 + (unsigned)text[size / 2] * 7 +
+                   (unsigned)text[size == 0 ? 0 : size - 1] + (unsigned)size) %
+                  (sizeof names / sizeof *names);
+  PyObject *name;
+
+  if (size >= sizeof names[slot].text)
+    return NULL;
+  if (names[slot].name != NULL && memcmp(names[slot].text, text, size + 1) == 0)
+    return names[slot].name;
+  name = PyUnicode_InternFromString(text);
+  if (name == NULL)
+    return NULL;
+  Py_XSETREF(names[slot].name, name);
+  memcpy(names[slot].text, text, size + 1);
+  return name;
+}
+
+/* A new reference to what a path names: a variable of the context at once, anything
+ * else by way of Python. */
+static PyObject *resolve(const pyb_session *session, const char *path) {
+  PyObject *namespace = pyb__namespace(session), *name, *found, *context;
+
+  if (namespace == NULL)
+    return NULL;
+  name = intern(path);
+  if (name != NULL) {
+    found = PyDict_GetItemWithError(namespace, name);
+    if (found != NULL)
+      return Py_NewRef(found);
+  }
+  if (PyErr_Occurred() != NULL)
+    return NULL;
+  context = PyUnicode_FromString(pyb__context_name(session));
+  name = context == NULL ? NULL : PyUnicode_FromString(path);
+  found = name == NULL
+              ? NULL
+              : PyObject_CallFunctionObjArgs(pyb__py.resolve, context, name, NULL);
+  Py_XDECREF(name);
+  Py_XDECREF(context);
+  return found;
+}
+
+/* ---- Calling -------------------------------------------------------------------- */
+
+/* Call with n values, the last n_names of them by keyword. */
+static PyObject *call_values(PyObject *callable, const pyb_value *args, size_t n,
+                             const char *const *names_of, size_t n_names) {
+  PyObject *fixed[STACK_ARGS + 1], **stack = fixed, *keywords = NULL, *result = NULL;
+  size_t loaded = 0;
+
+  if (n > STACK_ARGS) {
+    stack = pyb__malloc((n + 1) * sizeof *stack);
+    if (stack == NULL)
+      return PyErr_NoMemory();
+  }
+  for (; loaded < n; loaded++) {
+    stack[loaded + 1] = pyb__load(&args[loaded]);
+    if (stack[loaded + 1] == NULL)
+      goto done;
+  }
+  if (n_names > 0) {
+    keywords = PyTuple_New((Py_ssize_t)n_names);
+    for (size_t i = 0; i < n_names && keywords != NULL; i++) {
+      PyObject *name = PyUnicode_InternFromString(names_of[i]);
+      if (name == NULL)
+        goto done;
+      PyTuple_SET_ITEM(keywords, (Py_ssize_t)i, name);
+    }
+    if (keywords == NULL)
+      goto done;
+  }
+  /* stack[0] is free for the callee's use. */
+  result = PyObject_Vectorcall(
+      callable, stack + 1, (n - n_names) | PY_VECTORCALL_ARGUMENTS_OFFSET, keywords);
+
+done:
+  Py_XDECREF(keywords);
+  while (loaded > 0)
+    Py_DECREF(stack[loaded--]);
+  if (stack != fixed)
+    pyb__free(stack);
+  return result;
+}
+
+/* Dump a result, a new reference that is taken (NULL = exception set). */
+static pyb_status finish(const pyb_session *session, PyObject *object,
+                         pyb_value *result, pyb_error *error) {
+  int failed = -1;
+
+  if (object != NULL)
+    failed = result == NULL ? 0 : pyb__dump(object, result);
+  Py_XDECREF(object);
+  return failed == 0 ? PYB_OK : pyb__fail_python(session, error);
+}
+
+pyb_status pyb__call_function(const pyb_session *session, const char *function,
+                              const pyb_value *args, size_t n,
+                              const char *const *keywords, size_t n_keywords,
+                              pyb_value *result, pyb_error *error) {
+  pyb__call call;
+  pyb_status status = pyb__enter(session, &call, error);
+  PyObject *callable, *object = NULL;
+
+  if (status != PYB_OK)
+    return status;
+  callable = resolve(session, function);
+  if (callable != NULL)
+    object = call_values(callable, args, n, keywords, n_keywords);
+  Py_XDECREF(callable);
+  status = finish(session, object, result, error);
+  pyb__leave(&call);
+  return status;
+}
+
+/* ---- Expressions ---------------------------------------------------------------- */
+
+/* A new reference to the code of an expression. */
+static PyObject *code_of(const char *expression, size_t size) {
+  PyObject *text = PyUnicode_DecodeUTF8(expression, (Py_ssize_t)size, "strict");
+  PyObject *code = NULL;
+
+  if (text == NULL)
+    return NULL;
+  code = PyDict_GetItemWithError(pyb__py.expressions, text);
+  if (code != NULL)
+    Py_INCREF(code);
+  else if (PyErr_Occurred() == NULL)
+    code = PyObject_CallOneArg(pyb__py.compile, text);
+  Py_DECREF(text);
+  return code;
+}
+
+pyb_status pyb__evaluate(const pyb_session *session, const char *expression,
+                         size_t size, pyb_value *result, pyb_error *error) {
+  pyb__call call;
+  pyb_status status = pyb__enter(session, &call, error);
+  PyObject *namespace, *code = NULL, *object = NULL;
+
+  if (status != PYB_OK)
+    return status;
+  namespace = pyb__namespace(session);
+  if (namespace != NULL)
+    code = code_of(expression, size);
+  if (code != NULL)
+    object = PyEval_EvalCode(code, namespace, namespace);
+  Py_XDECREF(code);
+  status = finish(session, object, result, error);
+  pyb__leave(&call);
+  return status;
+}
+
+/* ---- Objects -------------------------------------------------------------------- */
+
+struct pyb_object {
+  PyObject *object;
+  uintptr_t generation;
+};
+
+static pyb_status keep(const pyb_session *session, PyObject *object, pyb_object **kept,
+                       pyb_error *error) {
+  if (object == NULL)
+    return pyb__fail_python(session, error);
+  *kept = pyb__malloc(sizeof **kept);
+  if (*kept == NULL) {
+    Py_DECREF(object);
+    return pyb__fail(error, PYB_NO_MEMORY, "no memory for an object");
+  }
+  **kept = (pyb_object){.object = object, .generation = pyb__generation};
+  pyb__live_add(1);
+  return PYB_OK;
+}
+
+static bool is_stale(const pyb_object *object, pyb_error *error) {
+  if (object->generation == pyb__generation)
+    return false;
+  pyb__fail(error, PYB_UNDEFINED,
+            "the object is from before the reset; define it again");
+  return true;
+}
+
+pyb_status pyb_object_get(const pyb_session *session, const char *expression,
+                          pyb_object **object, pyb_error *error) {
+  pyb__call call;
+  pyb_status status;
+
+  *object = NULL;
+  if (expression == NULL)
+    return pyb__fail(error, PYB_BAD_ARGUMENT, "the expression is missing");
+  status = pyb__enter(session, &call, error);
+  if (status != PYB_OK)
+    return status;
+  status = keep(session, resolve(session, expression), object, error);
+  pyb__leave(&call);
+  return status;
+}
+
+pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
+                           const pyb_value *args, size_t n, pyb_value *result,
+                           pyb_error *error) {
+  pyb__call call;
+  pyb_status status;
+
+  *result = PYB_EMPTY;
+  if (is_stale(object, error))
+    return PYB_UNDEFINED;
+  status = pyb__enter(session, &call, error);
+  if (status != PYB_OK)
+    return status;
+  status =
+      finish(session, call_values(object->object, args, n, NULL, 0), result, error);
+  pyb__leave(&call);
+  return status;
+}
+
+pyb_status pyb_object_new(const pyb_session *session, pyb_object *object,
+                          pyb_object **instance, pyb_error *error) {
+  pyb__call call;
+  pyb_status status;
+
+  *instance = NULL;
+  if (is_stale(object, error))
+    return PYB_UNDEFINED;
+  status = pyb__enter(session, &call, error);
+  if (status != PYB_OK)
+    return status;
+  status = keep(session, PyObject_CallNoArgs(object->object), instance, error);
+  pyb__leave(&call);
+  return status;
+}
+
+/* obj.method(values), without making the bound method. */
+static PyObject *invoke_values(PyObject *object, const char *method,
+                               const pyb_value *args, size_t n) {
+  PyObject *stack[STACK_ARGS + 1], *bound, *name = intern(method), *result = NULL;
+  size_t loaded = 0;
+
+  if (name == NULL)
+    return PyErr_Occurred() != NULL ? NULL
+                                    : PyErr_Format(PyExc_ValueError, "long name");
+  if (n >= STACK_ARGS) {
+    bound = PyObject_GetAttr(object, name);
+    if (bound != NULL)
+      result = call_values(bound, args, n, NULL, 0);
+    Py_XDECREF(bound);
+    return result;
+  }
+  stack[0] = object;
+  for (; loaded < n; loaded++) {
+    stack[loaded + 1] = pyb__load(&args[loaded]);
+    if (stack[loaded + 1] == NULL)
+      goto done;
+  }
+  result = PyObject_VectorcallMethod(name, stack, n + 1, NULL);
+
+done:
+  while (loaded > 0)
+    Py_DECREF(stack[loaded--]);
+  return result;
+}
+
+pyb_status pyb_object_invoke(const pyb_session *session, pyb_object *object,
+                             const char *method, const pyb_value *args, size_t n,
+                             pyb_value *result, pyb_error *error) {
+  pyb__call call;
+  pyb_status status;
+
+  if (result != NULL)
+    *result = PYB_EMPTY;
+  if (is_stale(object, error))
+    return PYB_UNDEFINED;
+  status = pyb__enter(session, &call, error);
+  if (status != PYB_OK)
+    return status;
+  status =
+      finish(session, invoke_values(object->object, method, args, n), result, error);
+  pyb__leave(&call);
+  return status;
+}
+
+pyb_status pyb_object_has(const pyb_session *session, pyb_object *object,
+                          const char *const *attributes, size_t n, int *has,
+                          pyb_error *error) {
+  pyb__call call;
+  pyb_status status;
+
+  *has = 0;
+  if (is_stale(object, error))
+    return PYB_UNDEFINED;
+  status = pyb__enter(session, &call, error);
+  if (status != PYB_OK)
+    return status;
+  *has = 1;
+  for (size_t i = 0; i < n && *has; i++)
+    *has = PyObject_HasAttrString(object->object, attributes[i]);
+  pyb__leave(&call);
+  return PYB_OK;
+}
+
+/* Hand the callable and the rows (taken) to one of the vectorised calls. */
+static PyObject *call_columns(PyObject *how, pyb_object *object,
+                              struct ArrowArrayStream *rows) {
+  PyObject *capsule = pyb__capsule(rows), *result = NULL;
+
+  if (capsule != NULL)
+    result = PyObject_CallFunctionObjArgs(how, object->object, capsule, NULL);
+  Py_XDECREF(capsule);
+  return result;
+}
+
+static void drop(struct ArrowArrayStream *rows) {
+  if (rows->release != NULL)
+    rows->release(rows);
+}
+
+pyb_status pyb_object_apply(const pyb_session *session, pyb_object *object,
+                            struct ArrowArrayStream *rows, pyb_value *result,
+                            pyb_error *error) {
+  pyb__call call;
+  pyb_status status =
+      is_stale(object, error) ? PYB_UNDEFINED : pyb__enter(session, &call, error);
+
+  *result = PYB_EMPTY;
+  if (status != PYB_OK) {
+    drop(rows);
+    return status;
+  }
+  status = finish(session, call_columns(pyb__py.apply, object, rows), result, error);
+  pyb__leave(&call);
+  return status;
+}
+
+pyb_status pyb_object_map(const pyb_session *session, pyb_object *object,
+                          struct ArrowArrayStream *rows,
+                          struct ArrowArrayStream *mapped, pyb_error *error) {
+  pyb__call call;
+  pyb_status status =
+      is_stale(object, error) ? PYB_UNDEFINED : pyb__enter(session, &call, error);
+  PyObject *frame;
+
+  memset(mapped, 0, sizeof *mapped);
+  if (status != PYB_OK) {
+    drop(rows);
+    return status;
+  }
+  frame = call_columns(pyb__py.map, object, rows);
+  if (frame == NULL || pyb__stream_of(frame, mapped) != 0)
+    status = pyb__fail_python(session, error);
+  Py_XDECREF(frame);
+  pyb__leave(&call);
+  return status;
+}
+
+void pyb_object_release(pyb_object *object) {
+  pyb__call call;
+
+  if (object == NULL)
+    return;
+  /* Where Python cannot be entered any more the reference is the process's to keep. */
+  if (pyb__enter(NULL, &call, NULL) == PYB_OK) {
+    Py_DECREF(object->object);
+    PyErr_Clear();
+    pyb__leave(&call);
+  }
+  pyb__free(object);
+  pyb__live_add(-1);
+}

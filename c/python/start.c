@@ -1,0 +1,311 @@
+/* start.c: Python is started once per process, or found running, and never ended. */
+#include "bridge.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* In the file that cffi generates. */
+int pyb__seam_start(void);
+
+atomic_bool pyb__started;
+atomic_bool pyb__forked;
+bool pyb__attached;
+pyb__plane pyb__py;
+uintptr_t pyb__generation = 1;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char program[PYB__PATH_ROOM]; /* what was started */
+static pyb_error broken;             /* why it cannot be started any more */
+
+/* ---- Forks ---------------------------------------------------------------------- */
+
+/* In the child only the forking thread lives: the watch is gone, and another thread
+ * may have held the GIL. Before the start there is nothing to lose. */
+static void after_fork(void) {
+  if (atomic_load(&pyb__started) || broken.status != PYB_OK)
+    atomic_store(&pyb__forked, true);
+}
+
+/* ---- Starting ------------------------------------------------------------------- */
+
+const char *pyb_version(void) {
+  return PYB_VERSION;
+}
+
+int pyb_abi(void) {
+  return PYB_ABI;
+}
+
+const char *pyb_python_version(void) {
+  return PYB__PYTHON;
+}
+
+/* The version of the libpython in this process may be another than the one of the
+ * headers: two libraries of one name, and the loader took what was there first. */
+static pyb_status check_version(pyb_error *error) {
+  const char *version = Py_GetVersion();
+  size_t size = strlen(PYB__PYTHON);
+
+  if (strncmp(version, PYB__PYTHON, size) == 0 && version[size] == '.')
+    return PYB_OK;
+  return pyb__fail(
+      error, PYB_START,
+      "this process runs Python %.16s (from \"%s\"), the library was built "
+      "for " PYB__PYTHON "; install pybridge with that Python",
+      version, pyb__library_path((const void *)Py_IsInitialized));
+}
+
+/* A host that loads us with RTLD_LOCAL hides libpython from the extension modules that
+ * Python loads later: numpy and others would not find their symbols. */
+static void promote_python(void) {
+  const char *path = pyb__library_path((const void *)Py_IsInitialized);
+
+  if (path != NULL)
+    pyb__library_promote(path);
+}
+
+static PyStatus configure(PyConfig *config) {
+  PyPreConfig first;
+  PyStatus status;
+
+  /* The locale, the standard streams and the signals stay the host's. */
+  PyPreConfig_InitPythonConfig(&first);
+  first.configure_locale = 0;
+  first.coerce_c_locale = 0;
+  first.utf8_mode = 1;
+  first.parse_argv = 0;
+  status = Py_PreInitialize(&first);
+  if (PyStatus_Exception(status))
+    return status;
+  PyConfig_InitPythonConfig(config);
+  config->install_signal_handlers = 0;
+  config->configure_c_stdio = 0;
+  config->parse_argv = 0;
+  status = PyConfig_SetBytesString(config, &config->program_name, program);
+  if (!PyStatus_Exception(status))
+    status = PyConfig_SetBytesString(config, &config->executable, program);
+  return status;
+}
+
+static void initialize(void *result) {
+  PyStatus *status = result;
+  PyConfig config = {0};
+  PyObject *module;
+
+  *status = configure(&config);
+  if (!PyStatus_Exception(*status))
+    *status = Py_InitializeFromConfig(&config);
+  PyConfig_Clear(&config);
+  if (PyStatus_Exception(*status))
+    return;
+  /* Its first import puts Python's own handler on SIGINT where that is at its default,
+   * as here, and the watch needs Python to know it. The guard takes it off again. */
+  module = PyImport_ImportModule("_signal");
+  Py_XDECREF(module);
+  PyErr_Clear();
+}
+
+static pyb_status start_python(const pyb_config *config, pyb_error *error) {
+  PyStatus result;
+  pyb_status status =
+      pyb__environment_find(config == NULL ? NULL : config->python, program, error);
+
+  if (status != PYB_OK)
+    return status;
+  promote_python();
+  pyb__signals_guard(initialize, &result);
+  if (!PyStatus_Exception(result))
+    return PYB_OK;
+  pyb__fail(error, PYB_START,
+            "Python could not be started from \"%s\": %s; check it with: %s -c pass",
+            program, result.err_msg == NULL ? "it wanted to exit" : result.err_msg,
+            program);
+  if (Py_IsInitialized())
+    PyEval_SaveThread();
+  broken = error == NULL ? (pyb_error){.status = PYB_START} : *error;
+  return PYB_START;
+}
+
+/* ---- The package ---------------------------------------------------------------- */
+
+static PyObject *attribute(PyObject *module, const char *name) {
+  return module == NULL ? NULL : PyObject_GetAttrString(module, name);
+}
+
+/* Say which package is missing where, as the exception alone does not. */
+static pyb_status fail_import(pyb_error *error) {
+  PyObject *type, *value, *traceback, *text = NULL;
+  const char *reason = NULL;
+
+  PyErr_Fetch(&type, &value, &traceback);
+  if (value != NULL)
+    text = PyObject_Str(value);
+  if (text != NULL)
+    reason = PyUnicode_AsUTF8(text);
+  pyb__fail(
+      error, PYB_START,
+      "the environment of \"%s\" cannot load pybridge: %s; install it there: %s -m "
+      "pip install pybridge",
+      program, reason == NULL ? "no reason given" : reason, program);
+  Py_XDECREF(text);
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(traceback);
+  PyErr_Clear();
+  return PYB_START;
+}
+
+static pyb_status load_package(pyb_error *error) {
+  PyObject *cffi = NULL, *plane = NULL, *text = NULL;
+  pyb_status status = PYB_OK;
+
+  pyb__py.module = pyb__module();
+  /* cffi would print its troubles and go on: look before. */
+  cffi = pyb__py.module == NULL ? NULL : PyImport_ImportModule("_cffi_backend");
+  plane = cffi == NULL ? NULL : PyImport_ImportModule("pybridge._seam.plane");
+  text = attribute(plane, "VERSION");
+  pyb__py.expressions = attribute(plane, "EXPRESSIONS");
+  pyb__py.namespace_of = attribute(plane, "namespace_of");
+  pyb__py.compile = attribute(plane, "compile_expression");
+  pyb__py.resolve = attribute(plane, "resolve");
+  pyb__py.simplify = attribute(plane, "simplify");
+  pyb__py.complicate = attribute(plane, "complicate");
+  pyb__py.fail = attribute(plane, "fail");
+  pyb__py.apply = attribute(plane, "apply");
+  pyb__py.map = attribute(plane, "map");
+  pyb__py.at_exit = attribute(plane, "at_exit");
+  pyb__py.interrupted = attribute(plane, "Interrupted");
+  pyb__py.deadline = attribute(plane, "DeadlineExceeded");
+  if (plane == NULL || PyErr_Occurred() != NULL)
+    status = fail_import(error);
+  else if (text == NULL || !PyUnicode_Check(text) ||
+           PyUnicode_CompareWithASCIIString(text, PYB_VERSION) != 0)
+    status = pyb__fail(
+        error, PYB_START,
+        "the pybridge package in the environment of \"%s\" is not version " PYB_VERSION
+        " as this library; install the same version there",
+        program);
+  if (status == PYB_OK && !pyb__attached) {
+    PyObject *done = PyObject_CallMethod(plane, "take_over", NULL);
+    if (done == NULL)
+      status = fail_import(error);
+    Py_XDECREF(done);
+  }
+  Py_XDECREF(text);
+  Py_XDECREF(plane);
+  Py_XDECREF(cffi);
+  return status;
+}
+
+/* ---- End of the process --------------------------------------------------------- */
+
+/* Python is not ended, but what its code has asked for at exit is done: files are
+ * flushed, pools closed. Only where no call is in progress, as nothing may hang. */
+static void at_exit(void) {
+  pyb__call call;
+  PyObject *done;
+
+  if (atomic_load(&pyb__forked) || pyb__watch_busy() ||
+      pyb__enter(NULL, &call, NULL) != PYB_OK)
+    return;
+  done = PyObject_CallNoArgs(pyb__py.at_exit);
+  Py_XDECREF(done);
+  PyErr_Clear();
+  pyb__leave(&call);
+}
+
+/* ---- The one start -------------------------------------------------------------- */
+
+static pyb_status start(const pyb_config *config, pyb_error *error) {
+  PyGILState_STATE gil = PyGILState_UNLOCKED;
+  pyb_status status;
+
+  if (broken.status != PYB_OK) {
+    if (error != NULL)
+      *error = broken;
+    return broken.status;
+  }
+  if (program[0] == '\0') {
+    pyb__attached = Py_IsInitialized() != 0;
+    if (!pyb__attached) {
+      status = start_python(config, error);
+      if (status != PYB_OK) {
+        program[0] = '\0';
+        return status;
+      }
+    } else {
+      memcpy(program, "this process", sizeof "this process");
+      promote_python();
+    }
+    pthread_atfork(NULL, NULL, after_fork);
+    if (!pyb__attached) {
+      status = pyb__gate_main(error);
+      PyEval_SaveThread();
+      if (status != PYB_OK)
+        return status;
+    }
+  }
+  gil = PyGILState_Ensure();
+  status = check_version(error);
+  if (status == PYB_OK)
+    status = load_package(error);
+  PyGILState_Release(gil);
+  if (status == PYB_OK && pyb__seam_start() != 0)
+    status =
+        pyb__fail(error, PYB_START,
+                  "cffi could not load the seam of pybridge in \"%s\"; run: python "
+                  "-m pybridge doctor",
+                  program);
+  if (status == PYB_OK)
+    status = pyb__watch_start(error);
+  if (status == PYB_OK) {
+    atomic_store(&pyb__started, true);
+    if (!pyb__attached)
+      atexit(at_exit);
+  }
+  return status;
+}
+
+static pyb_status fail_forked(pyb_error *error) {
+  return pyb__fail(
+      error, PYB_FORKED,
+      "this process was forked after Python had been started in its parent; "
+      "start Python after the fork, or run another program with exec");
+}
+
+pyb_status pyb__start(const pyb_config *config, pyb_error *error) {
+  pyb_status status;
+  PyThreadState *state = NULL;
+
+  if (atomic_load(&pyb__forked))
+    return fail_forked(error);
+  if (atomic_load(&pyb__started))
+    return PYB_OK;
+  /* Who waits for the lock must not hold the GIL, which the starting thread wants. */
+  if (Py_IsInitialized() && PyGILState_Check())
+    state = PyEval_SaveThread();
+  pthread_mutex_lock(&lock);
+  status = atomic_load(&pyb__started) ? PYB_OK : start(config, error);
+  pthread_mutex_unlock(&lock);
+  if (state != NULL)
+    PyEval_RestoreThread(state);
+  return status;
+}
+
+pyb_status pyb_setup(const pyb_config *config, pyb_error *error) {
+  const char *wanted =
+      config == NULL || config->size < sizeof *config ? NULL : config->python;
+  pyb_status status;
+
+  if (atomic_load(&pyb__started) && !pyb__attached && wanted != NULL &&
+      strcmp(wanted, program) != 0)
+    return pyb__fail(
+        error, PYB_BAD_ARGUMENT,
+        "Python runs already, from \"%s\": \"%s\" cannot be chosen any more; "
+        "choose it before the first call",
+        program, wanted);
+  status = pyb__start(config == NULL || wanted == NULL ? NULL : config, error);
+  return status;
+}

@@ -1,0 +1,1 @@
+"""Where the two languages meet: the only folder that imports the cffi module."""

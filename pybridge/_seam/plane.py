@@ -1,0 +1,241 @@
+"""What the data plane calls in Python: names, rare values, failures.
+
+The library looks these up once at its start, and then calls them without cffi.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pybridge import __version__ as VERSION
+from pybridge import context, main, status
+from pybridge.errors import DeadlineExceeded, Interrupted, Unsupported, status_of
+from pybridge.source import EXPRESSIONS, compile_expression
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "EXPRESSIONS",
+    "VERSION",
+    "DeadlineExceeded",
+    "Interrupted",
+    "apply",
+    "at_exit",
+    "compile_expression",
+    "complicate",
+    "fail",
+    "map",
+    "namespace_of",
+    "resolve",
+    "simplify",
+    "take_over",
+]
+
+# The numbers of pyb_type in pybridge.h.
+NULL, BOOL, INT64, FLOAT64, TEXT, BLOB, DATE, TIME, TIMESTAMP, DECIMAL = range(10)
+
+
+def take_over() -> None:
+    """Make this interpreter the host's: the library has started it, nobody else."""
+    from pybridge import _plane, output
+
+    context.OWNED = True
+    output.install(_plane.output)
+    # What users import at their first call is what they find; argv[0] is wanted by
+    # multiprocessing and argparse.
+    sys.argv[:] = [""]
+
+
+def at_exit() -> None:
+    """Do what Python code has asked for at the end of the process."""
+    import atexit
+
+    atexit._run_exitfuncs()
+
+
+def namespace_of(name: str) -> dict[str, Any]:
+    """Return the namespace of a context, made on first use."""
+    return context.get(name).namespace
+
+
+def resolve(name: str, path: str) -> object:
+    """Return the object that a path names in a context."""
+    return main.resolve(path, name)
+
+
+def apply(function: object, stream: object) -> object:
+    """Call a function with the columns of a stream, for one value."""
+    return main.apply(function, stream)
+
+
+def map(function: object, stream: object) -> object:
+    """Call a function with the columns of a stream, for columns."""
+    return main.map(function, stream)
+
+
+def fail(exc: BaseException, name: str) -> tuple[int, str, str, str, int]:
+    """Record a failure; return its status number, type, message, file and line."""
+    kind, message, file, line = status.record(exc, context.get(name))
+    return status_of(exc), kind, message, file, line
+
+
+# ---- Values that C does not know ----------------------------------------------------
+
+
+def simplify(value: object) -> tuple[int, object]:
+    """Return the type number and the plain object for any object that has one.
+
+    Numpy scalars, subclasses of the plain types, dates, decimals and missing values
+    have; a date's plain object is its number of days, a time's of microseconds.
+
+    Raises:
+        Unsupported: it has none; the message names the serializations that would do.
+
+    """
+    for kind, number, plain in _PLAIN:
+        if isinstance(value, kind):
+            return number, plain(value)  # type: ignore[operator]
+    module = type(value).__module__.partition(".")[0]
+    convert = _FOREIGN.get(module)
+    found = convert(value) if convert is not None else None
+    if found is None and hasattr(type(value), "__index__"):
+        import operator
+
+        found = INT64, operator.index(value)  # type: ignore[arg-type]
+    if found is None:
+        raise Unsupported(_no_counterpart(value))
+    return found
+
+
+_PLAIN = (
+    (bool, BOOL, int),
+    (int, INT64, int.__index__),
+    (float, FLOAT64, float.__float__),
+    (str, TEXT, lambda value: str.__str__(value)),
+    (bytes, BLOB, lambda value: value[:]),
+    ((bytearray, memoryview), BLOB, bytes),
+)
+
+
+def _numpy(value: Any) -> tuple[int, object] | None:
+    import numpy
+
+    if isinstance(value, numpy.generic) and not isinstance(
+        value, (numpy.void, numpy.complexfloating)
+    ):
+        if isinstance(value, numpy.datetime64):
+            return _datetime64(value)
+        if isinstance(value, numpy.timedelta64):
+            return None
+        if isinstance(value, numpy.longdouble):
+            return FLOAT64, float(value)
+        return simplify(value.item())
+    if value is numpy.ma.masked:
+        return NULL, None
+    if isinstance(value, numpy.ndarray) and value.ndim == 0:
+        return simplify(value[()])
+    return None
+
+
+def _datetime64(value: Any) -> tuple[int, object]:
+    import numpy
+
+    if numpy.isnat(value):
+        return NULL, None
+    if numpy.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D"):
+        return DATE, int(value.astype("datetime64[D]").astype("int64"))
+    micros = value.astype("datetime64[us]")
+    if micros != value:
+        raise Unsupported(
+            f"the time {value} is finer than a microsecond; round it, or use "
+            'serialization "str"'
+        )
+    return TIMESTAMP, int(micros.astype("int64"))
+
+
+def _pandas(value: Any) -> tuple[int, object] | None:
+    import pandas
+
+    if value is pandas.NA or value is pandas.NaT:
+        return NULL, None
+    if isinstance(value, pandas.Timestamp):
+        if value.tzinfo is not None:
+            return TEXT, value.isoformat(sep=" ")
+        if value.nanosecond:
+            return _datetime64(value.to_datetime64())
+        return _datetime(value)
+    return None
+
+
+def _datetime(value: Any) -> tuple[int, object] | None:
+    import datetime
+
+    if isinstance(value, datetime.datetime):
+        if value.tzinfo is not None:
+            return TEXT, value.isoformat(sep=" ")
+        since = value - datetime.datetime(1970, 1, 1)
+        return TIMESTAMP, since // datetime.timedelta(microseconds=1)
+    if isinstance(value, datetime.date):
+        return DATE, value.toordinal() - 719163
+    if isinstance(value, datetime.time):
+        if value.tzinfo is not None:
+            return TEXT, value.isoformat()
+        seconds = (value.hour * 60 + value.minute) * 60 + value.second
+        return TIME, seconds * 1_000_000 + value.microsecond
+    return None
+
+
+def _decimal(value: Any) -> tuple[int, object] | None:
+    import decimal
+
+    return (DECIMAL, str(value)) if isinstance(value, decimal.Decimal) else None
+
+
+def _pyarrow(value: Any) -> tuple[int, object] | None:
+    import pyarrow
+
+    return simplify_or_null(value.as_py()) if isinstance(value, pyarrow.Scalar) else None
+
+
+def simplify_or_null(value: object) -> tuple[int, object]:
+    """Return what `simplify` returns, for None too."""
+    return (NULL, None) if value is None else simplify(value)
+
+
+_FOREIGN = {
+    "numpy": _numpy,
+    "pandas": _pandas,
+    "datetime": _datetime,
+    "decimal": _decimal,
+    "pyarrow": _pyarrow,
+}
+
+
+def _no_counterpart(value: object) -> str:
+    kind = status.type_name(type(value))
+    if hasattr(type(value), "__arrow_c_stream__"):
+        return (
+            f"an object of type {kind} is rows, not a value; use py_write, py_frame or "
+            'serialization "json", "arrow"'
+        )
+    return (
+        f"an object of type {kind} has no counterpart; use serialization "
+        '"str", "repr", "json" or "pickle"'
+    )
+
+
+def complicate(kind: int, plain: object) -> object:
+    """Return the Python object for a date, a time or a decimal of the host."""
+    if kind == DECIMAL:
+        import decimal
+
+        return decimal.Decimal(plain)  # type: ignore[arg-type]
+    import datetime
+
+    number: int = plain  # type: ignore[assignment]
+    if kind == DATE:
+        return datetime.date.fromordinal(number + 719163)
+    since = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=number)
+    return since.time() if kind == TIME else since

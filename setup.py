@@ -1,0 +1,90 @@
+"""Build libpybridge: cffi's half and ours in one shared library, inside the package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "c" / "seam"))
+from build import generate  # noqa: E402 (it is beside the C files that it reads)
+
+GENERATED = ROOT / "build" / "_pybridge.c"
+SOURCES = sorted(
+    path.relative_to(ROOT)
+    for folder in ("core", "python", "hosts/sqlite")
+    for path in (ROOT / "c" / folder).glob("*.c")
+)
+HEADERS = sorted(path.relative_to(ROOT) for path in (ROOT / "c").rglob("*.[ch]"))
+LIBRARY_DIR = sysconfig.get_config_var("LIBDIR")
+
+COMPILE = [
+    "-std=gnu11",
+    "-O3",
+    "-fvisibility=hidden",
+    "-fno-semantic-interposition",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    f'-DPYB_BUILD_PYTHON="{sys.executable}"',
+]
+LINK = [
+    "-Wl,-z,defs",
+    "-Wl,-soname,libpybridge.so",
+    f"-Wl,-rpath,{LIBRARY_DIR}",
+    # Says which entry points leave the library; a test reads the symbol table.
+    f"-Wl,--version-script={ROOT / 'c' / 'seam' / 'exports.map'}",
+]
+
+
+class BuildLibrary(build_ext):
+    """Generate the seam, then build the library under its own plain name."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """Name it as hosts load it, not as Python imports it."""
+        return f"{fullname.replace('.', '/')}.so"
+
+    def get_export_symbols(self, ext: Extension) -> list[str]:
+        """Leave the symbols to the version script."""
+        return []
+
+    def run(self) -> None:
+        """Refuse a Python that has no shared library, then build."""
+        if not sysconfig.get_config_var("Py_ENABLE_SHARED"):
+            raise SystemExit(
+                f"{sys.executable} has no shared libpython; use a Python that was built "
+                "with --enable-shared, such as Debian's python3"
+            )
+        generate(GENERATED)
+        super().run()
+        package = ROOT if self.inplace else Path(self.build_lib)
+        include = package / "pybridge" / "include"
+        include.mkdir(parents=True, exist_ok=True)
+        for name in ("pybridge.h", "arrow_abi.h"):
+            shutil.copy(ROOT / "c" / "include" / name, include)
+
+
+# Test builds say so: faults can be injected, sanitizers see everything.
+FLAGS = os.environ.get("PYBRIDGE_CFLAGS", "").split()
+
+setup(
+    ext_modules=[
+        Extension(
+            "pybridge.libpybridge",
+            sources=[str(GENERATED.relative_to(ROOT)), *map(str, SOURCES)],
+            depends=list(map(str, HEADERS)),
+            include_dirs=["c/include"],
+            libraries=[f"python{sysconfig.get_config_var('LDVERSION')}"],
+            library_dirs=[LIBRARY_DIR],
+            extra_compile_args=COMPILE + FLAGS,
+            extra_link_args=LINK + FLAGS,
+        )
+    ],
+    cmdclass={"build_ext": BuildLibrary},
+)

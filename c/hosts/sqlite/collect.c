@@ -6,10 +6,12 @@
  *
  *     with "pyb rows"(c0, c1) as (<the query>) select py_collect(:p, c0, c1) from ...
  *
- * SQLite keeps the ORDER BY of a subquery under an aggregate function that is not its
- * own, because group_concat and its like depend on it. What cannot be wrapped (PRAGMA,
- * EXPLAIN, INSERT ... RETURNING) is no valid statement inside the brackets, and is
- * stepped through. */
+ * That is a third faster where SQLite melts the two into one loop. Where it cannot (a
+ * sorted or compound query runs as a co-routine, and each row is copied) stepping is
+ * faster, and where the query cannot be wrapped at all (PRAGMA, EXPLAIN, INSERT ...
+ * RETURNING are no valid statements inside the brackets) it is the only way. The rows
+ * and their order are the same: an ORDER BY is kept under an aggregate function that is
+ * not SQLite's own, because group_concat and its like depend on it. */
 #include <limits.h>
 #include <string.h>
 
@@ -17,7 +19,7 @@
 
 #define POINTER "pybridge collector"
 #define PREFIX ":pyb_collector_"
-#define ROWS "\"pyb rows\""
+#define ROWS "pyb rows"
 
 /* ---- One statement and its parameters ------------------------------------------- */
 
@@ -199,14 +201,17 @@ int pyb__sqlite_register_collect(pyb__sqlite *host) {
       pyb__sqlite_take(host), NULL, collect_step, collect_final, pyb__sqlite_give);
 }
 
-/* The wrapped query: `each` columns per collector, n in all. NULL = no memory. */
+#define EXPLAIN "explain query plan "
+
+/* The wrapped query behind EXPLAIN: `each` columns per collector, n in all. NULL = no
+ * memory. */
 static char *wrap(sqlite3 *db, const char *sql, size_t size, int n, int each) {
   sqlite3_str *text = sqlite3_str_new(db);
 
   /* The statement's own semicolon goes; one that a comment ends with may go too. */
   while (size > 0 && strchr("; \t\r\n", sql[size - 1]) != NULL)
     size--;
-  sqlite3_str_appendall(text, "with " ROWS "(");
+  sqlite3_str_appendall(text, EXPLAIN "with \"" ROWS "\"(");
   for (int i = 0; i < n; i++)
     sqlite3_str_appendf(text, "%sc%d", i == 0 ? "" : ",", i);
   sqlite3_str_appendall(text, ") as (");
@@ -219,7 +224,7 @@ static char *wrap(sqlite3 *db, const char *sql, size_t size, int n, int each) {
                           i / each);
     sqlite3_str_appendf(text, ",c%d", i);
   }
-  sqlite3_str_appendall(text, ") from " ROWS);
+  sqlite3_str_appendall(text, ") from \"" ROWS "\"");
   return sqlite3_str_finish(text);
 }
 
@@ -236,7 +241,24 @@ typedef struct collection {
   size_t n_params;
 } collection;
 
-/* Prepare the wrapped query; NULL where it cannot be, and stepping has to do. */
+/* Would the rows of the wrapped query go through a subquery? The plan names it then. A
+ * plan that cannot be read right costs time, never rows. */
+static int is_detour(sqlite3 *db, const char *explain) {
+  sqlite3_stmt *plan = NULL;
+  int detour = 0;
+
+  if (sqlite3_prepare_v2(db, explain, -1, &plan, NULL) != SQLITE_OK)
+    detour = 1;
+  while (!detour && sqlite3_step(plan) == SQLITE_ROW) {
+    const char *detail = (const char *)sqlite3_column_text(plan, 3);
+
+    detour = detail == NULL || strstr(detail, ROWS) != NULL;
+  }
+  sqlite3_finalize(plan);
+  return detour;
+}
+
+/* Prepare the wrapped query; NULL where stepping is better or has to do. */
 static sqlite3_stmt *prepare_wrapped(const collection *c, int each) {
   int parameters = sqlite3_bind_parameter_count(c->statement);
   int collectors = (c->n + each - 1) / each;
@@ -246,8 +268,10 @@ static sqlite3_stmt *prepare_wrapped(const collection *c, int each) {
   text = wrap(c->db, c->sql, c->size, c->n, each);
   if (text == NULL)
     return NULL;
-  if (sqlite3_prepare_v2(c->db, text, -1, &wrapped, NULL) != SQLITE_OK ||
-      sqlite3_bind_parameter_count(wrapped) != parameters + collectors) {
+  if (!is_detour(c->db, text) &&
+      (sqlite3_prepare_v2(c->db, text + strlen(EXPLAIN), -1, &wrapped, NULL) !=
+           SQLITE_OK ||
+       sqlite3_bind_parameter_count(wrapped) != parameters + collectors)) {
     sqlite3_finalize(wrapped);
     wrapped = NULL;
   }

@@ -317,7 +317,20 @@ typedef struct range {
   int limited; /* at least one of them was given */
 } range;
 
-/* The query that py_table stands for. NULL = no memory. */
+/* Does the connection turn the order of unsorted scans round? */
+static int is_reversed(sqlite3 *db) {
+  sqlite3_stmt *flag = NULL;
+  int reversed = sqlite3_prepare_v2(db, "pragma reverse_unordered_selects", -1, &flag,
+                                    NULL) != SQLITE_OK ||
+                 sqlite3_step(flag) != SQLITE_ROW || sqlite3_column_int(flag, 0) != 0;
+
+  sqlite3_finalize(flag);
+  return reversed;
+}
+
+/* The query that py_table stands for: rows come in the order of their rowid. A scan
+ * that uses no index goes that way; saying ORDER BY as well would cost the collector
+ * its speed. NULL = no memory. */
 static char *query_text(sqlite3 *db, const relation *r, const range *rows) {
   sqlite3_str *text = sqlite3_str_new(db);
 
@@ -327,11 +340,12 @@ static char *query_text(sqlite3 *db, const relation *r, const range *rows) {
                           r->columns[i].name);
       first = 0;
     }
-  sqlite3_str_appendf(text, " from \"%w\".\"%w\"", r->schema, r->table);
+  sqlite3_str_appendf(text, " from \"%w\".\"%w\"%s", r->schema, r->table,
+                      r->rowid != NULL ? " not indexed" : "");
   if (rows->limited)
     sqlite3_str_appendf(text, " where %s between %lld and %lld", r->rowid,
                         (long long)rows->start, (long long)rows->end);
-  if (r->rowid != NULL)
+  if (r->rowid != NULL && is_reversed(db))
     sqlite3_str_appendf(text, " order by %s", r->rowid);
   return sqlite3_str_finish(text);
 }

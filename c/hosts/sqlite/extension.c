@@ -33,7 +33,6 @@ static pyb__sqlite *new_host(sqlite3 *db) {
   memset(host, 0, sizeof *host);
   host->db = db;
   host->references = 1;
-  host->parse = 1;
   host->pages = 1;
   memcpy(host->context, "main", sizeof "main");
   pyb__sqlite_lend(host);

@@ -187,11 +187,11 @@ static void defaults(const pyb__sqlite *host, char text[96]) {
   const char *backend = host->dtype_backend;
 
   text[0] = '\0';
-  if (backend[0] != '\0' || !host->parse)
+  if (backend[0] != '\0' || host->parse)
     snprintf(text, 96, "{%s%s%s%s%s}", backend[0] != '\0' ? "\"dtype_backend\":\"" : "",
              backend, backend[0] != '\0' ? "\"" : "",
-             backend[0] != '\0' && !host->parse ? "," : "",
-             host->parse ? "" : "\"parse\":false");
+             backend[0] != '\0' && host->parse ? "," : "",
+             host->parse ? "\"parse\":true" : "");
 }
 
 pyb_status pyb__sqlite_options(pyb__sqlite *host, sqlite3_value *given, char **merged,

@@ -44,9 +44,9 @@ typedef struct pyb__sqlite {
   int references;
   char context[128];      /* name of the current context, "main" at first */
   char dtype_backend[16]; /* "" = the default; else numpy, numpy_nullable, pyarrow */
-  int parse;              /* 1 = declared DATE, BOOLEAN ... become Python types */
-  int pages;              /* 1 = py_table may read the pages itself */
-  char scanned[160];      /* how the last py_table read: "pages", "query: <reason>" */
+  int parse; /* 1 = declared DATE, BOOLEAN ... become Python types; 0 at first */
+  int pages; /* 1 = py_table may read the pages itself */
+  char scanned[160]; /* how the last py_table read: "pages", "query: <reason>" */
 } pyb__sqlite;
 
 pyb__sqlite *pyb__sqlite_take(pyb__sqlite *host); /* one more reference; the host */

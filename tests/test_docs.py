@@ -1,0 +1,133 @@
+"""What is public is documented, and what is documented exists."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pybridge import errors
+from pybridge.cli import main
+from pybridge.location import LIBRARY, PLACES
+from tests.programs import ROOT, build, flags, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "ARCHITECTURE.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "benchmarks/README.md",
+    *DOCS,
+]
+
+
+def page(name: str) -> str:
+    """Return the text of a page in docs/."""
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_every_c_function_is_in_the_c_api_page() -> None:
+    """The page names what the header declares, and nothing else."""
+    header = (ROOT / "c/include/pybridge.h").read_text(encoding="utf-8")
+    declared = set(re.findall(r"^PYB_API\b[^;(]*?\b(pyb_\w+)\(", header, re.MULTILINE))
+    declared |= set(
+        re.findall(r"^static inline .*?\b(pyb_\w+)\(", header, re.MULTILINE)
+    )
+    types = {"pyb_status", "pyb_value", "pyb_error", "pyb_session", "pyb_services"}
+    types |= {"pyb_config"}
+
+    named = set(re.findall(r"`(pyb_[a-z_0-9]+)[^`]*`", page("c-api.md")))
+
+    assert declared == named - types
+
+
+def test_every_status_is_in_the_errors_page() -> None:
+    """Each status stands there with its number."""
+    header = (ROOT / "c/include/pybridge.h").read_text(encoding="utf-8")
+    statuses = re.findall(r"X\((\w+), (\d+), ", header)
+
+    rows = re.findall(r"^\| `PYB_(\w+)` \| (\d+) ", page("errors.md"), re.MULTILINE)
+
+    assert statuses == rows
+
+
+def test_every_error_class_is_in_the_errors_page() -> None:
+    """Each class stands there."""
+    classes = {name for name in errors.__all__ if name[0].isupper()}
+
+    rows = re.findall(r"^\| `([A-Z][a-z]\w+)` \|", page("errors.md"), re.MULTILINE)
+
+    assert classes == set(rows)
+
+
+def test_every_sql_function_is_in_the_sqlite_page() -> None:
+    """The page names what the library registers, and nothing else."""
+    listed = run(
+        "sqlite3",
+        ":memory:",
+        f".load {LIBRARY}",
+        "select distinct name from pragma_function_list where name glob 'py_*'"
+        " union select name from pragma_module_list where name glob 'py_*'",
+    )
+    assert 0 == listed.returncode, listed.stderr
+
+    named = set(re.findall(r"`(py_[a-z_]+)", page("sqlite.md")))
+
+    assert set(listed.stdout.split()) == named
+
+
+def test_every_command_is_in_the_command_line_page() -> None:
+    """Each command has its section, and each word of `path` its row."""
+    text = page("command-line.md")
+
+    sections = set(re.findall(r"^## (\w+)$", text, re.MULTILINE))
+    rows = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+
+    assert set(main.commands) == sections
+    assert set(PLACES) == rows
+
+
+def test_every_page_is_in_the_index() -> None:
+    """A page that the index does not name would not be found."""
+    linked = set(re.findall(r"\]\((\w[\w-]*\.md)\)", page("index.md")))
+
+    assert {path.name for path in DOCS} - {"index.md"} == linked
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """A link inside the repository names a file that is there."""
+    text = path.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text)
+
+    missing = [target for target in targets if not (path.parent / target).exists()]
+
+    assert [] == missing
+
+
+def test_makefile_help_names_every_target() -> None:
+    """`make help` shows each public target with its words."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z]+):", text, re.MULTILINE)
+
+    said = run("make", "help", cwd=ROOT).stdout
+
+    assert targets == re.findall(r"^  make (\w+) +\S", said, re.MULTILINE)
+    assert "help" == targets[0]
+
+
+def test_c_program_of_the_page_runs(tmp_path: Path) -> None:
+    """The program in the C API page does what it shows."""
+    source = tmp_path / "page.c"
+    blocks = re.findall(r"```c\n(.*?)```", page("c-api.md"), re.DOTALL)
+    source.write_text(blocks[0], encoding="utf-8")
+
+    ended = run(build(source, tmp_path, flags(sys.executable)), cwd=tmp_path)
+
+    assert "45\n" == ended.stdout
+    assert 1 == len(blocks)

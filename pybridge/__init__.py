@@ -61,13 +61,13 @@ def __getattr__(name: str) -> object:
     """Load the module, or the error class, on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
+    # Not importlib, which a plain start of Python does not load.
     if name[0].isupper():
-        value: object = getattr(import_module("pybridge.errors"), name)
+        value: object = getattr(__import__("pybridge.errors").errors, name)
         globals()[name] = value
         return value
-    return import_module(f"pybridge.{name}")
+    __import__(f"pybridge.{name}")
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -25,6 +25,13 @@ int pyb__sqlite_function(pyb__sqlite *host, const char *name, int n_args, int fl
       pyb__sqlite_take(host), call, NULL, NULL, pyb__sqlite_give);
 }
 
+void pyb__sqlite_switch(pyb__sqlite *host, const char *name) {
+  memcpy(host->context, name, strlen(name) + 1);
+  /* No name means "main" too, and need not be looked at for each row. */
+  host->session.context = strcmp(name, "main") == 0 ? NULL : host->context;
+  memset(host->session.cache, 0, sizeof host->session.cache);
+}
+
 static pyb__sqlite *new_host(sqlite3 *db) {
   pyb__sqlite *host = sqlite3_malloc(sizeof *host);
 
@@ -34,9 +41,8 @@ static pyb__sqlite *new_host(sqlite3 *db) {
   host->db = db;
   host->references = 1;
   host->pages = 1;
-  memcpy(host->context, "main", sizeof "main");
+  pyb__sqlite_switch(host, "main");
   pyb__sqlite_lend(host);
-  host->session.context = host->context;
   host->session.services = &host->services;
   host->session.host = host;
   return host;

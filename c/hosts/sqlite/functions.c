@@ -368,7 +368,7 @@ static void py_context(sqlite3_context *context, int n, sqlite3_value **args) {
     return;
   }
   if (wanted != NULL)
-    memcpy(host->context, wanted, strlen(wanted) + 1);
+    pyb__sqlite_switch(host, wanted);
   sqlite3_result_text(context, host->context, -1, SQLITE_TRANSIENT);
 }
 

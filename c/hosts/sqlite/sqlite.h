@@ -39,7 +39,7 @@ static inline int pyb__sqlite_has(int number) {
 
 typedef struct pyb__sqlite {
   sqlite3 *db;         /* borrowed: the connection outlives what is registered on it */
-  pyb_session session; /* context points to `context`, host to this struct */
+  pyb_session session; /* its host is this struct */
   pyb_services services;
   int references;
   char context[128];      /* name of the current context, "main" at first */
@@ -51,6 +51,9 @@ typedef struct pyb__sqlite {
 
 pyb__sqlite *pyb__sqlite_take(pyb__sqlite *host); /* one more reference; the host */
 void pyb__sqlite_give(void *host);                /* one less; fits as an xDestroy */
+
+/* Make `name`, shorter than host->context, the current context. */
+void pyb__sqlite_switch(pyb__sqlite *host, const char *name);
 
 /* Register a scalar function; n_args -1 = any number. SQLITE_UTF8 and
  * SQLITE_DIRECTONLY are added to flags. Its sqlite3_user_data is the host, on which it

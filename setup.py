@@ -41,6 +41,14 @@ LINK = [
     # Says which entry points leave the library; a test reads the symbol table.
     f"-Wl,--version-script={ROOT / 'c' / 'seam' / 'exports.map'}",
 ]
+# The folder is the one that the file is in, wherever that was installed.
+PKGCONFIG = """\
+Name: pybridge
+Description: Python inside the process that holds the data
+Version: {version}
+Cflags: -I${{pcfiledir}}/include
+Libs: -L${{pcfiledir}} -Wl,-rpath,${{pcfiledir}} -lpybridge
+"""
 
 
 class BuildLibrary(build_ext):
@@ -50,7 +58,7 @@ class BuildLibrary(build_ext):
         """Name it as hosts load it, not as Python imports it."""
         return f"{fullname.replace('.', '/')}.so"
 
-    def get_export_symbols(self, ext: Extension) -> list[str]:
+    def get_export_symbols(self, ext: Extension) -> list[str]:  # noqa: ARG002 (setuptools gives it)
         """Leave the symbols to the version script."""
         return []
 
@@ -58,16 +66,36 @@ class BuildLibrary(build_ext):
         """Refuse a Python that has no shared library, then build."""
         if not sysconfig.get_config_var("Py_ENABLE_SHARED"):
             raise SystemExit(
-                f"{sys.executable} has no shared libpython; use a Python that was built "
-                "with --enable-shared, such as Debian's python3"
+                f"{sys.executable} has no shared libpython; use a Python that was "
+                "built with --enable-shared, such as Debian's python3"
+            )
+        if sysconfig.get_config_var("Py_GIL_DISABLED"):
+            raise SystemExit(
+                f"{sys.executable} is free-threaded, which is not supported; use the "
+                "usual build of the same version"
             )
         generate(GENERATED)
         super().run()
         package = ROOT if self.inplace else Path(self.build_lib)
-        include = package / "pybridge" / "include"
+        self.add_files(package / "pybridge")
+
+    def add_files(self, package: Path) -> None:
+        """Put beside the library what programs need to use it."""
+        include = package / "include"
         include.mkdir(parents=True, exist_ok=True)
         for name in ("pybridge.h", "arrow_abi.h"):
             shutil.copy(ROOT / "c" / "include" / name, include)
+        version = self.distribution.get_version()
+        (package / "pybridge.pc").write_text(PKGCONFIG.format(version=version))
+        objects = self.compiler.compile(
+            ["c/hosts/probe/probe.c"],
+            output_dir=self.build_temp,
+            include_dirs=["c/include"],
+            extra_postargs=["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"],
+        )
+        self.compiler.link_executable(
+            objects, "probe", output_dir=str(package), libraries=["dl"]
+        )
 
 
 # Test builds say so: faults can be injected, sanitizers see everything.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pybridge.columnar import unique_names
+from pybridge.columnar import column_name, unique_names
 from pybridge.errors import BadArgument, Undefined, Unsupported
 from pybridge.status import type_name
 
@@ -31,7 +31,7 @@ class Columns:
 
     def __init__(self, names: Sequence[object], makes: list[Make], length: int) -> None:
         """Take names of any kind; a repeated one is numbered: x, x_1."""
-        self.names = unique_names([_name(name) for name in names])
+        self.names = unique_names([column_name(name) for name in names])
         self.makes = makes
         self.length = length
 
@@ -289,7 +289,7 @@ def _of_dict(columns: dict[Any, Any]) -> Columns:
         if other != length:
             first = next(iter(lengths))
             raise BadArgument(
-                f"column '{_name(key)}' has {other} rows and column '{_name(first)}' has "
+                f"column '{column_name(key)}' has {other} rows and column '{column_name(first)}' has "
                 f"{length}; columns of one frame are equally long"
             )
     makes = [_dict_column(value, length) for value in columns.values()]
@@ -488,15 +488,6 @@ def _is_scalar(value: Any) -> bool:
     return not hasattr(value, "__len__") or (
         isinstance(value, np.ndarray) and value.ndim == 0
     )
-
-
-def _name(name: object) -> str:
-    """Return the name of a column as text; the parts of a tuple are joined by "_"."""
-    if isinstance(name, str):
-        return name
-    if isinstance(name, tuple):
-        return "_".join(str(part) for part in name if part != "")
-    return str(name)
 
 
 # ---- Types --------------------------------------------------------------------------

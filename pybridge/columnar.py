@@ -108,6 +108,15 @@ def load(
     return made(rows, chosen), rows.length
 
 
+def column_name(name: object) -> str:
+    """Return the name of a column as text; the parts of a tuple are joined by "_"."""
+    if isinstance(name, str):
+        return name
+    if isinstance(name, tuple):
+        return "_".join(str(part) for part in name if part != "")
+    return str(name)
+
+
 def unique_names(names: Sequence[str]) -> list[str]:
     """Return the names with each repeated one numbered: x, x becomes x, x_1."""
     if len(set(names)) == len(names):

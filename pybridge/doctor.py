@@ -264,6 +264,12 @@ def _examine_facts(examination: Examination, found: dict[str, Any]) -> None:
             f"pybridge from {found['package']}",
             f"the library is in {LIBRARY.parent}: two copies are installed",
         )
+    if not found["packages"]:
+        examination.note(
+            "packages",
+            "pybridge is not installed there, so it is not known what it needs",
+            "install it: python -m pip install pybridge; in a checkout: make build",
+        )
     for name, least in _requirements():
         _examine_package(examination, name, least, found["packages"].get(name, {}))
 
@@ -306,7 +312,11 @@ def _examine_shell(examination: Examination) -> None:
 def _requirements() -> list[tuple[str, str]]:
     """Return the packages that the package says it needs, with their least version."""
     found = []
-    for line in metadata.requires("pybridge") or ():
+    try:
+        lines = metadata.requires("pybridge") or []
+    except metadata.PackageNotFoundError:  # a checkout that is not installed
+        lines = []
+    for line in lines:
         match = re.match(r"([\w-]+)>=([\d.]+)(?:; extra == .(\w+).)?$", line.strip())
         if match and match[3] in (None, *_OPTIONAL):
             found.append((match[1], match[2]))

@@ -32,8 +32,11 @@ static void end_thread(void *argument) {
   pyb__watch_remove(thread);
   if (thread->ours && !thread->main && !atomic_load(&pyb__forked) &&
       Py_IsInitialized() && !FINALIZING()) {
+    /* Not PyGILState_Release: the thread's specific data, by which that would find the
+     * state, is going at the same time as we are. */
     PyEval_RestoreThread(thread->state);
-    PyGILState_Release(PyGILState_UNLOCKED);
+    PyThreadState_Clear(thread->state);
+    PyThreadState_DeleteCurrent();
   }
   pyb__this_thread = NULL;
   pyb__free(thread);

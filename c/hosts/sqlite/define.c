@@ -1,0 +1,743 @@
+/* define.c: py_define, a Python callable as an SQL function.
+ *
+ *     select py_define('double', 'scalar', 'lambda x: 2 * x', '{"arity": 1}');
+ *
+ * SQLite does not let a registered function be changed while a statement runs, and the
+ * one that calls py_define runs. So what is registered is a slot, which stays until the
+ * connection closes, and a definition is what the slot holds at present. A name has one
+ * slot, registered for each number of arguments it was ever defined with.
+ */
+#include <string.h>
+
+#include "define.h"
+
+#define NAME "py_define"
+
+typedef struct slot {
+  int references; /* of the registry, and of each registration in SQLite */
+  struct slot *next;
+  char *name;
+  pyb__kind kind;              /* a window slot serves aggregates too */
+  int flags;                   /* what SQLite was told */
+  uint8_t arities[33];         /* bit 1 + n_args = registered for it */
+  pyb__definition *definition; /* NULL = dropped */
+} slot;
+
+typedef struct registry {
+  pyb__sqlite *host; /* a reference */
+  slot *first;
+} registry;
+
+/* ---- Owners --------------------------------------------------------------------- */
+
+static void release_names(pyb__names *names) {
+  for (size_t i = 0; i < names->n; i++)
+    sqlite3_free(names->names[i]);
+  sqlite3_free(names->names);
+}
+
+pyb__definition *pyb__definition_take(pyb__definition *definition) {
+  definition->references++;
+  return definition;
+}
+
+void pyb__definition_give(void *data) {
+  pyb__definition *d = data;
+
+  if (d == NULL || --d->references > 0)
+    return;
+  pyb_object_release(d->object);
+  release_names(&d->columns);
+  release_names(&d->keep);
+  sqlite3_free(d->name);
+  pyb__sqlite_give(d->host);
+  sqlite3_free(d);
+}
+
+static void give_slot(void *data) {
+  slot *s = data;
+
+  if (--s->references > 0)
+    return;
+  pyb__definition_give(s->definition);
+  sqlite3_free(s->name);
+  sqlite3_free(s);
+}
+
+static void release_registry(void *data) {
+  registry *r = data;
+
+  while (r->first != NULL) {
+    slot *s = r->first;
+    r->first = s->next;
+    give_slot(s);
+  }
+  pyb__sqlite_give(r->host);
+  sqlite3_free(r);
+}
+
+/* ---- Calls of every kind -------------------------------------------------------- */
+
+/* The definition that a call with n arguments goes to, or NULL and an error. */
+static pyb__definition *current(sqlite3_context *context, const slot *s, int n) {
+  pyb__definition *d = s->definition;
+
+  if (d == NULL)
+    pyb__sqlite_say(context, s->name, PYB_UNDEFINED,
+                    "has been dropped; define it again");
+  else if (n >= 0 && d->arity >= 0 && n != d->arity)
+    pyb__sqlite_say(context, s->name, PYB_BAD_ARGUMENT,
+                    "is defined with %d arguments, %d came", d->arity, n);
+  else
+    return d;
+  return NULL;
+}
+
+static int any_null(int n, sqlite3_value **args) {
+  for (int i = 0; i < n; i++)
+    if (sqlite3_value_type(args[i]) == SQLITE_NULL)
+      return 1;
+  return 0;
+}
+
+static int load_all(sqlite3_context *context, const char *name, int n,
+                    sqlite3_value **args, pyb_value *loaded) {
+  for (int i = 0; i < n; i++)
+    if (pyb__sqlite_load(args[i], &loaded[i]) != PYB_OK) {
+      pyb__sqlite_say(context, name, PYB_NO_MEMORY, "out of memory");
+      return 0;
+    }
+  return 1;
+}
+
+/* ---- Scalar --------------------------------------------------------------------- */
+
+static void call_scalar(sqlite3_context *context, int n, sqlite3_value **args) {
+  const slot *s = sqlite3_user_data(context);
+  const pyb__definition *d = current(context, s, n);
+  pyb_value loaded[n + 1], result;
+  pyb_error error;
+
+  if (d == NULL || (!d->special && any_null(n, args)) ||
+      !load_all(context, s->name, n, args, loaded))
+    return;
+  /* From here on the name is the slot's: the callable may define it anew. */
+  if (pyb_object_call(&d->host->session, d->object, loaded, (size_t)n, &result,
+                      &error) == PYB_OK)
+    pyb__sqlite_dump(context, s->name, &result);
+  else
+    pyb__sqlite_fail(context, s->name, &error);
+}
+
+/* ---- Aggregate and window ------------------------------------------------------- */
+
+/* How many columns are found without a call; more are fine. */
+#define NEAR 4
+
+/* One group. All zeros at first, as SQLite makes it. */
+typedef struct group {
+  pyb__definition *definition; /* a reference: that of the first row holds */
+  pyb_object *instance;        /* of a class */
+  pyb_table *table;            /* of whole columns */
+  int n;                       /* columns of the table */
+  int failed;                  /* an error has been set: there is no result to make */
+  pyb_column *columns[NEAR];
+} group;
+
+static void fail(sqlite3_context *context, group *g, const slot *s,
+                 const pyb_error *error) {
+  g->failed = 1;
+  pyb__sqlite_fail(context, s->name, error);
+}
+
+static void refuse(sqlite3_context *context, group *g, const slot *s, pyb_status status,
+                   const char *message) {
+  g->failed = 1;
+  pyb__sqlite_say(context, s->name, status, "%s", message);
+}
+
+/* Make the group what its definition wants: an instance, or a table of n columns. */
+static int begin_group(sqlite3_context *context, group *g, const slot *s, int n) {
+  pyb__definition *d = current(context, s, n);
+  pyb_error error;
+  pyb_status status;
+
+  g->failed = 1;
+  if (d == NULL)
+    return 0;
+  if (d->whole && n == 0)
+    status = pyb__sqlite_refuse(&error, PYB_BAD_ARGUMENT, "wants a column at least");
+  else if (d->whole)
+    status = pyb_table_new((size_t)n, &g->table, &error);
+  else
+    status = pyb_object_new(&d->host->session, d->object, &g->instance, &error);
+  if (status != PYB_OK) {
+    pyb__sqlite_fail(context, s->name, &error);
+    return 0;
+  }
+  for (int i = 0; d->whole && i < n && i < NEAR; i++)
+    g->columns[i] = pyb_table_column(g->table, (size_t)i);
+  g->n = n;
+  g->failed = 0;
+  g->definition = pyb__definition_take(d);
+  return 1;
+}
+
+static void end_group(group *g) {
+  pyb_object_release(g->instance);
+  pyb_table_release(g->table);
+  pyb__definition_give(g->definition);
+  memset(g, 0, sizeof *g);
+}
+
+/* Call a method of the group's instance; its result becomes the SQL result where one is
+ * wanted. */
+static void invoke(sqlite3_context *context, group *g, const slot *s,
+                   const char *method, int n, sqlite3_value **args, int wanted) {
+  pyb_value loaded[n + 1], result;
+  pyb_error error;
+
+  if (!load_all(context, s->name, n, args, loaded))
+    g->failed = 1;
+  else if (pyb_object_invoke(&g->definition->host->session, g->instance, method, loaded,
+                             (size_t)n, wanted ? &result : NULL, &error) != PYB_OK)
+    fail(context, g, s, &error);
+  else if (wanted)
+    pyb__sqlite_dump(context, s->name, &result);
+}
+
+/* Append one cell. */
+static inline pyb_status append(pyb_column *column, sqlite3_value *value) {
+  const char *data;
+
+  switch (sqlite3_value_type(value)) {
+  case SQLITE_INTEGER:
+    return pyb_column_int64(column, sqlite3_value_int64(value));
+  case SQLITE_FLOAT:
+    return pyb_column_float64(column, sqlite3_value_double(value));
+  case SQLITE_TEXT:
+    data = (const char *)sqlite3_value_text(value);
+    return data == NULL
+               ? PYB_NO_MEMORY
+               : pyb_column_text(column, data, (size_t)sqlite3_value_bytes(value));
+  case SQLITE_BLOB:
+    data = sqlite3_value_blob(value);
+    return pyb_column_blob(column, data, (size_t)sqlite3_value_bytes(value));
+  default:
+    return pyb_column_null(column);
+  }
+}
+
+static void append_row(sqlite3_context *context, group *g, const slot *s, int n,
+                       sqlite3_value **args) {
+  for (int i = 0; i < n; i++) {
+    pyb_column *column =
+        i < NEAR ? g->columns[i] : pyb_table_column(g->table, (size_t)i);
+    if (append(column, args[i]) != PYB_OK) {
+      refuse(context, g, s, PYB_NO_MEMORY, "out of memory");
+      return;
+    }
+  }
+}
+
+static void step(sqlite3_context *context, int n, sqlite3_value **args) {
+  const slot *s = sqlite3_user_data(context);
+  group *g = sqlite3_aggregate_context(context, sizeof *g);
+
+  if (g == NULL) {
+    sqlite3_result_error_nomem(context);
+    return;
+  }
+  if (g->definition == NULL && !begin_group(context, g, s, n))
+    return;
+  if (!g->definition->special && any_null(n, args))
+    return;
+  if (g->table != NULL)
+    append_row(context, g, s, n, args);
+  else
+    invoke(context, g, s, "step", n, args, 0);
+}
+
+/* Is the group that of a window? Else it is used with over, and cannot be. */
+static int is_window(sqlite3_context *context, group *g, const slot *s) {
+  if (g->definition->kind == PYB__WINDOW)
+    return 1;
+  refuse(context, g, s, PYB_BAD_ARGUMENT,
+         "is an aggregate; define it with kind window to use it with over");
+  return 0;
+}
+
+static void inverse(sqlite3_context *context, int n, sqlite3_value **args) {
+  const slot *s = sqlite3_user_data(context);
+  group *g = sqlite3_aggregate_context(context, sizeof *g);
+
+  if (g != NULL && g->definition != NULL && is_window(context, g, s) &&
+      (g->definition->special || !any_null(n, args)))
+    invoke(context, g, s, "inverse", n, args, 0);
+}
+
+/* The value of the window at present: also of one that no row has entered yet. */
+static void value(sqlite3_context *context) {
+  const slot *s = sqlite3_user_data(context);
+  group *g = sqlite3_aggregate_context(context, sizeof *g);
+
+  if (g == NULL)
+    sqlite3_result_error_nomem(context);
+  else if ((g->definition != NULL || begin_group(context, g, s, -1)) &&
+           is_window(context, g, s))
+    invoke(context, g, s, "value", 0, NULL, 1);
+}
+
+/* Call the function of whole columns. Without a single row it is not called by
+ * default; with null special it gets columns of no rows. */
+static void finish_whole(sqlite3_context *context, group *g, const slot *s) {
+  const pyb__definition *d = g->definition;
+  struct ArrowArrayStream rows = {0};
+  pyb_table *table = g->table;
+  pyb_value result;
+  pyb_error error;
+
+  if (pyb_table_column(table, 0)->length == 0 && !d->special)
+    return;
+  g->table = NULL;
+  if (pyb_table_finish(table, &rows, &error) != PYB_OK ||
+      pyb_object_apply(&d->host->session, d->object, &rows, &result, &error) != PYB_OK)
+    fail(context, g, s, &error);
+  else
+    pyb__sqlite_dump(context, s->name, &result);
+}
+
+/* Make a group that no row has entered: an instance, or columns of no rows where their
+ * number is known and the function wants to see them. */
+static void begin_empty(sqlite3_context *context, group *g, const slot *s) {
+  const pyb__definition *d = current(context, s, -1);
+
+  if (d != NULL && (!d->whole || (d->arity > 0 && d->special)))
+    (void)begin_group(context, g, s, d->arity);
+}
+
+/* The end of a group: of one that failed or was given up, too. */
+static void finish(sqlite3_context *context) {
+  const slot *s = sqlite3_user_data(context);
+  group *g = sqlite3_aggregate_context(context, 0), empty = {0};
+
+  if (g == NULL)
+    g = &empty;
+  if (g->definition == NULL && !g->failed)
+    begin_empty(context, g, s);
+  if (g->definition != NULL && !g->failed) {
+    if (g->table != NULL)
+      finish_whole(context, g, s);
+    else
+      invoke(context, g, s, "finish", 0, NULL, 1);
+  }
+  end_group(g);
+}
+
+/* ---- Options -------------------------------------------------------------------- */
+
+/* The options are JSON, which SQLite reads: one row for each member, `number` for the
+ * items of an array. */
+static const char members[] =
+    "select key, type, case when type in ('array', 'object') then null else atom end, "
+    "value from json_each(?1)";
+
+static pyb_status want(pyb_error *error, const char *key, const char *what) {
+  return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "option \"%s\" wants %s", key,
+                            what);
+}
+
+static pyb_status refuse_options(pyb_error *error) {
+  return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                            "options want a JSON object, for example {\"arity\": 1}");
+}
+
+static pyb_status read_flag(const char *key, const char *type, int *flag,
+                            pyb_error *error) {
+  *flag = strcmp(type, "true") == 0;
+  return *flag || strcmp(type, "false") == 0 ? PYB_OK
+                                             : want(error, key, "true or false");
+}
+
+static pyb_status read_number(const char *key, const char *type, sqlite3_stmt *member,
+                              int64_t least, int64_t most, int64_t *number,
+                              pyb_error *error) {
+  char range[64];
+
+  *number = sqlite3_column_int64(member, 2);
+  if (strcmp(type, "integer") == 0 && *number >= least && *number <= most)
+    return PYB_OK;
+  sqlite3_snprintf(sizeof range, range, "a whole number from %lld to %lld",
+                   (long long)least, (long long)most);
+  return want(error, key, range);
+}
+
+/* Read an array of texts. */
+static pyb_status read_names(sqlite3 *db, const char *key, const char *array,
+                             pyb__names *names, pyb_error *error) {
+  sqlite3_stmt *items = NULL;
+  pyb_status status = PYB_OK;
+  int code;
+
+  release_names(names);
+  *names = (pyb__names){0};
+  code = sqlite3_prepare_v2(db,
+                            "select atom, type, json_array_length(?1) "
+                            "from json_each(?1)",
+                            -1, &items, NULL);
+  if (code == SQLITE_OK)
+    code = sqlite3_bind_text(items, 1, array, -1, SQLITE_STATIC);
+  while (code == SQLITE_OK && sqlite3_step(items) == SQLITE_ROW) {
+    const char *name = (const char *)sqlite3_column_text(items, 0);
+    if (names->names == NULL)
+      names->names = sqlite3_malloc64((uint64_t)sqlite3_column_int64(items, 2) *
+                                      sizeof *names->names);
+    if (name == NULL ||
+        strcmp((const char *)sqlite3_column_text(items, 1), "text") != 0)
+      status = want(error, key, "an array of names");
+    else if (names->names == NULL ||
+             (names->names[names->n] = sqlite3_mprintf("%s", name)) == NULL)
+      status = pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+    else
+      names->n++;
+    if (status != PYB_OK)
+      break;
+  }
+  if (status == PYB_OK && code != SQLITE_OK)
+    status = pyb__sqlite_error(db, code, error);
+  sqlite3_finalize(items);
+  return status;
+}
+
+static pyb_status read_vectorized(sqlite3 *db, sqlite3_stmt *member, const char *key,
+                                  const char *type, pyb__definition *d,
+                                  pyb_error *error) {
+  int batch = strcmp(key, "batch") == 0;
+
+  if (d->kind != PYB__VECTORIZED)
+    return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                              "option \"%s\" is for kind vectorized", key);
+  if (batch)
+    return read_number(key, type, member, 1, INT32_MAX, &d->batch, error);
+  if (strcmp(type, "array") != 0)
+    return want(error, key, "an array of names");
+  return read_names(db, key, (const char *)sqlite3_column_text(member, 3),
+                    strcmp(key, "keep") == 0 ? &d->keep : &d->columns, error);
+}
+
+static pyb_status read_option(sqlite3 *db, sqlite3_stmt *member, pyb__definition *d,
+                              pyb_error *error) {
+  const char *key = (const char *)sqlite3_column_text(member, 0);
+  const char *type = (const char *)sqlite3_column_text(member, 1);
+  const char *atom = (const char *)sqlite3_column_text(member, 2);
+  int64_t number = 0;
+  pyb_status status;
+
+  if (key == NULL || type == NULL)
+    return refuse_options(error);
+  if (strcmp(key, "deterministic") == 0)
+    return read_flag(key, type, &d->deterministic, error);
+  if (strcmp(key, "innocuous") == 0)
+    return read_flag(key, type, &d->innocuous, error);
+  if (strcmp(key, "arity") == 0) {
+    status =
+        read_number(key, type, member, -1,
+                    sqlite3_limit(db, SQLITE_LIMIT_FUNCTION_ARG, -1), &number, error);
+    d->arity = (int)number;
+    return status;
+  }
+  if (strcmp(key, "null") == 0) {
+    d->special = atom != NULL && strcmp(atom, "special") == 0;
+    return d->special || (atom != NULL && strcmp(atom, "default") == 0)
+               ? PYB_OK
+               : want(error, key, "\"default\" or \"special\"");
+  }
+  if (strcmp(key, "batch") == 0 || strcmp(key, "columns") == 0 ||
+      strcmp(key, "keep") == 0)
+    return read_vectorized(db, member, key, type, d, error);
+  return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                            "option \"%s\" is not known; there are arity, "
+                            "deterministic, null, innocuous, batch, columns and keep",
+                            key);
+}
+
+static pyb_status read_options(sqlite3 *db, const char *options, pyb__definition *d,
+                               pyb_error *error) {
+  sqlite3_stmt *member = NULL;
+  pyb_status status = PYB_OK;
+  int code;
+
+  /* json_each takes an array, and a number, as well */
+  if (options != NULL && options[strspn(options, " \t\r\n")] != '{')
+    return refuse_options(error);
+  code = sqlite3_prepare_v2(db, members, -1, &member, NULL);
+  if (code == SQLITE_OK)
+    code = sqlite3_bind_text(member, 1, options == NULL ? "{}" : options, -1,
+                             SQLITE_STATIC);
+  while (status == PYB_OK && code == SQLITE_OK &&
+         (code = sqlite3_step(member)) == SQLITE_ROW) {
+    status = read_option(db, member, d, error);
+    code = SQLITE_OK;
+  }
+  if (status == PYB_OK && code != SQLITE_OK && code != SQLITE_DONE)
+    status =
+        pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "options: %s", sqlite3_errmsg(db));
+  sqlite3_finalize(member);
+  return status;
+}
+
+/* ---- Slots ---------------------------------------------------------------------- */
+
+/* Functions and table-valued functions are two kinds of names for SQL, and here. */
+static slot *find(const registry *r, const char *name, pyb__kind kind) {
+  for (slot *s = r->first; s != NULL; s = s->next)
+    if (sqlite3_stricmp(s->name, name) == 0 &&
+        (s->kind == PYB__VECTORIZED) == (kind == PYB__VECTORIZED))
+      return s;
+  return NULL;
+}
+
+/* Does SQLite, or another extension, have a function or module of this name? */
+static int taken(sqlite3 *db, const char *name, pyb__kind kind) {
+  sqlite3_stmt *statement = NULL;
+  int found = 0;
+
+  if (sqlite3_prepare_v2(
+          db,
+          kind == PYB__VECTORIZED
+              ? "select 1 from pragma_module_list where name = ?1 collate nocase"
+              : "select 1 from pragma_function_list where name = ?1 collate nocase",
+          -1, &statement, NULL) == SQLITE_OK &&
+      sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC) == SQLITE_OK)
+    found = sqlite3_step(statement) == SQLITE_ROW;
+  sqlite3_finalize(statement);
+  return found;
+}
+
+static int flags_of(const pyb__definition *d) {
+  return SQLITE_UTF8 | (d->deterministic ? SQLITE_DETERMINISTIC : 0) |
+         (d->innocuous ? SQLITE_INNOCUOUS : SQLITE_DIRECTONLY);
+}
+
+static pyb_status new_slot(registry *r, const pyb__definition *d, slot **made,
+                           pyb_error *error) {
+  slot *s;
+
+  if (taken(r->host->db, d->name, d->kind))
+    return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                              "'%s' is a function of this connection already; choose "
+                              "another name",
+                              d->name);
+  s = sqlite3_malloc(sizeof *s);
+  if (s != NULL) {
+    memset(s, 0, sizeof *s);
+    s->name = sqlite3_mprintf("%s", d->name);
+  }
+  if (s == NULL || s->name == NULL) {
+    sqlite3_free(s);
+    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  }
+  s->references = 1;
+  s->kind = d->kind;
+  s->flags = flags_of(d);
+  s->next = r->first;
+  r->first = s;
+  *made = s;
+  return PYB_OK;
+}
+
+/* Can the slot hold the definition? Kind and flags are SQLite's, for good. */
+static int fits(const slot *s, const pyb__definition *d) {
+  return (s->kind == PYB__SCALAR) == (d->kind == PYB__SCALAR) &&
+         s->flags == flags_of(d);
+}
+
+/* Register the slot for so many arguments, if it is not yet. */
+static pyb_status serve(sqlite3 *db, slot *s, int arity, pyb_error *error) {
+  uint8_t *byte = &s->arities[(arity + 1) / 8];
+  uint8_t bit = (uint8_t)(1u << ((arity + 1) % 8));
+  int code;
+
+  if ((size_t)(arity + 1) / 8 >= sizeof s->arities)
+    return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "arity %d is too large", arity);
+  if (*byte & bit)
+    return PYB_OK;
+  s->references++; /* given back by SQLite, on failure too */
+  if (s->kind == PYB__SCALAR)
+    code = sqlite3_create_function_v2(db, s->name, arity, s->flags, s, call_scalar,
+                                      NULL, NULL, give_slot);
+  else
+    code = sqlite3_create_window_function(db, s->name, arity, s->flags, s, step, finish,
+                                          value, inverse, give_slot);
+  if (code != SQLITE_OK)
+    return pyb__sqlite_error(db, code, error);
+  *byte |= bit;
+  return PYB_OK;
+}
+
+/* Put the definition (a reference) in its slot. */
+static pyb_status define(registry *r, pyb__definition *d, pyb_error *error) {
+  slot *s = find(r, d->name, d->kind);
+  sqlite3 *db = r->host->db;
+  pyb_status status = PYB_OK;
+  int code;
+
+  if (s == NULL)
+    status = new_slot(r, d, &s, error);
+  else if (s->references == 1) { /* a name that could not be registered then */
+    s->kind = d->kind;
+    s->flags = flags_of(d);
+  } else if (d->kind != PYB__VECTORIZED && !fits(s, d))
+    status = pyb__sqlite_refuse(
+        error, PYB_HOST,
+        "'%s' cannot change kind, deterministic or innocuous: SQLite is busy with a "
+        "statement, if only with this one; choose another name or a new connection",
+        d->name);
+  if (status != PYB_OK)
+    return status;
+  if (d->kind == PYB__VECTORIZED) {
+    code = pyb__sqlite_vectorize(d);
+    if (code != SQLITE_OK)
+      return pyb__sqlite_error(db, code, error);
+  } else {
+    status = serve(db, s, d->arity, error);
+    if (status != PYB_OK)
+      return status;
+  }
+  pyb__definition_give(s->definition);
+  s->definition = pyb__definition_take(d);
+  return PYB_OK;
+}
+
+static pyb_status drop(registry *r, const char *name, pyb__kind kind,
+                       pyb_error *error) {
+  slot *s = find(r, name, kind);
+
+  if (s == NULL || s->definition == NULL)
+    return pyb__sqlite_refuse(error, PYB_UNDEFINED, "'%s' is not defined", name);
+  if (s->definition->kind != kind)
+    return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                              "'%s' is defined with another kind", name);
+  if (kind == PYB__VECTORIZED)
+    sqlite3_create_module_v2(r->host->db, s->name, NULL, NULL, NULL);
+  pyb__definition_give(s->definition);
+  s->definition = NULL;
+  return PYB_OK;
+}
+
+/* ---- py_define(name, kind, callable, options) ----------------------------------- */
+
+static pyb_status read_kind(const char *text, pyb__kind *kind, pyb_error *error) {
+  static const char *const kinds[] = {"scalar", "aggregate", "window", "vectorized"};
+
+  for (int i = 0; i < 4; i++)
+    if (strcmp(text, kinds[i]) == 0) {
+      *kind = (pyb__kind)i;
+      return PYB_OK;
+    }
+  return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                            "kind \"%s\" is not known; choose scalar, aggregate, "
+                            "window or vectorized",
+                            text);
+}
+
+/* Does the object have the attribute? */
+static pyb_status has(pyb__definition *d, const char *attribute, int *found,
+                      pyb_error *error) {
+  return pyb_object_has(&d->host->session, d->object, &attribute, 1, found, error);
+}
+
+/* Does the callable have what its kind wants? */
+static pyb_status check_callable(pyb__definition *d, const char *callable,
+                                 pyb_error *error) {
+  static const char *const methods[] = {"__call__", "step", "finish", "inverse",
+                                        "value"};
+  int n = d->kind == PYB__WINDOW ? 5 : d->kind == PYB__AGGREGATE ? 3 : 1;
+  int found[5] = {0};
+  pyb_status status = PYB_OK;
+
+  for (int i = 0; i < n && status == PYB_OK; i++)
+    status = has(d, methods[i], &found[i], error);
+  if (status != PYB_OK)
+    return status;
+  if (d->kind == PYB__AGGREGATE && found[0] && !found[1] && !found[2]) {
+    d->whole = 1;
+    return PYB_OK;
+  }
+  for (int i = 0; i < n; i++)
+    if (!found[i])
+      return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "%s has no %s", callable,
+                                i == 0 ? "__call__: it cannot be called" : methods[i]);
+  return PYB_OK;
+}
+
+/* Read what the call says into a new definition. */
+static pyb_status read_definition(registry *r, const char *name, pyb__kind kind,
+                                  const char *callable, const char *options,
+                                  pyb__definition **read, pyb_error *error) {
+  pyb__definition *d = sqlite3_malloc(sizeof *d);
+  pyb_status status;
+
+  *read = NULL;
+  if (d == NULL)
+    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  memset(d, 0, sizeof *d);
+  d->references = 1;
+  d->host = pyb__sqlite_take(r->host);
+  d->kind = kind;
+  d->arity = -1;
+  d->batch = 65536;
+  d->name = sqlite3_mprintf("%s", name);
+  status = d->name == NULL ? pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory")
+                           : read_options(r->host->db, options, d, error);
+  if (status == PYB_OK && kind == PYB__VECTORIZED && d->columns.names == NULL)
+    status = read_names(r->host->db, "columns", "[\"value\"]", &d->columns, error);
+  if (status == PYB_OK)
+    status = pyb_object_get(&r->host->session, callable, &d->object, error);
+  if (status == PYB_OK)
+    status = check_callable(d, callable, error);
+  if (status == PYB_OK)
+    *read = d;
+  else
+    pyb__definition_give(d);
+  return status;
+}
+
+static void py_define(sqlite3_context *context, int n, sqlite3_value **args) {
+  registry *r = sqlite3_user_data(context);
+  const char *name, *kind_name, *callable, *options;
+  pyb__definition *d = NULL;
+  pyb__kind kind = PYB__SCALAR;
+  pyb_error error;
+  pyb_status status;
+
+  if (!pyb__sqlite_want(context, NAME, n, args, 0, "name", &name) ||
+      !pyb__sqlite_want(context, NAME, n, args, 1, "kind", &kind_name) ||
+      !pyb__sqlite_optional(context, NAME, n, args, 2, "callable", &callable) ||
+      !pyb__sqlite_optional(context, NAME, n, args, 3, "options", &options))
+    return;
+  status = read_kind(kind_name, &kind, &error);
+  if (status == PYB_OK && callable == NULL)
+    status = drop(r, name, kind, &error);
+  else if (status == PYB_OK) {
+    status = read_definition(r, name, kind, callable, options, &d, &error);
+    if (status == PYB_OK)
+      status = define(r, d, &error);
+    pyb__definition_give(d);
+  }
+  if (status != PYB_OK)
+    pyb__sqlite_fail(context, NAME, &error);
+}
+
+int pyb__sqlite_register_define(pyb__sqlite *host) {
+  registry *r = sqlite3_malloc(sizeof *r);
+  int code;
+
+  if (r == NULL)
+    return SQLITE_NOMEM;
+  memset(r, 0, sizeof *r);
+  r->host = pyb__sqlite_take(host);
+  code = sqlite3_create_function_v2(host->db, NAME, -1, SQLITE_UTF8 | SQLITE_DIRECTONLY,
+                                    r, py_define, NULL, NULL, release_registry);
+  return code;
+}

@@ -1,0 +1,43 @@
+/* define.h: what a call of py_define says, shared by the kinds of functions. */
+#ifndef PYBRIDGE_HOSTS_SQLITE_DEFINE_H
+#define PYBRIDGE_HOSTS_SQLITE_DEFINE_H
+
+#include "sqlite.h"
+
+typedef enum pyb__kind {
+  PYB__SCALAR,
+  PYB__AGGREGATE,
+  PYB__WINDOW,
+  PYB__VECTORIZED
+} pyb__kind;
+
+typedef struct pyb__names {
+  size_t n;
+  char **names; /* owned, of sqlite3_malloc, as is each of them */
+} pyb__names;
+
+/* One definition. It does not change; a later one takes its place. */
+typedef struct pyb__definition {
+  int references;
+  pyb__sqlite *host; /* a reference */
+  pyb_object *object;
+  char *name;
+  pyb__kind kind;
+  int arity;         /* -1 = any */
+  int special;       /* NULL is passed on, not handled by the bridge */
+  int deterministic; /* the three are what SQLite must know */
+  int innocuous;
+  int whole;          /* an aggregate that is a function of whole columns */
+  int64_t batch;      /* vectorized: rows of one call */
+  pyb__names columns; /* vectorized: that come back */
+  pyb__names keep;    /* vectorized: of the query, passed by the callable */
+} pyb__definition;
+
+pyb__definition *pyb__definition_take(pyb__definition *definition);
+void pyb__definition_give(void *definition); /* NULL is harmless */
+
+/* Register a vectorized definition as a table-valued function (batch.c), in place of
+ * one of the same name; takes a reference. Returns an SQLite code. */
+int pyb__sqlite_vectorize(pyb__definition *definition);
+
+#endif /* PYBRIDGE_HOSTS_SQLITE_DEFINE_H */

@@ -24,7 +24,7 @@ __all__ = ["Examination", "Finding", "examine", "facts"]
 
 _PATIENCE = 120  # seconds; a cold import of pandas on a slow disk takes a while
 _OPTIONAL = frozenset({"polars"})
-_REBUILD = "install the package again: python -m pip install --force-reinstall pybridge"
+_REBUILD = "install it again from its sources: python -m pip install ."
 
 State = Literal["ok", "note", "wrong"]
 
@@ -136,7 +136,7 @@ def _examine_files(examination: Examination) -> None:
             examination.wrong(
                 what,
                 f"'{path}' is missing",
-                f"{_REBUILD}; in a checkout: make build",
+                f"{_REBUILD} (in a checkout: make build)",
             )
 
 
@@ -235,7 +235,7 @@ def _examine_build(examination: Examination, words: list[str]) -> None:
         examination.wrong(
             "built as",
             f"{built}, but the package is {pybridge.__version__}",
-            f"{_REBUILD}; in a checkout: make build",
+            f"{_REBUILD} (in a checkout: make build)",
         )
     elif python != running:
         examination.note(
@@ -268,7 +268,7 @@ def _examine_facts(examination: Examination, found: dict[str, Any]) -> None:
         examination.note(
             "packages",
             "pybridge is not installed there, so it is not known what it needs",
-            "install it: python -m pip install pybridge; in a checkout: make build",
+            _REBUILD,
         )
     for name, least in _requirements():
         _examine_package(examination, name, least, found["packages"].get(name, {}))

@@ -71,7 +71,6 @@ int pyb__sqlite_register_table(pyb__sqlite *host);     /* table.c: py_table */
 int pyb__sqlite_register_frame(pyb__sqlite *host);     /* frame.c: py_frame */
 int pyb__sqlite_register_write(pyb__sqlite *host);     /* write.c: py_write */
 int pyb__sqlite_register_define(pyb__sqlite *host);    /* define.c: py_define */
-int pyb__sqlite_register_batch(pyb__sqlite *host);     /* batch.c: vectorized kinds */
 
 /* A pointer of this type given to py_context is an int that it sets to 1: how a load
  * finds out that the connection is served already. */

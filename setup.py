@@ -26,7 +26,7 @@ LIBRARY_DIR = sysconfig.get_config_var("LIBDIR")
 
 COMPILE = [
     "-std=gnu11",
-    "-O3",
+    "-O2",
     "-fvisibility=hidden",
     "-fno-semantic-interposition",
     "-Wall",

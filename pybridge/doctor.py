@@ -108,11 +108,11 @@ def facts() -> str:
     packages = {}
     for name, _ in _requirements():
         try:
-            module = import_module(name)
+            import_module(name)
         except Exception as exc:  # noqa: BLE001 (whatever fails here is a finding)
             packages[name] = {"error": f"{type(exc).__name__}: {exc}"}
         else:
-            packages[name] = {"version": str(getattr(module, "__version__", "?"))}
+            packages[name] = {"version": metadata.version(name)}
     return json.dumps(
         {
             "version": sys.version.split()[0],

@@ -79,10 +79,10 @@ install_packages() {
   fi
   say "installing Debian packages: $missing"
   # A source that cannot be reached need not be the one that these come from.
-  $root apt-get update -q || true
+  $root apt-get update -qq || true
   # shellcheck disable=SC2086 # words on purpose
   $root env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -q -y --no-install-recommends $missing
+    apt-get install -qq -y --no-install-recommends $missing
 }
 
 make_venv() {

@@ -100,13 +100,18 @@ static int any_null(int n, sqlite3_value **args) {
   return 0;
 }
 
+/* Load n values. 0 = nothing to call: an error has been set, or one of them is NULL
+ * and NULLs are not passed on. */
 static int load_all(sqlite3_context *context, const char *name, int n,
-                    sqlite3_value **args, pyb_value *loaded) {
-  for (int i = 0; i < n; i++)
+                    sqlite3_value **args, int nulls, pyb_value *loaded) {
+  for (int i = 0; i < n; i++) {
     if (pyb__sqlite_load(args[i], &loaded[i]) != PYB_OK) {
       pyb__sqlite_say(context, name, PYB_NO_MEMORY, "out of memory");
       return 0;
     }
+    if (loaded[i].type == PYB_NULL && !nulls)
+      return 0;
+  }
   return 1;
 }
 
@@ -118,8 +123,8 @@ static void call_scalar(sqlite3_context *context, int n, sqlite3_value **args) {
   pyb_value loaded[n + 1], result;
   pyb_error error;
 
-  if (d == NULL || (!d->special && any_null(n, args)) ||
-      !load_all(context, s->name, n, args, loaded))
+  loaded[0] = PYB_EMPTY; /* where there are none */
+  if (d == NULL || !load_all(context, s->name, n, args, d->special, loaded))
     return;
   /* From here on the name is the slot's: the callable may define it anew. */
   if (pyb_object_call(&d->host->session, d->object, loaded, (size_t)n, &result,
@@ -197,7 +202,8 @@ static void invoke(sqlite3_context *context, group *g, const slot *s,
   pyb_value loaded[n + 1], result;
   pyb_error error;
 
-  if (!load_all(context, s->name, n, args, loaded))
+  loaded[0] = PYB_EMPTY; /* where there are none */
+  if (!load_all(context, s->name, n, args, 1, loaded))
     g->failed = 1;
   else if (pyb_object_invoke(&g->definition->host->session, g->instance, method, loaded,
                              (size_t)n, wanted ? &result : NULL, &error) != PYB_OK)
@@ -240,14 +246,30 @@ static void append_row(sqlite3_context *context, group *g, const slot *s, int n,
   }
 }
 
+/* Number cells of a function of one column are appended here, with as little around
+ * them as the built-in sum() has. */
+static inline int append_number(group *g, sqlite3_value *value) {
+  switch (sqlite3_value_type(value)) {
+  case SQLITE_INTEGER:
+    return pyb_column_int64(g->columns[0], sqlite3_value_int64(value)) == PYB_OK;
+  case SQLITE_FLOAT:
+    return pyb_column_float64(g->columns[0], sqlite3_value_double(value)) == PYB_OK;
+  default:
+    return 0;
+  }
+}
+
 static void step(sqlite3_context *context, int n, sqlite3_value **args) {
-  const slot *s = sqlite3_user_data(context);
   group *g = sqlite3_aggregate_context(context, sizeof *g);
+  const slot *s;
 
   if (g == NULL) {
     sqlite3_result_error_nomem(context);
     return;
   }
+  if (g->n == 1 && g->table != NULL && append_number(g, args[0]))
+    return;
+  s = sqlite3_user_data(context);
   if (g->definition == NULL && !begin_group(context, g, s, n))
     return;
   if (!g->definition->special && any_null(n, args))

@@ -55,7 +55,7 @@ def test_flights_demo_makes_its_table_and_picture() -> None:
     ended = run(sys.executable, "examples/flights/demo.py", cwd=ROOT)
 
     assert 0 == ended.returncode, ended.stdout + ended.stderr
-    assert "frames equal" in ended.stdout
+    assert "equal frames" in ended.stdout
     assert "output/correlations.png" in ended.stdout
     assert b"\x89PNG" == picture.read_bytes()[:4]
     rows = run(

@@ -78,8 +78,12 @@ static int export_field(const pyb_column *column, struct ArrowSchema *schema) {
 }
 
 static int export_schema(const pyb_table *table, struct ArrowSchema *schema) {
+  /* Says to the Python end that the buffers are nobody else's: it may write to them,
+   * and need not copy. */
+  static const char key[] = "pybridge.private";
   size_t pointers = table->n * sizeof(struct ArrowSchema *);
-  char *block = pyb__malloc(pointers + table->n * sizeof(struct ArrowSchema) + 1);
+  size_t size = pointers + table->n * sizeof(struct ArrowSchema);
+  char *block = pyb__malloc(size + 12 + sizeof key);
   struct ArrowSchema *fields;
 
   memset(schema, 0, sizeof *schema);
@@ -88,6 +92,8 @@ static int export_schema(const pyb_table *table, struct ArrowSchema *schema) {
   fields = (struct ArrowSchema *)(block + pointers);
   schema->format = "+s";
   schema->name = "";
+  put_pair(block + size, key, "1");
+  schema->metadata = block + size;
   schema->children = (struct ArrowSchema **)block;
   schema->private_data = block;
   schema->release = release_schema;

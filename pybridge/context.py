@@ -63,6 +63,11 @@ def reset() -> None:
     """
     contexts = list(_CONTEXTS.values())
     _CONTEXTS.clear()
+    # The library keeps namespaces of the contexts that are known. It must forget them
+    # after no call can find them any more, and before they are gone.
+    plane = sys.modules.get("pybridge._plane")
+    if plane is not None:
+        plane.forget()
     for context in contexts:
         context.status.clear()
         _clear(context)
@@ -97,7 +102,8 @@ def _module_name(name: str) -> str:
     """Return the name of a context's module, without what is special in such names."""
     if name == MAIN:
         return "pybridge_main"
-    escaped = "".join(c if c.isalnum() or c == "_" else f"_{ord(c):x}_" for c in name)
+    # No two names share a module: "-" comes from here only.
+    escaped = "".join(c if c.isalnum() or c == "_" else f"-{ord(c):x}-" for c in name)
     return "pybridge_context_" + escaped
 
 
@@ -109,9 +115,10 @@ def _clear(context: Context) -> None:
         for key in ("__builtins__", "__loader__", "__spec__", "__package__")
         if key in namespace
     }
-    # One by one and again: a __del__ may look at the namespace, or add to it.
+    # The latest first: a __del__ may still need what was there before its object. And
+    # again: it may add to the namespace.
     for _ in range(3):
-        for key in list(namespace):
+        for key in reversed(list(namespace)):
             namespace.pop(key, None)
     if context.module is sys.modules.get("__main__"):
         namespace.update(keep, __name__="__main__", __doc__=None)

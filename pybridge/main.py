@@ -391,7 +391,9 @@ def _missing(path: str, trace: TracebackType, at: Context, exc: BaseException) -
     else:
         among = []
     close = _close_to(name, among) if name else None
-    return f"{message}; is it '{close}'" if close else message
+    if not close or not name:
+        return message
+    return f"{message}; is it '{part.removesuffix(name)}{close}'"
 
 
 def _close_to(name: str, among: list[str]) -> str | None:
@@ -400,7 +402,7 @@ def _close_to(name: str, among: list[str]) -> str | None:
     from difflib import get_close_matches
 
     names = [one for one in among if isinstance(one, str) and not one.startswith("__")]
-    found = get_close_matches(name, names, 1, 0.75)
+    found = get_close_matches(name, names, 1, 0.8)
     return found[0] if found else None
 
 

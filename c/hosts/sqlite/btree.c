@@ -176,9 +176,10 @@ static pyb__tree_end load_children(pyb__tree *tree, const uint8_t *page, uint32_
   return load(tree, &tree->leaves, first, end - first + 1);
 }
 
-/* The table's size, as far as it can be told from the way down to its first leaf. More
- * than there is costs address space only. */
-static pyb__tree_end reserve(pyb__tree *tree, int depth, const uint8_t *leaf) {
+/* Make room for the table's rows, as far as their number can be told from the way down
+ * to its first leaf. More than there is costs address space only, and where that is
+ * refused the columns grow as they must. */
+static void reserve(pyb__tree *tree, int depth, const uint8_t *leaf) {
   uint64_t rows = pyb__page_cells(leaf);
   uint64_t most = rows * tree->page_count;
   pyb_error error;
@@ -191,8 +192,7 @@ static pyb__tree_end reserve(pyb__tree *tree, int depth, const uint8_t *leaf) {
     rows = (uint64_t)tree->end - (uint64_t)tree->start + 1;
   tree->reserved = 1;
   if (pyb_table_reserve(tree->table, (int64_t)rows, &error) != PYB_OK)
-    return PYB__TREE_NO_MEMORY;
-  return PYB__TREE_WHOLE;
+    return;
 }
 
 static pyb__tree_end read_page(pyb__tree *tree, int depth, const uint8_t *page,
@@ -237,15 +237,14 @@ static pyb__tree_end read_interior(pyb__tree *tree, int depth, const uint8_t *pa
 static pyb__tree_end read_page(pyb__tree *tree, int depth, const uint8_t *page,
                                int64_t last) {
   uint32_t n = pyb__page_cells(page);
-  pyb__tree_end end = PYB__TREE_WHOLE;
   uint8_t **level = &tree->levels[depth];
 
   if ((n == 0 && depth != 0) || n > (tree->page_size - 8) / 6)
     return corrupt(tree);
   if (page[0] == PYB__PAGE_LEAF) {
     if (!tree->reserved)
-      end = reserve(tree, depth, page);
-    return end == PYB__TREE_WHOLE ? pyb__leaf_read(tree, page, last) : end;
+      reserve(tree, depth, page);
+    return pyb__leaf_read(tree, page, last);
   }
   if (page[0] != PYB__PAGE_INTERIOR || depth + 1 >= PYB__TREE_DEPTH ||
       !interior_is_sound(tree, page))

@@ -8,14 +8,14 @@
  *    that changes or moves pages (encrypting, checksums, compression) have another
  *    name. A SQLite built with a codec changes pages above the VFS and is refused.
  * 2. This connection holds a read transaction, by a statement that stands on a row, and
- *    so the SHARED lock ("File Locking And Concurrency", §3): what a crash had left
- * half done was rolled back before, and nobody writes to the file until it is given
- * back, because that takes an EXCLUSIVE lock. The lock is seen in the VFS: with
- * `nolock` or `immutable` there is none. The schema that the connection knows was
- * compared with the file's by the same statement.
+ *    so the SHARED lock ("File Locking And Concurrency", section 3): what a crash had
+ *    left half done was rolled back before, and until the lock is given back nobody
+ *    writes to the file, because that takes an EXCLUSIVE one. The lock is seen in the
+ *    VFS: with `nolock` or `immutable` there is none. The schema that the connection
+ *    knows was compared with the file's by the same statement.
  * 3. The connection has not begun to write to this database, so its page cache has no
- *    page that differs from the file. Nor can another connection have one in the same
- *    cache: it is not shared.
+ *    page that differs from the file. (Nor has another one in the same cache: where a
+ *    cache may be shared the program of 6 has an instruction that locks the table.)
  * 4. The journal is a rollback journal. In WAL mode the newest pages are elsewhere.
  * 5. The header is plain, its text encoding is UTF-8, its schema cookie is that of the
  *    statement, and the file is as long as it says ("Database File Format", §1.3).
@@ -23,11 +23,12 @@
  *    this: go through one B-tree from its first to its last entry, take fields of the
  *    record or the rowid, make floats of the integers in a column of REAL affinity, and
  *    return them. EXPLAIN shows it, and asks the authorizer of the connection on the
- *    way. So root page, fields, the alias of the rowid, affinities and which fields
- * have a default are not worked out from the text of CREATE TABLE: they are what SQLite
- *    has worked out. Generated columns, views, virtual tables, WITHOUT ROWID tables and
- *    whatever a later version thinks of are programs with other instructions. The shape
- *    of the program is no promise of SQLite's: where it changes, the scan declines.
+ *    way. So the root page, the fields, the alias of the rowid, the affinities, and
+ *    which fields have a default are not worked out here from the text of CREATE TABLE:
+ *    they are what SQLite has worked out. Generated columns, views, virtual tables,
+ *    tables WITHOUT ROWID and whatever a later version thinks of are programs with
+ *    other instructions. The shape of the program is no promise of SQLite's: where it
+ *    changes, the scan declines.
  * 7. The schema on disk names the same root page: no edit of sqlite_schema that the
  *    connection has not seen.
  *
@@ -143,17 +144,6 @@ static const char *check_header(attempt *at) {
 
 /* ---- The transaction ------------------------------------------------------------ */
 
-/* A cache that is shared is divided among its connections in the second figure. */
-static int is_cache_shared(sqlite3 *db) {
-  int whole = 0, share = 0, highest;
-
-  if (sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_USED, &whole, &highest, 0) != 0 ||
-      sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_USED_SHARED, &share, &highest, 0) !=
-          0)
-    return 1;
-  return whole != share;
-}
-
 static const char *check_transaction(attempt *at) {
   int state = sqlite3_txn_state(at->db, at->scan->schema), lock = 0;
 
@@ -161,8 +151,6 @@ static const char *check_transaction(attempt *at) {
     return "the connection has begun to write to the database";
   if (state != SQLITE_TXN_READ)
     return "there is no read transaction";
-  if (is_cache_shared(at->db))
-    return "the page cache is shared with another connection";
   if (sqlite3_file_control(at->db, at->scan->schema, SQLITE_FCNTL_LOCKSTATE, &lock) !=
           SQLITE_OK ||
       lock < SQLITE_LOCK_SHARED)
@@ -271,6 +259,7 @@ typedef struct program {
   int transaction; /* address of Transaction, from Init */
   int first;       /* register of the first column */
   size_t fields;
+  int shared; /* the page cache may be */
 } program;
 
 enum { INIT, OPEN, REWIND, FIELDS, ROW, NEXT, HALT, TRANSACTION, GOTO };
@@ -352,6 +341,8 @@ static int take_step(attempt *at, program *program, sqlite3_stmt *row) {
 static int take(attempt *at, program *program, sqlite3_stmt *row) {
   if (text_is(row, OPCODE, "Noop") || text_is(row, OPCODE, "Explain"))
     return 1;
+  if (text_is(row, OPCODE, "TableLock"))
+    program->shared = 1;
   if (program->step == FIELDS) {
     if (!text_is(row, OPCODE, shape[ROW]))
       return take_field(at, program, row);
@@ -388,6 +379,8 @@ static const char *read_program(attempt *at) {
     ;
   if (code == SQLITE_DONE && program.step == GOTO + 1)
     reason = NULL;
+  if (program.shared)
+    reason = "the page cache may be shared with another connection";
   sqlite3_finalize(rows);
   return reason;
 }

@@ -2,8 +2,9 @@
  *
  * The scan may decline, but what it does return must be what SQL returns, and whatever
  * the bytes are it must not read or write beyond its memory, nor loop. Build it with
- * -DSQLITE_CORE and -fsanitize=address,undefined together with c/core/{error,memory,
- * linux,table,value,stream}.c, c/hosts/sqlite/{pages,btree,leaf,value}.c and -lsqlite3.
+ * -DSQLITE_CORE -DPYB_TEST and -fsanitize=address,undefined together with
+ * c/core/{error,memory,linux,table,value,stream}.c,
+ * c/hosts/sqlite/{pages,btree,leaf,value}.c and -lsqlite3.
  *
  *     fuzz_pages SECONDS SEED [FOLDER]   images of its own, damaged at random
  *     fuzz_pages FILE ...                these images once each
@@ -18,8 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/* c/core/memory.c, with -DPYB_TEST. */
+int64_t pyb_test_fail(int64_t nth, int on);
+
 static struct {
-  long images, scanned, declined, rows, walks, walked;
+  long images, scanned, declined, starved, rows, walks, walked;
 } counts;
 
 static char folder[200] = "/tmp";
@@ -109,6 +113,33 @@ static void compare(pyb_table *scanned, pyb_table *selected) {
   y.release(&y);
 }
 
+/* ---- Allocations that fail ------------------------------------------------------ */
+
+static sqlite3_mem_methods memory;
+static int64_t until_failure; /* 0 = none fails */
+
+static int fails(void) {
+  return until_failure > 0 && --until_failure == 0;
+}
+
+static void *failing_malloc(int size) {
+  return fails() ? NULL : memory.xMalloc(size);
+}
+
+static void *failing_realloc(void *old, int size) {
+  return fails() ? NULL : memory.xRealloc(old, size);
+}
+
+static void arm_memory(void) {
+  sqlite3_mem_methods failing;
+
+  sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory);
+  failing = memory;
+  failing.xMalloc = failing_malloc;
+  failing.xRealloc = failing_realloc;
+  sqlite3_config(SQLITE_CONFIG_MALLOC, &failing);
+}
+
 /* ---- The scan against the query ------------------------------------------------- */
 
 static pyb_table *new_table(size_t n) {
@@ -165,6 +196,7 @@ static void scan_table(pyb__sqlite *host, const char *name, int whole) {
   char *text = sqlite3_mprintf("pragma table_xinfo(\"%w\")", name);
   pyb_table *table;
   pyb_error error;
+  pyb_status status = PYB_OK;
 
   sqlite3_prepare_v2(host->db, text, -1, &info, NULL);
   sqlite3_free(text);
@@ -182,9 +214,17 @@ static void scan_table(pyb__sqlite *host, const char *name, int whole) {
   }
 
   table = new_table(scan.n);
-  if (scan.n != 0 &&
-      pyb__sqlite_pages_scan(host, &scan, table, &done, reason, &error) != PYB_OK)
+  if (!whole && below(3) == 0) {
+    until_failure = below(2) == 0 ? 1 + (int64_t)below(600) : 0;
+    (void)pyb_test_fail(until_failure == 0 ? 1 + (int64_t)below(30) : 0, (int)below(2));
+  }
+  if (scan.n != 0)
+    status = pyb__sqlite_pages_scan(host, &scan, table, &done, reason, &error);
+  until_failure = 0;
+  (void)pyb_test_fail(0, 0);
+  if (status != PYB_OK && (status != PYB_NO_MEMORY || whole || done))
     fail("an error", error.message);
+  counts.starved += status != PYB_OK;
   if (done) {
     pyb_table *selected = select_rows(host->db, &scan, names, message);
     if (selected == NULL)
@@ -463,6 +503,7 @@ static void run_samples(double seconds) {
 }
 
 int main(int argc, char **argv) {
+  arm_memory();
   if (argc < 3 || argv[1][0] == '/' || argv[1][0] == '.') {
     for (int i = 1; i < argc; i++) {
       sample sample = read_file(argv[i]);
@@ -475,9 +516,10 @@ int main(int argc, char **argv) {
       snprintf(folder, sizeof folder, "%s", argv[3]);
     run_samples(atof(argv[1]));
   }
-  printf("images %ld scanned %ld declined %ld rows %ld walks %ld walked %ld live %ld\n",
-         counts.images, counts.scanned, counts.declined, counts.rows, counts.walks,
-         counts.walked, (long)pyb_live());
+  printf("images %ld scanned %ld declined %ld starved %ld rows %ld walks %ld walked "
+         "%ld live %ld\n",
+         counts.images, counts.scanned, counts.declined, counts.starved, counts.rows,
+         counts.walks, counts.walked, (long)pyb_live());
   return 0;
 }
 #endif

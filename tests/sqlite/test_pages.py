@@ -810,7 +810,7 @@ def test_scan_withstands_damaged_images_under_the_sanitizers(tmp_path: Path) -> 
     adapter = [ROOT / f"c/hosts/sqlite/{name}.c" for name in ADAPTER]
     includes = [f"-I{ROOT / 'c' / folder}" for folder in ("include", "core", ADAPTERS)]
     program = tmp_path / "fuzz_pages"
-    flags = ["-std=gnu11", "-g", "-O1", "-DSQLITE_CORE", "-Wall", "-Wextra", "-Werror"]
+    flags = ["-std=gnu11", "-g", "-O1", "-DSQLITE_CORE", "-DPYB_TEST", "-Wall", "-Wextra", "-Werror"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     sources = [ROOT / "tests/c/fuzz_pages.c", *core, *adapter]
     compiled = run(
@@ -825,5 +825,6 @@ def test_scan_withstands_damaged_images_under_the_sanitizers(tmp_path: Path) -> 
     counts = dict(re.findall(r"(\w+) (\d+)", ended.stdout))
     assert int(counts["scanned"]) > 500
     assert int(counts["declined"]) > 100
+    assert int(counts["starved"]) > 50
     assert int(counts["walked"]) > 50
     assert 0 == int(counts["live"])

@@ -30,7 +30,7 @@ FOREIGN = {
 # from those below; a new module has to be given one.
 FLOORS = (
     {"errors", "location", "pybridge"},
-    {"source", "status", "serialization", "columnar", "_parse", "output"},
+    {"source", "status", "serialization", "columnar", "_parse", "_frames", "output"},
     {"context", "host"},
     {"snapshot", "proxy", "shell", "main", "_describe", "interop", "functions"},
     {"cli", "doctor", "_seam", "__main__"},
@@ -70,7 +70,8 @@ def test_c_file_includes_nothing_from_above(path: Path) -> None:
     elif folder == "c/include":
         allowed = own
     else:
-        core = {p.name for p in (ROOT / "c/core").iterdir()}
+        # seam.h declares in plain C what the other side of the seam offers.
+        core = {p.name for p in (ROOT / "c/core").iterdir()} | {"seam.h"}
         allowed = own | core | {"pybridge.h", "arrow_abi.h"}
 
     quoted = {header[1:-1] for header in includes(path) if header.startswith('"')}

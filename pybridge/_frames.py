@@ -170,7 +170,7 @@ def _normal_reader(reader: Any, columns: Sequence[str] | None) -> Any:
     schema = _normal_schema(reader.schema)
     chosen = Columns(schema.names, [], 0).chosen(columns)
     wanted = pa.schema([schema.field(i) for i in chosen])
-    if wanted == reader.schema:
+    if wanted.equals(reader.schema, check_metadata=True):
         return reader
 
     def batches() -> Any:

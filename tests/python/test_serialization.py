@@ -100,11 +100,6 @@ class OwnList(collections.UserList[int]):
     pass
 
 
-def array(text: str) -> Any:
-    """Make an array of what numpy reads in a text."""
-    return np.array(json.loads(text))
-
-
 @EVERY
 def test_scalars_have_their_forms(scalar: Scalar) -> None:
     """str, repr and JSON of each are those of the table."""

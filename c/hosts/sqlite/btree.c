@@ -215,7 +215,7 @@ static pyb__tree_end read_interior(pyb__tree *tree, int depth, const uint8_t *pa
       tree->next = key + 1; /* no overflow: key < start */
       continue;
     }
-    if (tree->next > tree->end)
+    if (tree->beyond)
       break;
     if (--tree->budget < 0)
       return corrupt(tree);

@@ -67,7 +67,8 @@ struct pyb__tree {
   int64_t budget; /* pages that may still be visited: each has one place only */
   int64_t next;   /* the least rowid that may come */
   int64_t rows;   /* rows appended */
-  int reserved;
+  int reserved;   /* there is room for the rows */
+  int beyond;     /* a rowid behind `end` has come: SQLite reads on until it sees one */
   pyb__window leaves, chain;
   uint8_t *levels[PYB__TREE_DEPTH]; /* the interior pages from the root down */
   uint8_t *payload;                 /* a record put together from its chain */

@@ -408,6 +408,7 @@ pyb__tree_end pyb__leaf_read(pyb__tree *tree, const uint8_t *page, int64_t last)
         (i == 0 ? cell.rowid < tree->next : cell.rowid <= previous))
       return corrupt(tree);
     previous = cell.rowid;
+    tree->beyond |= cell.rowid > tree->end;
     if (cell.rowid >= tree->start && cell.rowid <= tree->end)
       end = add_row(tree, page, &cell);
   }

@@ -272,7 +272,7 @@ def _time_of_text(column: pa.Array) -> pa.Array:
     text = pc.utf8_trim_whitespace(column)
     day = pa.scalar("1970-01-01T", text.type)
     return (
-        pc.binary_join_element_wise(day, text, "")
+        pc.binary_join_element_wise(day, text, pa.scalar("", text.type))
         .cast(pa.timestamp("us"))
         .cast(pa.time64("us"))
     )

@@ -72,7 +72,7 @@ static pyb_status read_decimal(const char *format, pyb__field *field) {
   field->width = bits / 8;
   field->scale = scale;
   /* TEXT in the name keeps SQLite from making a rounded float of it. */
-  snprintf(field->sql_type, sizeof field->sql_type, "DECIMAL_TEXT(%d,%d)", precision,
+  snprintf(field->sql_type, sizeof field->sql_type, "DECIMAL TEXT(%d,%d)", precision,
            scale);
   return PYB_OK;
 }

@@ -25,6 +25,7 @@ __all__ = ["parse"]
 
 _US = 1_000_000
 _DAY = 86_400
+_MOST_DIGITS = 76  # of Arrow's decimals
 # The years 1 to 9999, which Python's datetime has.
 _FIRST = -62_135_596_800
 _LAST = 253_402_300_799
@@ -101,6 +102,11 @@ def _named(rows: Rows, wanted: Any) -> list[tuple[int, Declared]]:
     """Return the columns that the caller named, with their types."""
     if isinstance(wanted, str):
         wanted = [wanted]
+    if not hasattr(wanted, "__iter__"):
+        raise BadArgument(
+            "parse is true, a list of columns or an object of columns and types, not "
+            f"{wanted!r}"
+        )
     mapping = wanted if hasattr(wanted, "items") else dict.fromkeys(wanted)
     pairs = []
     for name, text in mapping.items():
@@ -139,7 +145,10 @@ def _typed(name: str, column: pa.Array, declared: Declared) -> pa.Array:
     except (pa.ArrowInvalid, ValueError) as exc:
         row = _first_wrong(column, convert)
         if row is None:  # no single value is wrong, but all of them together
-            raise BadArgument(f"column '{name}' as {declared.text}: {exc}") from None
+            raise BadArgument(
+                f"column '{name}': the values do not go together as {declared.text}; "
+                f"wanted is {_WANTED[declared.kind]}"
+            ) from None
         raise BadArgument(
             f"column '{name}', row {row}: {column[row].as_py()!r:.100} is not a "
             f"{declared.text}; wanted is {_WANTED[declared.kind]}; correct it, or leave "
@@ -172,6 +181,10 @@ def _fails(column: pa.Array, convert: Convert) -> bool:
 def _converter(kind: pa.DataType, declared: Declared) -> Convert | None:
     """Return what makes the declared type of a column of that kind."""
     types = pa.types
+    if declared.kind == "decimal" and not (
+        declared.scale <= (declared.precision or 38) <= _MOST_DIGITS
+    ):
+        return None
     if types.is_null(kind):
         target = _target(declared)
         return lambda column: column.cast(target)
@@ -299,8 +312,8 @@ def _decimal(column: pa.Array, declared: Declared) -> pa.Array:
 
 
 def _decimal_type(precision: int, scale: int) -> pa.DataType:
-    if not 1 <= precision <= 76 or scale > precision:
-        raise ValueError(f"decimal({precision}, {scale}) is more than 76 digits")
+    if not 1 <= precision <= _MOST_DIGITS or scale > precision:
+        raise ValueError(f"more than {_MOST_DIGITS} digits")
     make = pa.decimal128 if precision <= 38 else pa.decimal256
     return make(precision, scale)
 

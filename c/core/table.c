@@ -5,6 +5,8 @@
 #include "table.h"
 
 #define FIRST_CAPACITY 256
+#define MOST_CELLS (INT64_MAX / 32) /* so that no size in bytes overflows */
+#define MOST_BYTES (INT64_MAX / 4)
 
 /* ---- Columns: growing ----------------------------------------------------------- */
 
@@ -81,7 +83,8 @@ static pyb_status grow_mixed(column_rest *rest, int64_t capacity) {
 }
 
 static pyb_status grow(pyb_column *column, int64_t capacity) {
-  pyb_status status = grow_cells(column, capacity);
+  pyb_status status =
+      capacity > MOST_CELLS ? PYB_NO_MEMORY : grow_cells(column, capacity);
 
   if (status == PYB_OK && column->validity != NULL)
     status = grow_validity(column, capacity);
@@ -93,9 +96,11 @@ static pyb_status grow(pyb_column *column, int64_t capacity) {
 }
 
 static pyb_status grow_bytes(pyb_column *column, size_t size) {
-  int64_t wanted = column->bytes_size + (int64_t)size;
-  int64_t capacity = column->bytes_capacity * 2;
+  int64_t wanted, capacity = column->bytes_capacity * 2;
 
+  if (size > MOST_BYTES || column->bytes_size > MOST_BYTES)
+    return PYB_NO_MEMORY;
+  wanted = column->bytes_size + (int64_t)size;
   if (wanted <= column->bytes_capacity)
     return PYB_OK;
   if (capacity < 4096)
@@ -198,13 +203,14 @@ pyb_status pyb_column_append(pyb_column *column, const pyb_value *value) {
         grow(column, column->capacity == 0 ? FIRST_CAPACITY : column->capacity * 2);
   if (status == PYB_OK && kind == 0 && column->validity == NULL)
     status = start_validity(column);
-  if (status == PYB_OK && kind != 0 && column->kinds == 0)
-    status = start_type(column, value->type);
-  if (status == PYB_OK && (column->kinds | kind) != column->kinds &&
-      !pyb__is_mixed(column))
-    status = start_mixture(column);
   if (status == PYB_OK && kind != 0 && !pyb__is_fixed(value->type))
     status = grow_bytes(column, value->size);
+  /* Last, as these change what the column is: nothing may fail after them. */
+  if (status == PYB_OK && kind != 0 && column->kinds == 0)
+    status = start_type(column, value->type);
+  else if (status == PYB_OK && (column->kinds | kind) != column->kinds &&
+           !pyb__is_mixed(column))
+    status = start_mixture(column);
   if (status != PYB_OK)
     return status;
 
@@ -319,9 +325,24 @@ static pyb_status settle_text(pyb_column *column) {
   return PYB_OK;
 }
 
+/* Arrow's days are of 32 bits. */
+static pyb_status check_days(const pyb_column *column, pyb_error *error) {
+  const char *name = rest_of(column)->shared.name;
+
+  for (int64_t i = 0; i < column->length; i++)
+    if (column->integers[i] != (int32_t)column->integers[i])
+      return pyb__fail(error, PYB_UNSUPPORTED,
+                       "column \"%s\", cell %lld: day %lld is too far from today",
+                       name == NULL ? "" : name, (long long)i,
+                       (long long)column->integers[i]);
+  return PYB_OK;
+}
+
 pyb_status pyb__column_settle(pyb_column *column, pyb_error *error) {
   pyb_type type;
 
+  if (column->kinds == 1u << PYB_DATE)
+    return check_days(column, error);
   if (!pyb__is_mixed(column))
     return PYB_OK;
   type = common_type(column);
@@ -339,9 +360,12 @@ pyb_status pyb__column_settle(pyb_column *column, pyb_error *error) {
 /* ---- Tables --------------------------------------------------------------------- */
 
 pyb_status pyb_table_new(size_t n, pyb_table **table, pyb_error *error) {
-  pyb_table *made = pyb__calloc(1, sizeof *made);
+  pyb_table *made;
 
+  if (table == NULL)
+    return pyb__fail(error, PYB_BAD_ARGUMENT, "the place for the table is missing");
   *table = NULL;
+  made = pyb__calloc(1, sizeof *made);
   if (made == NULL)
     goto failed;
   pyb__live_add(1);
@@ -372,6 +396,8 @@ pyb_status pyb_table_name(pyb_table *table, size_t i, const char *name,
                           const char *declared, pyb_error *error) {
   pyb__column_rest *rest;
 
+  if (name == NULL)
+    return pyb__fail(error, PYB_BAD_ARGUMENT, "the column's name is missing (NULL)");
   if (i >= table->n)
     return pyb__fail(error, PYB_BAD_ARGUMENT, "the table has %zu columns, not %zu",
                      table->n, i + 1);
@@ -386,6 +412,9 @@ pyb_status pyb_table_name(pyb_table *table, size_t i, const char *name,
 }
 
 pyb_status pyb_table_reserve(pyb_table *table, int64_t rows, pyb_error *error) {
+  if (rows < 0)
+    return pyb__fail(error, PYB_BAD_ARGUMENT, "%lld rows cannot be reserved",
+                     (long long)rows);
   for (size_t i = 0; i < table->n; i++)
     if (table->columns[i].capacity < rows && grow(&table->columns[i], rows) != PYB_OK)
       return pyb__fail(error, PYB_NO_MEMORY, "no memory for %lld rows",

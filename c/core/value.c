@@ -31,6 +31,8 @@ pyb_status pyb__value_copy(pyb_value *value, pyb_type type, const void *data,
 }
 
 void pyb_value_release(pyb_value *value) {
+  if (value == NULL)
+    return;
   if (value->release != NULL)
     value->release((void *)value->data);
   *value = PYB_EMPTY;
@@ -68,15 +70,22 @@ static size_t float_text(double real, char text[PYB__TEXT_ROOM]) {
 /* Year, month and day of a day number, proleptic Gregorian, by arithmetic: eras of 400
  * years (146,097 days) that begin on 1 March. */
 static size_t date_text(int64_t days, char text[PYB__TEXT_ROOM]) {
-  int64_t shifted = days + 719468;
-  int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
-  int64_t of_era = shifted - era * 146097;
-  int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-  int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
-  int64_t part = (5 * of_year + 2) / 153;
-  int64_t day = of_year - (153 * part + 2) / 5 + 1;
-  int64_t month = part < 10 ? part + 3 : part - 9;
+  /* The first day is 4 eras and 135,080 days after 1 March of the year 0. Added to the
+   * remainder, not to `days`, as that may be close to its limit. */
+  int64_t era = days / 146097 + 4;
+  int64_t of_era = days % 146097 + 135080;
+  int64_t year, of_year, part, day, month;
 
+  if (of_era < 0 || of_era >= 146097) {
+    int64_t one = of_era < 0 ? -1 : 1;
+    era += one;
+    of_era -= one * 146097;
+  }
+  year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+  of_year = of_era - (365 * year + year / 4 - year / 100);
+  part = (5 * of_year + 2) / 153;
+  day = of_year - (153 * part + 2) / 5 + 1;
+  month = part < 10 ? part + 3 : part - 9;
   year += era * 400 + (month <= 2);
   return (size_t)snprintf(text, PYB__TEXT_ROOM, "%04lld-%02lld-%02lld", (long long)year,
                           (long long)month, (long long)day);
@@ -95,7 +104,7 @@ static size_t time_text(int64_t micros, char text[PYB__TEXT_ROOM]) {
 
 size_t pyb__value_text(const pyb_value *value, char text[PYB__TEXT_ROOM]) {
   const int64_t day = INT64_C(86400000000);
-  int64_t days;
+  int64_t days, rest;
   size_t size;
 
   switch (value->type) {
@@ -109,10 +118,11 @@ size_t pyb__value_text(const pyb_value *value, char text[PYB__TEXT_ROOM]) {
   case PYB_TIME:
     return time_text(value->integer, text);
   case PYB_TIMESTAMP:
-    days = value->integer / day - (value->integer % day < 0);
+    rest = value->integer % day;
+    days = value->integer / day - (rest < 0);
     size = date_text(days, text);
     text[size++] = ' ';
-    return size + time_text(value->integer - days * day, text + size);
+    return size + time_text(rest < 0 ? rest + day : rest, text + size);
   default:
     text[0] = '\0';
     return 0;

@@ -411,7 +411,7 @@ static inline PYB_CHECK pyb_status pyb_column_float64(pyb_column *c, double real
 static inline PYB_CHECK pyb_status pyb_column_bytes(pyb_column *c, pyb_type type,
                                                     const char *data, size_t size) {
   if (c->kinds == 1u << type && c->length < c->capacity &&
-      (int64_t)size <= c->bytes_capacity - c->bytes_size) {
+      size <= (size_t)(c->bytes_capacity - c->bytes_size)) {
     if (c->validity != NULL)
       c->validity[c->length >> 3] |= (uint8_t)(1u << (c->length & 7));
     if (size != 0)

@@ -9,7 +9,13 @@ import sys
 
 from pybridge import __version__ as VERSION
 from pybridge import context, main, status
-from pybridge.errors import DeadlineExceeded, Interrupted, Unsupported, status_of
+from pybridge.errors import (
+    BadArgument,
+    DeadlineExceeded,
+    Interrupted,
+    Unsupported,
+    status_of,
+)
 from pybridge.source import EXPRESSIONS, compile_expression
 
 TYPE_CHECKING = False
@@ -196,7 +202,9 @@ def _decimal(value: Any) -> tuple[int, object] | None:
 def _pyarrow(value: Any) -> tuple[int, object] | None:
     import pyarrow
 
-    return simplify_or_null(value.as_py()) if isinstance(value, pyarrow.Scalar) else None
+    return (
+        simplify_or_null(value.as_py()) if isinstance(value, pyarrow.Scalar) else None
+    )
 
 
 def simplify_or_null(value: object) -> tuple[int, object]:
@@ -237,5 +245,9 @@ def complicate(kind: int, plain: object) -> object:
     number: int = plain  # type: ignore[assignment]
     if kind == DATE:
         return datetime.date.fromordinal(number + 719163)
+    if kind == TIME and not 0 <= number < 86_400_000_000:
+        raise BadArgument(
+            f"the time of day {number} us is not between 0 and 86399999999"
+        )
     since = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=number)
     return since.time() if kind == TIME else since

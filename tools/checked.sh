@@ -16,7 +16,10 @@ run_c_tests() {
     program=$folder/$(basename "$source" .c)
     gcc "${strict[@]}" "$source" "${flags[@]}" -lpthread -o "$program"
     printf '== %s\n' "$source"
-    "$@" "$program"
+    "$@" "$program" || {
+      echo "checked.sh: $source ended with exit code $?" >&2
+      exit 1
+    }
   done
 }
 

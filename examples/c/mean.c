@@ -60,5 +60,9 @@ int main(void) {
   if (pyb_execute_code(&session, "x = 1\ny = x / 0", PYB_NTS, NULL, &error) == PYB_OK)
     return 1;
   complain(&error);
+
+  /* Forget the variables: nothing that the library gave out is left then. */
+  if (pyb_finalize(&error) != PYB_OK)
+    return complain(&error);
   return pyb_live() == 0 ? 0 : 1;
 }

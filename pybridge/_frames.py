@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +134,7 @@ def columns_of(frame: Any) -> Columns:
         return _of_ndarray(frame)
     if hasattr(frame, "keys") and hasattr(frame, "__getitem__"):
         return _of_dict({key: frame[key] for key in frame.keys()})  # noqa: SIM118
-    if _is_scalar(frame) or not hasattr(frame, "__iter__"):
+    if isinstance(frame, _SCALARS) or not hasattr(frame, "__iter__"):
         raise BadArgument(
             f"a frame is wanted, this is of type {type_name(type(frame))}; frames are "
             "those of pandas, polars and pyarrow, dicts of arrays, lists of tuples or "
@@ -329,7 +331,7 @@ def _of_rows(rows: list[Any]) -> Columns:
     if not rows:
         raise BadArgument("an empty list has no columns; an empty DataFrame has")
     first = rows[0]
-    if _is_scalar(first) or not _has_fields(first):
+    if not _has_fields(first):
         return _of_dict({"c0": rows})
     if isinstance(first, dict):
         for number, row in enumerate(rows):
@@ -398,10 +400,8 @@ def _numpy_cells(array: Any, nan_is_null: bool) -> Any:
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if kind in "SU":
-        cells = pa.array(array.tolist(), pa.large_binary() if kind == "S" else None)
-        return (
-            cells if mask is None else pa.array(array.tolist(), cells.type, mask=mask)
-        )
+        text = pa.large_binary() if kind == "S" else pa.large_string()
+        return pa.array(array.tolist(), text, mask=mask)
     return pa.array(array, mask=mask, from_pandas=nan_is_null)
 
 
@@ -429,33 +429,54 @@ def _object_cells(cells: list[Any], nan_is_null: bool) -> Any:
             array = pa.array(cells, from_pandas=True)  # takes pandas.NA too
         except (pa.ArrowException, OverflowError, TypeError, ValueError):
             raise pa.ArrowTypeError(_mixture(cells, exc)) from None
-    kind = array.type
-    if pa.types.is_binary(kind) and any(isinstance(one, str) for one in cells):
-        raise pa.ArrowTypeError(_mixture(cells, None))
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        _check_dates(cells, pa.types.is_date(kind))
+    wanted = _WANTED.get(array.type.id)
+    if wanted is not None:
+        _check_kinds(cells, *wanted)
+    if pa.types.is_timestamp(array.type):
+        zones = {
+            getattr(one, "tzinfo", None) is None for one in cells if _is_there(one)
+        }
+        if len(zones) > 1:
+            raise pa.ArrowTypeError("timestamps with and without a zone are mixed")
     return array
 
 
-def _check_dates(cells: list[Any], dates: bool) -> None:
-    """Refuse dates among timestamps, and timestamps with and without a zone."""
-    times = [getattr(one, "hour", None) is not None for one in cells if one is not None]
-    if any(times) and (dates or not all(times)):
-        raise pa.ArrowTypeError("dates and timestamps are mixed; make them one type")
-    zones = {
-        getattr(one, "tzinfo", None) is not None
-        for one in cells
-        if one is not None and one == one  # NaT has none
-    }
-    if len(zones) > 1:
-        raise pa.ArrowTypeError("timestamps with and without a zone are mixed")
+# Arrow type -> the classes of which its values must be, and those they must not be. It
+# takes more: a number for a date, text for bytes.
+_WANTED: dict[int, tuple[tuple[type, ...], tuple[type, ...]]] = {
+    pa.date32().id: ((dt.date,), (dt.datetime,)),
+    pa.timestamp("us").id: ((dt.datetime, np.datetime64), ()),
+    pa.time64("us").id: ((dt.time,), ()),
+    pa.binary().id: ((bytes, bytearray, memoryview), ()),
+    pa.decimal128(1).id: ((decimal.Decimal, int), (bool,)),
+    pa.decimal256(1).id: ((decimal.Decimal, int), (bool,)),
+}
+
+
+def _check_kinds(
+    cells: list[Any], wanted: tuple[type, ...], unwanted: tuple[type, ...]
+) -> None:
+    """Refuse values of a class that Arrow takes and changes."""
+    for kind in set(map(type, cells)):
+        if issubclass(kind, wanted) and not issubclass(kind, unwanted or ()):
+            continue
+        for one in cells:
+            if type(one) is kind and _is_there(one):
+                raise pa.ArrowTypeError(_mixture(cells, None))
+
+
+def _is_there(one: object) -> bool:
+    """Is it a value, and not None, NaN, NaT or NA?"""
+    if one is None or type(one).__name__ in ("NAType", "NaTType"):
+        return False
+    return not (isinstance(one, (float, np.floating, np.datetime64)) and one != one)
 
 
 def _mixture(cells: list[Any], exc: Exception | None) -> str:
     """Say which two types are mixed, or which value has no counterpart."""
     kinds: dict[str, int] = {}
     for row, one in enumerate(cells):
-        if one is None or one != one or type_name(type(one)).endswith("NAType"):
+        if not _is_there(one):
             continue
         if isinstance(one, int) and not -(2**63) <= one < 2**63:
             return (

@@ -1,0 +1,428 @@
+"""Frames of any library as Arrow streams."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime as dt
+import math
+import time
+import uuid
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pybridge.columnar import load, to_schema, to_stream
+from pybridge.errors import BadArgument, Undefined, Unsupported
+
+# All that a host has to know.
+KNOWN = {
+    "null", "bool", "int64", "double", "large_string", "large_binary", "date32[day]",
+    "time64[us]", "timestamp[us]", "timestamp[us, tz=UTC]",
+}  # fmt: skip
+DAY = dt.datetime(2024, 1, 2, 3, 4, 5, 678)  # noqa: DTZ001
+
+
+def table(frame: Any, columns: list[str] | None = None) -> pa.Table:
+    """Return the stream of a frame as a table, which it must match the schema of."""
+    made = pa.RecordBatchReader.from_stream(to_stream(frame, columns)).read_all()
+    for kind in made.schema.types:
+        assert str(kind) in KNOWN or pa.types.is_decimal128(kind)
+    return made
+
+
+def series(data: Any, dtype: Any = None) -> pd.DataFrame:
+    """Make a DataFrame of one column."""
+    return pd.DataFrame({"c": pd.Series(data, dtype=dtype)})
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: str
+
+
+Named = collections.namedtuple("Named", "p q")
+
+FRAMES = {
+    "pandas": pd.DataFrame({"a": [1, 2], "b": ["x", None]}),
+    "polars": pl.DataFrame({"a": [1, 2], "b": ["x", None]}),
+    "polars_lazy": pl.LazyFrame({"a": [1, 2], "b": ["x", None]}),
+    "arrow": pa.table({"a": [1, 2], "b": ["x", None]}),
+    "batch": pa.record_batch({"a": [1, 2], "b": ["x", None]}),
+    "dict": {"a": [1, 2], "b": ["x", None]},
+    "dict_of_arrays": {"a": np.array([1, 2]), "b": np.array(["x", None], object)},
+    "dict_of_series": {"a": pd.Series([1, 2]), "b": pl.Series(["x", None])},
+    "dicts": [{"a": 1, "b": "x"}, {"a": 2}],
+    "mapping": collections.UserDict({"a": (1, 2), "b": pa.array(["x", None])}),
+    "generator": ({"a": i, "b": "x" if i == 1 else None} for i in (1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_every_library_gives_the_same_rows(name: str) -> None:
+    """Frames, dicts of columns and lists of rows."""
+    made = table(FRAMES[name])
+
+    assert {"a": [1, 2], "b": ["x", None]} == made.to_pydict()
+    assert ["int64", "large_string"] == list(map(str, made.schema.types))
+
+
+@pytest.mark.parametrize(
+    ("frame", "columns"),
+    [
+        ([(1, "x"), (2, None)], {"c0": [1, 2], "c1": ["x", None]}),
+        ([[1, "x"], [2, None]], {"c0": [1, 2], "c1": ["x", None]}),
+        ([Named(1, 2.5)], {"p": [1], "q": [2.5]}),
+        ([Point(1, "x")], {"x": [1], "y": ["x"]}),
+        ([1, None, 3], {"c0": [1, None, 3]}),
+        (["a", "b"], {"c0": ["a", "b"]}),
+        ([dt.date(2024, 1, 1)], {"c0": [dt.date(2024, 1, 1)]}),
+        (range(3), {"c0": [0, 1, 2]}),
+        ({1, 2}, {"c0": [1, 2]}),
+        ({"a": 1, "b": "x"}, {"a": [1], "b": ["x"]}),
+        (
+            {"a": [1, 2], "k": "x", "n": None},
+            {"a": [1, 2], "k": ["x"] * 2, "n": [None] * 2},
+        ),
+        ({}, {}),
+        (np.array([1, 2]), {"c0": [1, 2]}),
+        (np.array([[1, 2], [3, 4]]), {"c0": [1, 3], "c1": [2, 4]}),
+        (np.array([(1, "x")], [("i", "i4"), ("s", "U3")]), {"i": [1], "s": ["x"]}),
+        (np.rec.array([(1, 2.5)], names="i,f"), {"i": [1], "f": [2.5]}),
+        (pd.Series([1], name="s"), {"s": [1]}),
+        (pd.Series([1]), {"c0": [1]}),
+        (pd.Index(["a"], name="k"), {"k": ["a"]}),
+        (pl.Series("s", [1]), {"s": [1]}),
+        (pa.array([1]), {"c0": [1]}),
+        (pa.chunked_array([[1], [2]]), {"c0": [1, 2]}),
+        (pd.DataFrame({"a": []}), {"a": []}),
+        (pd.DataFrame(), {}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_other_shapes_have_stated_columns(frame: Any, columns: Any) -> None:
+    """What has no names gets c0, c1."""
+    assert columns == table(frame).to_pydict()
+
+
+@pytest.mark.parametrize("wrong", [3, "text", None, b"x", object(), len, 1.5])
+def test_what_is_no_frame_is_refused(wrong: object) -> None:
+    """The error names the type, and what frames there are."""
+    with pytest.raises(
+        BadArgument, match="a frame is wanted, this is of type .*pandas"
+    ):
+        to_stream(wrong)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ([], "an empty list has no columns"),
+        ([(1, 2), (3,)], "row 1 has 1 cells, row 0 has 2"),
+        ([(1,), 5], "row 1 is of type int, row 0 is a tuple"),
+        ([{"a": 1}, 5], "row 1 is of type int, row 0 is a dict"),
+        ([Point(1, "x"), 5], "the rows are not alike"),
+        ({"a": [1, 2], "b": [1]}, "column 'b' has 1 rows and column 'a' has 2"),
+        (np.zeros((2, 2, 2)), "an array of 3 dimensions is no frame"),
+    ],
+)
+def test_rows_that_are_not_alike_are_refused(frame: Any, message: str) -> None:
+    """The error names the row or the column."""
+    with pytest.raises(BadArgument, match=message):
+        to_stream(frame)
+
+
+# ---- Types --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind", "cells"),
+    [
+        (series([1, 2]), "int64", [1, 2]),
+        (series([1, -1], "int8"), "int64", [1, -1]),
+        (series([2**63 - 1], "uint64"), "int64", [2**63 - 1]),
+        (series([1, None], "Int64"), "int64", [1, None]),
+        (series([2**63 - 1, None], "Int64"), "int64", [2**63 - 1, None]),
+        (series([1, None], "int64[pyarrow]"), "int64", [1, None]),
+        (series([1.5, None]), "double", [1.5, None]),
+        (series([1.5, math.inf], "float32"), "double", [1.5, math.inf]),
+        (series([1.5, None], "Float64"), "double", [1.5, None]),
+        (series([True, False]), "bool", [True, False]),
+        (series([True, None], "boolean"), "bool", [True, None]),
+        (series([True, None], object), "bool", [True, None]),
+        (series(["é", None]), "large_string", ["é", None]),
+        (series(["é", None], object), "large_string", ["é", None]),
+        (series(["é", None], "string"), "large_string", ["é", None]),
+        (series(["é", None], "string[python]"), "large_string", ["é", None]),
+        (series(["é", math.nan], object), "large_string", ["é", None]),
+        (series([b"\0", None], object), "large_binary", [b"\0", None]),
+        (series(["a", None, "a"], "category"), "large_string", ["a", None, "a"]),
+        (series([1, 2, 1], "category"), "int64", [1, 2, 1]),
+        (series([DAY, None]), "timestamp[us]", [DAY, None]),
+        (series(["2024-01-02", None], "datetime64[s]"), "timestamp[us]", [dt.datetime(2024, 1, 2), None]),  # noqa: DTZ001
+        (series(["2024-01-02 00:00:00.000001"], "datetime64[ns]"), "timestamp[us]", [dt.datetime(2024, 1, 2, 0, 0, 0, 1)]),  # noqa: DTZ001
+        (
+            series(pd.to_datetime(["2024-01-02"]).tz_localize("Europe/Berlin")),
+            "timestamp[us, tz=UTC]",
+            [dt.datetime(2024, 1, 1, 23, tzinfo=dt.UTC)],
+        ),
+        (series([dt.date(2024, 1, 2), None], object), "date32[day]", [dt.date(2024, 1, 2), None]),
+        (series([dt.time(1, 2, 3), None], object), "time64[us]", [dt.time(1, 2, 3), None]),
+        (series([Decimal("1.50"), None], object), "decimal128(3, 2)", [Decimal("1.50"), None]),
+        (series([None, None], object), "null", [None, None]),
+        (series([1, None], object), "int64", [1, None]),
+        (series([1, 2.5], object), "double", [1.0, 2.5]),
+        (series([np.int8(1), pd.NA], object), "int64", [1, None]),
+        (series(pd.arrays.SparseArray([1.5, math.nan])), "double", [1.5, None]),
+        ({"c": np.array([1.5, math.nan])}, "double", [1.5, math.nan]),
+        ({"c": np.array([1, 2], ">i4")}, "int64", [1, 2]),
+        ({"c": np.array([1.5], np.float16)}, "double", [1.5]),
+        ({"c": np.ma.masked_array([1, 2], [False, True])}, "int64", [1, None]),
+        ({"c": np.ma.masked_array(["a", "b"], [False, True])}, "large_string", ["a", None]),
+        ({"c": np.ma.masked_array(["a", 1], [False, True], object)}, "large_string", ["a", None]),
+        ({"c": np.array([b"a\xff"])}, "large_binary", [b"a\xff"]),
+        ({"c": np.array(["2024-01-02"], "M8[D]")}, "date32[day]", [dt.date(2024, 1, 2)]),
+        ({"c": np.array(["2024-02"], "M8[M]")}, "date32[day]", [dt.date(2024, 2, 1)]),
+        ({"c": np.array(["2024-01-02T03"], "M8[h]")}, "timestamp[us]", [dt.datetime(2024, 1, 2, 3)]),  # noqa: DTZ001
+        ({"c": np.array(["NaT"], "M8[us]")}, "timestamp[us]", [None]),
+        (pl.DataFrame({"c": ["a", None]}, schema={"c": pl.Categorical}), "large_string", ["a", None]),
+        (pl.DataFrame({"c": [2**40]}, schema={"c": pl.UInt64}), "int64", [2**40]),
+        (pl.DataFrame({"c": [DAY]}), "timestamp[us]", [DAY]),
+        (pl.DataFrame({"c": [b"x"]}), "large_binary", [b"x"]),
+        (pl.DataFrame({"c": [Decimal("1.5")]}), "decimal128(38, 1)", [Decimal("1.5")]),
+        (pa.table({"c": pa.array(["a"], pa.string_view())}), "large_string", ["a"]),
+        (pa.table({"c": pa.array([b"ab"], pa.binary(2))}), "large_binary", [b"ab"]),
+        (pa.table({"c": pa.array([1], pa.time32("s"))}), "time64[us]", [dt.time(0, 0, 1)]),
+        (pa.table({"c": pa.array([86400000], pa.date64())}), "date32[day]", [dt.date(1970, 1, 2)]),
+        (pa.table({"c": pa.array(["a", "a"]).dictionary_encode()}), "large_string", ["a", "a"]),
+        (pa.table({"c": pa.RunEndEncodedArray.from_arrays([2], ["a"])}), "large_string", ["a", "a"]),
+        (pa.table({"c": pa.array([Decimal("1.5")], pa.decimal256(10, 1))}), "decimal128(10, 1)", [Decimal("1.5")]),
+    ],
+)  # fmt: skip
+def test_types_are_those_that_hosts_know(frame: Any, kind: str, cells: Any) -> None:
+    """Each dtype's type in the stream, and its cells."""
+    made = table(frame)
+
+    assert kind == str(made.schema.types[0])
+    assert list(map(str, cells)) == list(map(str, made.column(0).to_pylist()))
+    assert kind == str(to_schema(frame).types[0])
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (series([1, "a"], object), r"int \(row 0\) and str \(row 1\) are mixed"),
+        (series([None, "a", b"b"], object), r"str \(row 1\) and bytes \(row 2\) are mixed"),
+        (series([True, 1], object), r"bool \(row 0\) and int \(row 1\) are mixed"),
+        (series([2**63], object), "row 0: an integer of 64 bits does not fit into 64"),
+        (series([1, 2**70], object), "row 1: an integer of 71 bits"),
+        (series([2**63], "uint64"), "uint64 cannot be made int64 exactly"),
+        (series([1.5, 2**60 + 1], object), "float .* and int .* are mixed"),
+        (series([1 + 2j]), "complex128 has no counterpart"),
+        (series([object()], object), "object has no counterpart"),
+        (series([[1]], object), "list<.*has no counterpart; turn it into JSON text"),
+        (series([{"a": 1}], object), "struct<.*turn it into JSON text"),
+        (series([uuid.UUID(int=1)], object), "has no counterpart; turn it into text"),
+        (series([dt.timedelta(1)]), "a duration has no counterpart"),
+        (series([dt.timedelta(1)], object), "duration.*turn it into a number of seconds"),
+        (series(pd.period_range("2024", periods=1, freq="M")), "period.*astype"),
+        (series(pd.interval_range(0, 1)), "interval.*astype"),
+        (series(["2024-01-02 00:00:00.000000001"], "datetime64[ns]"), "cannot be made timestamp"),
+        (series(["\ud800"], object), "lone surrogate '.ud800'"),
+        (series([dt.date(2024, 1, 1), DAY], object), "date .* and datetime.datetime .* are mixed"),
+        (series([DAY, dt.date(2024, 1, 1)], object), "datetime .* and datetime.date .*"),
+        (series([dt.date(2024, 1, 1), 5], object), "date .* and int .* are mixed"),
+        (series([DAY, DAY.replace(tzinfo=dt.UTC)], object), "with and without a zone"),
+        ({"c": np.zeros((2, 2))}, "an array of 2 dimensions is no column"),
+        ({"c": np.array([1], np.longdouble)}, "has no counterpart"),
+        ({"c": pl.Series([[1]])}, "has no counterpart; turn it into JSON text"),
+        (pl.DataFrame({"c": [dt.timedelta(1)]}), "turn it into a number of seconds"),
+        (pl.DataFrame({"c": [object()]}, schema={"c": pl.Object}), "object has no counterpart"),
+        (pa.table({"c": pa.array([1], pa.decimal256(76, 0))}), "decimal256.*no counterpart"),
+    ],
+)  # fmt: skip
+def test_what_has_no_counterpart_is_told(frame: Any, message: str) -> None:
+    """The error names the column, what is wrong, and what to do."""
+    with pytest.raises(Unsupported, match=f"column 'c'.*{message}"):
+        table(frame)
+
+
+# ---- Columns and index --------------------------------------------------------------
+
+
+def test_index_goes_along_where_it_has_a_name() -> None:
+    """An unnamed index is dropped; a named one is a column, level by level."""
+    plain = pd.DataFrame({"a": [1]}, index=["i"])
+    named = pd.DataFrame({"a": [1]}, index=pd.Index(["i"], name="k"))
+    levels = pd.MultiIndex.from_tuples([("i", 2)], names=["k", None])
+    multi = pd.DataFrame({"a": [1]}, index=levels)
+    same = pd.DataFrame({"k": [1]}, index=pd.Index(["i"], name="k"))
+
+    assert {"a": [1]} == table(plain).to_pydict()
+    assert {"k": ["i"], "a": [1]} == table(named).to_pydict()
+    assert {"k": ["i"], "a": [1]} == table(multi).to_pydict()
+    assert {"k": ["i"], "k_1": [1]} == table(same).to_pydict()
+    assert ["k", "a"] == to_schema(named).names
+
+
+def test_column_names_become_text() -> None:
+    """Numbers as they are written, tuples joined, repeated ones numbered."""
+    frame = pd.DataFrame([[1, 2, 3, 4, 5]], columns=[0, "x", "x", None, 1.5])
+    multi = pd.DataFrame(
+        [[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "b"), ("c", "")])
+    )
+
+    assert ["0", "x", "x_1", "None", "1.5"] == table(frame).column_names
+    assert ["a_b", "c"] == table(multi).column_names
+    assert ["1", "b"] == table({1: [1], "b": [2]}).column_names
+
+
+def test_columns_are_chosen_in_order() -> None:
+    """Only the named ones, in that order, by the names that they have in the stream."""
+    frame = pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"])
+
+    assert {"b_1": [3], "a": [1]} == table(frame, ["b_1", "a"]).to_pydict()
+    assert {"a": [1], "b": [2]} == table(
+        pl.DataFrame({"b": 2, "a": 1}), ["a", "b"]
+    ).to_pydict()
+
+
+def test_no_columns_keep_the_rows() -> None:
+    """A count needs no column."""
+    for frame in (
+        pd.DataFrame({"a": [1, 2, 3]}),
+        [1, 2, 3],
+        pa.table({"a": [1, 2, 3]}),
+    ):
+        made = pa.RecordBatchReader.from_stream(to_stream(frame, []))
+        assert 3 == sum(batch.num_rows for batch in made)
+
+
+def test_unknown_column_is_told() -> None:
+    """The error lists those that there are."""
+    for frame in (pd.DataFrame({"a": [1]}), pa.table({"a": [1]}).to_reader()):
+        with pytest.raises(Undefined, match="the frame has no column 'x'; it has 'a'"):
+            to_stream(frame, ["x"])
+
+
+def test_only_the_chosen_columns_are_touched() -> None:
+    """A column that has no counterpart does no harm where it is not asked for."""
+    frame = pd.DataFrame({"a": [1], "bad": [object()]})
+
+    assert {"a": [1]} == table(frame, ["a"]).to_pydict()
+    with pytest.raises(Unsupported, match="column 'bad'"):
+        table(frame)
+
+
+def test_reader_is_streamed() -> None:
+    """A stream goes through batch by batch: it need not fit in memory."""
+    schema = pa.schema([("s", pa.string()), ("i", pa.int32())])
+    made: list[int] = []
+
+    def batches() -> Any:
+        for i in range(3):
+            made.append(i)
+            yield pa.record_batch([["x"], pa.array([i], pa.int32())], schema=schema)
+
+    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    stream = to_stream(reader, ["i"])
+    first = stream.read_next_batch()
+
+    assert {"i": [0]} == first.to_pydict()
+    assert 2 >= len(made)
+    assert [1, 2] == stream.read_all()["i"].to_pylist()
+
+
+def test_schema_of_a_reader_leaves_its_rows() -> None:
+    """Asking for the columns takes no row away."""
+    reader = pa.table({"a": pa.array([1], pa.int8())}).to_reader()
+
+    assert "int64" == str(to_schema(reader).types[0])
+    assert {"a": [1]} == table(reader).to_pydict()
+
+
+def test_schema_is_cheap() -> None:
+    """Typing a large frame does not read its rows."""
+    size = 2_000_000
+    frame = pd.DataFrame({"i": np.arange(size), "s": pd.Series(["x"] * size)})
+    frame["c"] = frame["s"].astype("category")
+    start = time.perf_counter()
+
+    schema = to_schema(frame)
+
+    assert 0.05 > time.perf_counter() - start
+    assert ["int64", "large_string", "large_string"] == list(map(str, schema.types))
+
+
+def test_numbers_are_not_copied() -> None:
+    """The stream of a DataFrame lies in the frame's own memory."""
+    values = np.arange(1000)
+    frame = pd.DataFrame({"a": values}, copy=False)
+
+    buffer = table(frame).column(0).chunk(0).buffers()[1]
+
+    assert values.ctypes.data == buffer.address
+
+
+CELLS = st.one_of(
+    st.lists(st.none() | st.integers(-(2**63), 2**63 - 1)),
+    st.lists(st.none() | st.text()),
+    st.lists(st.none() | st.binary()),
+    st.lists(st.none() | st.booleans()),
+    st.lists(st.none() | st.floats(allow_nan=False)),
+    st.lists(st.none() | st.dates()),
+    st.lists(st.none() | st.datetimes()),
+)
+
+
+@given(CELLS)
+def test_cells_come_back_as_they_went(cells: list[Any]) -> None:
+    """A list to a stream and back to a list."""
+    back = load(to_stream({"a": cells}), "list")[0]
+
+    assert [(cell,) for cell in cells] == back
+
+
+@given(CELLS)
+def test_cells_come_back_through_a_dataframe(cells: list[Any]) -> None:
+    """A stream to a DataFrame and back to a stream."""
+    frame = load(to_stream({"a": cells}))[0]
+
+    assert cells == table(frame).column(0).to_pylist()
+
+
+@given(
+    st.lists(
+        st.none()
+        | st.integers()
+        | st.text()
+        | st.binary()
+        | st.booleans()
+        | st.floats()
+        | st.dates()
+        | st.datetimes()
+        | st.decimals()
+    )
+)
+def test_mixtures_are_exact_or_refused(cells: list[Any]) -> None:
+    """No value is changed silently."""
+    try:
+        made = table({"a": cells}).column(0).to_pylist()
+    except Unsupported:
+        return
+    for before, after in zip(cells, made, strict=True):
+        if before is None or (
+            isinstance(before, (float, Decimal)) and "nan" in str(before).lower()
+        ):
+            assert after is None or after != after
+        else:
+            assert before == after
+            assert type(before) is type(after) or isinstance(after, (float, Decimal))

@@ -43,15 +43,15 @@ bench: ## compare the speed with the peers'; table in benchmarks/README.md
 
 asan: ## C tests and a SQLite session under the address and undefined sanitizers
 	@$(SETUP) test
-	@tools/checked.sh asan
+	@tools/checked.sh asan -q $(ARGS)
 
 valgrind: ## C tests under valgrind
 	@$(SETUP) valgrind
 	@tools/checked.sh valgrind
 
-soak: ## a million mixed calls, with memory and live objects watched
+soak: ## many mixed calls, after which memory has not grown; ARGS=10000000 calls
 	@$(SETUP) test
-	@$(PYTHON) tools/soak.py $(ARGS)
+	@tools/checked.sh soak $(ARGS)
 
 clean: ## remove what was built; .venv and output/ stay
 	rm -rf build dist *.egg-info .venv-matrix .mypy_cache .ruff_cache .pytest_cache

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# checked.sh asan|valgrind: run tests under a tool that sees memory faults.
+# checked.sh asan|valgrind|soak: run tests that look for faults of memory.
 #
 # asan: the C tests and the SQLite tests, on a library that was built with the address
 # and undefined-behaviour sanitizers. valgrind: the C tests, on the library as it is.
+# soak [CALLS]: many mixed calls, after which nothing is live and memory has not grown.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -47,8 +48,15 @@ valgrind)
   run_c_tests valgrind -q --error-exitcode=9 --suppressions=tests/valgrind.supp \
     --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
   ;;
+soak)
+  folder=build/soak
+  mkdir -p $folder
+  read -ra flags < <("$python" -m pybridge config --cflags --libs)
+  gcc "${strict[@]}" -O1 tests/c/soak.c "${flags[@]}" -o $folder/soak
+  $folder/soak "${@:2}"
+  ;;
 *)
-  echo "checked.sh: name a tool: asan or valgrind" >&2
+  echo "checked.sh: name one of asan, valgrind, soak" >&2
   exit 2
   ;;
 esac

@@ -4,12 +4,18 @@
 #include "../seam/seam.h"
 #include "session.h"
 
-/* What an entry of the seam answered, as a status. */
-static pyb_status crossed(int answer, pyb_error *error) {
+/* What an entry of the seam answered, as a status. It may have had no time to fill the
+ * error: then the call was stopped at its very end. */
+static pyb_status crossed(int answer, const pyb__call *call, pyb_error *error) {
+  int stop;
+
   if (answer == 1)
     return PYB_OK;
-  if (answer < 0)
-    return (pyb_status)-answer;
+  if (answer < 0 && error->status != PYB_OK)
+    return error->status;
+  stop = atomic_load(&call->thread->stop);
+  if (stop != PYB_OK)
+    return pyb__fail(error, (pyb_status)stop, "%s", pyb_status_text((pyb_status)stop));
   return pyb__fail(error, PYB_INTERNAL,
                    "the seam did not answer; run: python -m pybridge doctor");
 }
@@ -17,8 +23,9 @@ static pyb_status crossed(int answer, pyb_error *error) {
 #define ADDRESS(pointer) ((uintptr_t)(pointer))
 
 /* Enter, cross with `entry(...)`, leave. An error that nobody wants is still filled, as
- * the seam needs a place for it. */
-#define CROSS(session, error, entry)                                                   \
+ * the seam needs a place for it. A call may be stopped when its result is out already:
+ * then `undo` takes it back. */
+#define CROSS(session, error, entry, undo)                                             \
   do {                                                                                 \
     pyb_error unwanted;                                                                \
     pyb__call call;                                                                    \
@@ -28,10 +35,14 @@ static pyb_status crossed(int answer, pyb_error *error) {
     status = pyb__enter_control((session), &call, (error));                            \
     if (status != PYB_OK)                                                              \
       return status;                                                                   \
-    status = crossed((entry), (error));                                                \
+    (error)->status = PYB_OK;                                                          \
+    status = crossed((entry), &call, (error));                                         \
     pyb__leave(&call);                                                                 \
+    if (status != PYB_OK)                                                              \
+      undo;                                                                            \
     return status;                                                                     \
   } while (0)
+#define NOTHING ((void)0)
 
 static pyb_status missing(pyb_error *error, const char *what) {
   return pyb__fail(error, PYB_BAD_ARGUMENT, "%s is missing (NULL)", what);
@@ -46,12 +57,15 @@ static size_t size_of(const char *text, size_t size) {
 pyb_status pyb_simple_string(const pyb_session *session, const char *code, size_t size,
                              const char *variable, const char *serialization,
                              pyb_value *result, pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (code == NULL)
     return missing(error, "the code");
   CROSS(session, error,
         pyb__py_simple_string(ADDRESS(session), code, size_of(code, size), variable,
-                              serialization, ADDRESS(result), ADDRESS(error)));
+                              serialization, ADDRESS(result), ADDRESS(error)),
+        pyb_value_release(result));
 }
 
 pyb_status pyb_execute_code(const pyb_session *session, const char *code, size_t size,
@@ -60,7 +74,8 @@ pyb_status pyb_execute_code(const pyb_session *session, const char *code, size_t
     return missing(error, "the code");
   CROSS(session, error,
         pyb__py_execute_code(ADDRESS(session), code, size_of(code, size), variable,
-                             ADDRESS(error)));
+                             ADDRESS(error)),
+        NOTHING);
 }
 
 static bool wants_capture(const pyb_session *session) {
@@ -70,6 +85,8 @@ static bool wants_capture(const pyb_session *session) {
 pyb_status pyb_evaluate(const pyb_session *session, const char *expression, size_t size,
                         const char *serialization, pyb_value *result,
                         pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (expression == NULL)
     return missing(error, "the expression");
@@ -78,35 +95,47 @@ pyb_status pyb_evaluate(const pyb_session *session, const char *expression, size
     return pyb__evaluate(session, expression, size, result, error);
   CROSS(session, error,
         pyb__py_evaluate(ADDRESS(session), expression, size, serialization,
-                         ADDRESS(result), ADDRESS(error)));
+                         ADDRESS(result), ADDRESS(error)),
+        pyb_value_release(result));
 }
 
 pyb_status pyb_execute_function(const pyb_session *session, const char *function,
                                 const char *args, const char *kwargs,
                                 const char *variable, const char *serialization,
                                 pyb_value *result, pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (function == NULL)
     return missing(error, "the function's name");
   CROSS(session, error,
         pyb__py_execute_function(ADDRESS(session), function, args, kwargs, variable,
-                                 serialization, ADDRESS(result), ADDRESS(error)));
+                                 serialization, ADDRESS(result), ADDRESS(error)),
+        pyb_value_release(result));
 }
 
 pyb_status pyb_call(const pyb_session *session, const char *function,
                     const pyb_value *args, size_t n, const char *const *names,
                     size_t n_names, pyb_value *result, pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (function == NULL)
     return missing(error, "the function's name");
   if (n_names > n)
     return pyb__fail(error, PYB_BAD_ARGUMENT, "%zu names for %zu values", n_names, n);
+  if ((n > 0 && args == NULL) || (n_names > 0 && names == NULL))
+    return missing(error, "the array of values or names");
+  for (size_t i = 0; i < n_names; i++)
+    if (names[i] == NULL)
+      return missing(error, "the name of a keyword argument");
   if (!wants_capture(session))
     return pyb__call_function(session, function, args, n, names, n_names, result,
                               error);
   CROSS(session, error,
         pyb__py_call(ADDRESS(session), function, ADDRESS(args), n, names, n_names,
-                     ADDRESS(result), ADDRESS(error)));
+                     ADDRESS(result), ADDRESS(error)),
+        pyb_value_release(result));
 }
 
 /* ---- Variables ------------------------------------------------------------------ */
@@ -114,12 +143,15 @@ pyb_status pyb_call(const pyb_session *session, const char *function,
 pyb_status pyb_get_variable(const pyb_session *session, const char *variable,
                             const char *serialization, pyb_value *result,
                             pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (variable == NULL)
     return missing(error, "the variable's name");
   CROSS(session, error,
         pyb__py_get_variable(ADDRESS(session), variable, serialization, ADDRESS(result),
-                             ADDRESS(error)));
+                             ADDRESS(error)),
+        pyb_value_release(result));
 }
 
 pyb_status pyb_set_variable(const pyb_session *session, const char *variable,
@@ -128,57 +160,73 @@ pyb_status pyb_set_variable(const pyb_session *session, const char *variable,
     return missing(error, "the variable's name or value");
   CROSS(
       session, error,
-      pyb__py_set_variable(ADDRESS(session), variable, ADDRESS(value), ADDRESS(error)));
+      pyb__py_set_variable(ADDRESS(session), variable, ADDRESS(value), ADDRESS(error)),
+      NOTHING);
 }
 
 pyb_status pyb_get_variable_info(const pyb_session *session, const char *variable,
                                  const char *serialization, pyb_value *result,
                                  pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (variable == NULL)
     return missing(error, "the variable's name");
   CROSS(session, error,
         pyb__py_get_variable_info(ADDRESS(session), variable, serialization,
-                                  ADDRESS(result), ADDRESS(error)));
+                                  ADDRESS(result), ADDRESS(error)),
+        pyb_value_release(result));
 }
 
 pyb_status pyb_get_function_info(const pyb_session *session, const char *function,
                                  pyb_value *result, pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (function == NULL)
     return missing(error, "the function's name");
   CROSS(session, error,
         pyb__py_get_function_info(ADDRESS(session), function, ADDRESS(result),
-                                  ADDRESS(error)));
+                                  ADDRESS(error)),
+        pyb_value_release(result));
 }
 
 /* ---- Modules -------------------------------------------------------------------- */
 
 pyb_status pyb_import_module(const pyb_session *session, const char *module,
                              const char *alias, pyb_value *result, pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (module == NULL)
     return missing(error, "the module's name");
   CROSS(session, error,
         pyb__py_import_module(ADDRESS(session), module, alias, ADDRESS(result),
-                              ADDRESS(error)));
+                              ADDRESS(error)),
+        pyb_value_release(result));
 }
 
 pyb_status pyb_get_module_info(const pyb_session *session, const char *module,
                                pyb_value *result, pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (module == NULL)
     return missing(error, "the module's name");
   CROSS(session, error,
         pyb__py_get_module_info(ADDRESS(session), module, ADDRESS(result),
-                                ADDRESS(error)));
+                                ADDRESS(error)),
+        pyb_value_release(result));
 }
 
 pyb_status pyb_get_status(const pyb_session *session, pyb_value *result,
                           pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
   CROSS(session, error,
-        pyb__py_get_status(ADDRESS(session), ADDRESS(result), ADDRESS(error)));
+        pyb__py_get_status(ADDRESS(session), ADDRESS(result), ADDRESS(error)),
+        pyb_value_release(result));
 }
 
 /* ---- Rows ----------------------------------------------------------------------- */
@@ -190,7 +238,8 @@ static pyb_status set_stream(const pyb_session *session, const char *variable,
                              pyb_error *error) {
   CROSS(session, error,
         pyb__py_set_stream(ADDRESS(session), variable, type, options, ADDRESS(rows),
-                           count, ADDRESS(error)));
+                           count, ADDRESS(error)),
+        NOTHING);
 }
 
 pyb_status pyb_set_stream(const pyb_session *session, const char *variable,
@@ -203,6 +252,8 @@ pyb_status pyb_set_stream(const pyb_session *session, const char *variable,
   if (count == NULL)
     count = &unwanted;
   *count = 0;
+  if (rows == NULL || rows->release == NULL)
+    return missing(error, "the stream of rows");
   if (variable == NULL)
     status = missing(error, "the variable's name");
   else
@@ -212,29 +263,46 @@ pyb_status pyb_set_stream(const pyb_session *session, const char *variable,
   return status;
 }
 
+static void release_rows(struct ArrowArrayStream *rows) {
+  if (rows->release != NULL)
+    rows->release(rows);
+}
+
+static void release_schema(struct ArrowSchema *schema) {
+  if (schema->release != NULL)
+    schema->release(schema);
+}
+
 pyb_status pyb_get_stream(const pyb_session *session, const char *variable,
                           const char *const *columns, size_t n,
                           struct ArrowArrayStream *rows, pyb_error *error) {
+  if (rows == NULL)
+    return missing(error, "the place for the rows");
   memset(rows, 0, sizeof *rows);
+  if (n > 0 && columns == NULL)
+    return missing(error, "the array of columns");
   if (variable == NULL)
     return missing(error, "the variable's name");
   CROSS(session, error,
         pyb__py_get_stream(ADDRESS(session), variable, columns, n, ADDRESS(rows),
-                           ADDRESS(error)));
+                           ADDRESS(error)),
+        release_rows(rows));
 }
 
 pyb_status pyb_get_schema(const pyb_session *session, const char *variable,
                           struct ArrowSchema *schema, pyb_error *error) {
+  if (schema == NULL)
+    return missing(error, "the place for the schema");
   memset(schema, 0, sizeof *schema);
   if (variable == NULL)
     return missing(error, "the variable's name");
-  CROSS(
-      session, error,
-      pyb__py_get_schema(ADDRESS(session), variable, ADDRESS(schema), ADDRESS(error)));
+  CROSS(session, error,
+        pyb__py_get_schema(ADDRESS(session), variable, ADDRESS(schema), ADDRESS(error)),
+        release_schema(schema));
 }
 
 /* ---- End ------------------------------------------------------------------------ */
 
 pyb_status pyb_finalize(pyb_error *error) {
-  CROSS(NULL, error, pyb__py_finalize(0, ADDRESS(error)));
+  CROSS(NULL, error, pyb__py_finalize(0, ADDRESS(error)), NOTHING);
 }

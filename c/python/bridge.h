@@ -87,7 +87,8 @@ int pyb__dump_view(PyObject *object, pyb_value *value, PyObject **keep);
 
 /* ---- invoke.c ------------------------------------------------------------------- */
 
-/* The namespace of a session's context, borrowed; NULL = exception set. */
+/* The namespace of a session's context, a new reference: another thread may drop the
+ * context while this one is in a call. NULL = exception set. */
 PyObject *pyb__namespace(const pyb_session *session);
 
 /* The text of the session's context name. */

@@ -67,7 +67,9 @@ int pyb__schema_of(PyObject *object, struct ArrowSchema *schema) {
   struct ArrowSchema *source = pointer;
 
   memset(schema, 0, sizeof *schema);
-  if (source != NULL) {
+  if (source != NULL && source->release == NULL)
+    PyErr_SetString(PyExc_ValueError, "the Arrow schema has been consumed already");
+  if (source != NULL && source->release != NULL) {
     *schema = *source;
     source->release = NULL;
   }

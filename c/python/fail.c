@@ -82,6 +82,10 @@ pyb_status pyb__fail_exception(const pyb_session *session, PyObject *exception,
   if (exception == NULL)
     return pyb__fail(error, PYB_INTERNAL, "a Python call failed without an exception");
   name = PyUnicode_FromString(pyb__context_name(session));
+  if (name == NULL) { /* not UTF-8, which may be what the exception is about */
+    PyErr_Clear();
+    name = PyUnicode_FromString("");
+  }
   /* Twice, as a deadline may strike once more while the report is made. */
   for (int i = 0; i < 2 && report == NULL && name != NULL && pyb__py.fail != NULL;
        i++) {

@@ -9,7 +9,8 @@
 
 /* session->cache: [0] the namespace, borrowed from the context, which lives until the
  * next soft reset; [1] the generation it is of; [2] the name it was found under; [3]
- * the name's own text, to see a name that was changed in place. */
+ * the name's own text, to see a name that was changed in place. The reset counts up
+ * when the context can be found no more and is not yet gone (context.reset). */
 enum { NAMESPACE, GENERATION, NAME, HASH };
 
 /* FNV-1a; a name that is changed in place must change it. */
@@ -24,13 +25,13 @@ static uintptr_t hash_text(const char *text) {
 PyObject *pyb__namespace(const pyb_session *session) {
   const char *name = pyb__context_name(session);
   void **cache = session == NULL ? NULL : ((pyb_session *)(uintptr_t)session)->cache;
+  uintptr_t generation = pyb__generation;
   PyObject *text, *namespace;
 
   if (cache != NULL && cache[NAMESPACE] != NULL &&
-      cache[GENERATION] == (void *)pyb__generation &&
-      cache[NAME] == (void *)(uintptr_t)name &&
-      (name[0] == '\0' || cache[HASH] == (void *)hash_text(name)))
-    return cache[NAMESPACE];
+      cache[GENERATION] == (void *)generation &&
+      cache[NAME] == (void *)(uintptr_t)name && cache[HASH] == (void *)hash_text(name))
+    return Py_NewRef(cache[NAMESPACE]);
   text = PyUnicode_FromString(name);
   namespace = text == NULL ? NULL : PyObject_CallOneArg(pyb__py.namespace_of, text);
   Py_XDECREF(text);
@@ -41,10 +42,9 @@ PyObject *pyb__namespace(const pyb_session *session) {
     PyErr_SetString(PyExc_SystemError, "a namespace is not a dict");
     return NULL;
   }
-  Py_DECREF(namespace); /* the context keeps it */
   if (cache != NULL) {
     cache[NAMESPACE] = namespace;
-    cache[GENERATION] = (void *)pyb__generation;
+    cache[GENERATION] = (void *)generation; /* as before the GIL may have been lent */
     cache[NAME] = (void *)(uintptr_t)name;
     cache[HASH] = (void *)hash_text(name);
   }
@@ -88,13 +88,11 @@ static PyObject *resolve(const pyb_session *session, const char *path) {
   if (namespace == NULL)
     return NULL;
   name = intern(path);
-  if (name != NULL) {
-    found = PyDict_GetItemWithError(namespace, name);
-    if (found != NULL)
-      return Py_NewRef(found);
-  }
-  if (PyErr_Occurred() != NULL)
-    return NULL;
+  found = name == NULL ? NULL : PyDict_GetItemWithError(namespace, name);
+  Py_XINCREF(found);
+  Py_DECREF(namespace);
+  if (found != NULL || PyErr_Occurred() != NULL)
+    return found;
   context = PyUnicode_FromString(pyb__context_name(session));
   name = context == NULL ? NULL : PyUnicode_FromString(path);
   found = name == NULL
@@ -209,6 +207,7 @@ pyb_status pyb__evaluate(const pyb_session *session, const char *expression,
   if (code != NULL)
     object = PyEval_EvalCode(code, namespace, namespace);
   Py_XDECREF(code);
+  Py_XDECREF(namespace);
   status = finish(session, object, result, error);
   pyb__leave(&call);
   return status;
@@ -235,12 +234,23 @@ static pyb_status keep(const pyb_session *session, PyObject *object, pyb_object 
   return PYB_OK;
 }
 
-static bool is_stale(const pyb_object *object, pyb_error *error) {
-  if (object->generation == pyb__generation)
-    return false;
-  pyb__fail(error, PYB_UNDEFINED,
-            "the object is from before the reset; define it again");
-  return true;
+static pyb_status missing(pyb_error *error, const char *what) {
+  return pyb__fail(error, PYB_BAD_ARGUMENT, "%s is missing (NULL)", what);
+}
+
+/* Enter for a call with an object, unless that is from before a soft reset. */
+static pyb_status enter_with(const pyb_session *session, const pyb_object *object,
+                             pyb__call *call, pyb_error *error) {
+  pyb_status status;
+
+  if (object == NULL)
+    return missing(error, "the object");
+  status = pyb__enter(session, call, error);
+  if (status != PYB_OK || object->generation == pyb__generation)
+    return status;
+  pyb__leave(call);
+  return pyb__fail(error, PYB_UNDEFINED,
+                   "the object is from before the reset; define it again");
 }
 
 pyb_status pyb_object_get(const pyb_session *session, const char *expression,
@@ -248,9 +258,11 @@ pyb_status pyb_object_get(const pyb_session *session, const char *expression,
   pyb__call call;
   pyb_status status;
 
+  if (object == NULL)
+    return missing(error, "the place for the object");
   *object = NULL;
   if (expression == NULL)
-    return pyb__fail(error, PYB_BAD_ARGUMENT, "the expression is missing");
+    return missing(error, "the expression");
   status = pyb__enter(session, &call, error);
   if (status != PYB_OK)
     return status;
@@ -265,10 +277,12 @@ pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
   pyb__call call;
   pyb_status status;
 
+  if (result == NULL)
+    return missing(error, "the place for the result");
   *result = PYB_EMPTY;
-  if (is_stale(object, error))
-    return PYB_UNDEFINED;
-  status = pyb__enter(session, &call, error);
+  if (n > 0 && args == NULL)
+    return missing(error, "the array of values");
+  status = enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
   status =
@@ -282,10 +296,10 @@ pyb_status pyb_object_new(const pyb_session *session, pyb_object *object,
   pyb__call call;
   pyb_status status;
 
+  if (instance == NULL)
+    return missing(error, "the place for the object");
   *instance = NULL;
-  if (is_stale(object, error))
-    return PYB_UNDEFINED;
-  status = pyb__enter(session, &call, error);
+  status = enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
   status = keep(session, PyObject_CallNoArgs(object->object), instance, error);
@@ -331,9 +345,9 @@ pyb_status pyb_object_invoke(const pyb_session *session, pyb_object *object,
 
   if (result != NULL)
     *result = PYB_EMPTY;
-  if (is_stale(object, error))
-    return PYB_UNDEFINED;
-  status = pyb__enter(session, &call, error);
+  if (method == NULL || (n > 0 && args == NULL))
+    return missing(error, "the method's name or the array of values");
+  status = enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
   status =
@@ -348,10 +362,10 @@ pyb_status pyb_object_has(const pyb_session *session, pyb_object *object,
   pyb__call call;
   pyb_status status;
 
+  if (has == NULL || (n > 0 && attributes == NULL))
+    return missing(error, "the array of names or the place for the answer");
   *has = 0;
-  if (is_stale(object, error))
-    return PYB_UNDEFINED;
-  status = pyb__enter(session, &call, error);
+  status = enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
   *has = 1;
@@ -373,7 +387,7 @@ static PyObject *call_columns(PyObject *how, pyb_object *object,
 }
 
 static void drop(struct ArrowArrayStream *rows) {
-  if (rows->release != NULL)
+  if (rows != NULL && rows->release != NULL)
     rows->release(rows);
 }
 
@@ -381,10 +395,14 @@ pyb_status pyb_object_apply(const pyb_session *session, pyb_object *object,
                             struct ArrowArrayStream *rows, pyb_value *result,
                             pyb_error *error) {
   pyb__call call;
-  pyb_status status =
-      is_stale(object, error) ? PYB_UNDEFINED : pyb__enter(session, &call, error);
+  pyb_status status;
 
-  *result = PYB_EMPTY;
+  if (result != NULL)
+    *result = PYB_EMPTY;
+  if (result == NULL || rows == NULL || rows->release == NULL)
+    status = missing(error, "the stream of rows or the place for the result");
+  else
+    status = enter_with(session, object, &call, error);
   if (status != PYB_OK) {
     drop(rows);
     return status;
@@ -398,11 +416,15 @@ pyb_status pyb_object_map(const pyb_session *session, pyb_object *object,
                           struct ArrowArrayStream *rows,
                           struct ArrowArrayStream *mapped, pyb_error *error) {
   pyb__call call;
-  pyb_status status =
-      is_stale(object, error) ? PYB_UNDEFINED : pyb__enter(session, &call, error);
+  pyb_status status;
   PyObject *frame;
 
-  memset(mapped, 0, sizeof *mapped);
+  if (mapped != NULL)
+    memset(mapped, 0, sizeof *mapped);
+  if (mapped == NULL || rows == NULL || rows->release == NULL)
+    status = missing(error, "the stream of rows or the place for the columns");
+  else
+    status = enter_with(session, object, &call, error);
   if (status != PYB_OK) {
     drop(rows);
     return status;
@@ -422,8 +444,10 @@ void pyb_object_release(pyb_object *object) {
     return;
   /* Where Python cannot be entered any more the reference is the process's to keep. */
   if (pyb__enter(NULL, &call, NULL) == PYB_OK) {
+    PyObject *type, *value, *traceback; /* of Python code that may have called us */
+    PyErr_Fetch(&type, &value, &traceback);
     Py_DECREF(object->object);
-    PyErr_Clear();
+    PyErr_Restore(type, value, traceback);
     pyb__leave(&call);
   }
   pyb__free(object);

@@ -43,8 +43,18 @@ def _entry(function: Entry) -> Entry:
             return _plane.fail(exc, session, args[-1])
         return 1
 
-    ffi.def_extern(name=f"pyb__py_{function.__name__}", error=_FAILED)(cross)
+    ffi.def_extern(
+        name=f"pyb__py_{function.__name__}", error=_FAILED, onerror=_stopped
+    )(cross)
     return function
+
+
+def _stopped(_kind: object, exc: BaseException | None, trace: Any) -> int | None:
+    """Answer for a call that was stopped while it was failing, or about to return."""
+    if exc is None or trace is None or "args" not in trace.tb_frame.f_locals:
+        return None
+    known = trace.tb_frame.f_locals
+    return _plane.fail(exc, known["session"], known["args"][-1])
 
 
 def _text(text: Any) -> str | None:
@@ -199,5 +209,4 @@ def get_schema(context: str, variable: Any, schema: int) -> None:
 
 @_entry
 def finalize(context: str) -> None:
-    _plane.forget()
     main.finalize()

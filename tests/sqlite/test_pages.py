@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ADAPTERS = "hosts/sqlite"
 CORE = ["error", "memory", "linux", "table", "value", "stream"]
 ADAPTER = ["pages", "btree", "leaf", "value"]
+EMPTY_WAL = "pragma journal_mode = wal; pragma wal_checkpoint(truncate)"
 SECONDS = "8"  # of damaged images under the sanitizers
 
 ROWS = """
@@ -286,6 +287,8 @@ def test_scan_reads_attached_files(db: Database, tmp_path: Path) -> None:
         "pragma journal_mode = persist",
         "pragma journal_mode = memory",
         "pragma locking_mode = exclusive",
+        EMPTY_WAL,
+        f"pragma locking_mode = exclusive; {EMPTY_WAL}",
         "pragma mmap_size = 100000000",
         "pragma cache_size = 3",
         "pragma synchronous = off",
@@ -331,7 +334,7 @@ def test_scan_reads_pages_with_reserved_bytes(
 
 # ---- Where it is left to SQL -------------------------------------------------------
 
-IN_WAL = "query: the database is in WAL mode"
+IN_WAL = "query: the write-ahead log is not empty"
 NOT_PLAIN = "query: the columns are not plainly stored in a rowid table"
 WRITING = "query: the connection has begun to write to the database"
 
@@ -340,7 +343,11 @@ WRITING = "query: the connection has begun to write to the database"
     ("statements", "table", "reason"),
     [
         ("pragma journal_mode = wal; insert into t(n) values (1)", "t", IN_WAL),
-        ("pragma journal_mode = wal; pragma wal_checkpoint(truncate)", "t", IN_WAL),
+        (
+            "pragma journal_mode = wal; delete from t; pragma wal_checkpoint(full)",
+            "t",
+            IN_WAL,
+        ),
         (
             "pragma journal_mode = off",
             "t",
@@ -625,38 +632,46 @@ def test_scan_can_be_interrupted(host: Host, tmp_path: Path) -> None:
 # ---- Against a writer in another process -------------------------------------------
 
 
+WRITER = """
+    import random, sqlite3, sys, time
+    db = sqlite3.connect(sys.argv[1], timeout=20)
+    db.isolation_level = None
+    db.execute("pragma synchronous = off")
+    db.execute("pragma cache_size = 5")
+    db.execute("pragma wal_autocheckpoint = 20")
+    pick, until = random.Random(5), time.monotonic() + 4
+    while time.monotonic() < until:
+        db.execute("begin immediate")
+        for _ in range(30):
+            a, b, n = pick.randrange(3001), pick.randrange(3001), pick.randrange(99)
+            have = db.execute("select count(*) from t where i in (?, ?)", (a, b))
+            if have.fetchone() == (2,):
+                move = "update t set amount = amount + ? where i = ?"
+                db.execute(move, (n, a))
+                db.execute(move, (-n, b))
+            long = "update t set filler = hex(zeroblob(?)) where i = ?"
+            db.execute(long, (pick.randrange(900), a))
+        db.execute("commit")
+        if pick.randrange(3) == 0:
+            db.execute("pragma wal_checkpoint(truncate)")
+        time.sleep(0.002)
+"""
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
 def test_scan_sees_whole_transactions_of_another_process(
-    db: Database, tmp_path: Path
+    db: Database, tmp_path: Path, mode: str
 ) -> None:
     """While another process moves amounts between rows, every scan sees their sum."""
     db.sql("pragma page_size = 512; vacuum; pragma busy_timeout = 20000")
+    db.sql(f"pragma journal_mode = {mode}")
     db.sql("create table t(i integer primary key, amount int, filler text)")
     db.sql(
         "insert into t with recursive n(i) as (select 1 union all select i + 1 from n"
         " where i < 3000) select i, 100, hex(zeroblob(i % 40)) from n"
     )
-    code = f"""
-        import random, sqlite3, sys, time
-        db = sqlite3.connect({str(tmp_path / "t.db")!r}, timeout=20)
-        db.isolation_level = None
-        db.execute("pragma synchronous = off")
-        db.execute("pragma cache_size = 5")
-        pick, until = random.Random(5), time.monotonic() + 4
-        while time.monotonic() < until:
-            db.execute("begin immediate")
-            for _ in range(30):
-                a, b, n = pick.randrange(3001), pick.randrange(3001), pick.randrange(99)
-                have = db.execute("select count(*) from t where i in (?, ?)", (a, b))
-                if have.fetchone() == (2,):
-                    move = "update t set amount = amount + ? where i = ?"
-                    db.execute(move, (n, a))
-                    db.execute(move, (-n, b))
-                long = "update t set filler = hex(zeroblob(?)) where i = ?"
-                db.execute(long, (pick.randrange(900), a))
-            db.execute("commit")
-            time.sleep(0.002)
-    """
-    writer = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+    code = textwrap.dedent(WRITER)
+    writer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "t.db")])
     scanned = {"pages": 0, "query": 0}
     total = "py_eval('sum(by_pages.column(1).to_pylist())')"
 
@@ -673,7 +688,37 @@ def test_scan_sees_whole_transactions_of_another_process(
 
     assert 0 == writer.returncode
     assert scanned["pages"] > 20
+    db.sql("pragma wal_checkpoint(truncate)")
     assert "pages" == compare(db, "t")
+
+
+def test_scan_reads_a_wal_database_whose_log_is_empty(
+    host: Host, tmp_path: Path
+) -> None:
+    """With nothing in the log all pages are in the file, until the next commit."""
+    path = tmp_path / "t.db"
+    db = host.open(path)
+    fill(db)
+    db.sql("pragma journal_mode = wal; update t set n = n / 2")
+    assert IN_WAL == compare(db, "t")
+    db.close()
+
+    db = host.open(path)
+    opened = compare(db, "t")
+    db.sql("update t set n = n / 2")
+    written = compare(db, "t")
+    db.sql("pragma wal_checkpoint(truncate)")
+    emptied = compare(db, "t")
+    db.sql("begin; select count(*) from t")
+    other = host.open(path)
+    other.sql("update t set n = 7")
+    # The log has grown behind the back of this transaction, which does not see it.
+    behind = compare(db, "t")
+    db.sql("commit")
+    other.close()
+    db.close()
+
+    assert ["pages", IN_WAL, "pages", IN_WAL] == [opened, written, emptied, behind]
 
 
 # ---- At random ---------------------------------------------------------------------
@@ -810,13 +855,23 @@ def test_scan_withstands_damaged_images_under_the_sanitizers(tmp_path: Path) -> 
     adapter = [ROOT / f"c/hosts/sqlite/{name}.c" for name in ADAPTER]
     includes = [f"-I{ROOT / 'c' / folder}" for folder in ("include", "core", ADAPTERS)]
     program = tmp_path / "fuzz_pages"
-    flags = ["-std=gnu11", "-g", "-O1", "-DSQLITE_CORE", "-DPYB_TEST", "-Wall", "-Wextra", "-Werror"]
+    flags = [
+        "-std=gnu11",
+        "-g",
+        "-O1",
+        "-DSQLITE_CORE",
+        "-DPYB_TEST",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+    ]
+    defines = ["-DSQLITE_CORE", "-DPYB_TEST"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     sources = [ROOT / "tests/c/fuzz_pages.c", *core, *adapter]
     compiled = run(
-        "gcc", *flags, *checks, *includes, *sources, "-lsqlite3", "-ldl", "-lm",
-        "-lpthread", "-o", program,
-    )  # fmt: skip
+        *("gcc", *flags, *defines, *checks, *includes, *sources),
+        *("-lsqlite3", "-ldl", "-lm", "-lpthread", "-o", program),
+    )
     assert 0 == compiled.returncode, compiled.stderr
 
     ended = run(program, SECONDS, str(time.time_ns() % 10**9), tmp_path)

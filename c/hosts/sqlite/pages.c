@@ -16,7 +16,11 @@
  * 3. The connection has not begun to write to this database, so its page cache has no
  *    page that differs from the file. (Nor has another one in the same cache: where a
  *    cache may be shared the program of 6 has an instruction that locks the table.)
- * 4. The journal is a rollback journal. In WAL mode the newest pages are elsewhere.
+ * 4. The journal is a rollback journal, or it is a write-ahead log whose file is seen
+ *    to be empty when the transaction has begun ("WAL-mode File Format", section 2.3).
+ *    One that needs frames of the log holds a read mark above 0, under which the log is
+ *    neither reset nor cut off. So this one needs none: it holds read mark 0, reads
+ *    the database file alone, and no checkpoint writes to that until it has ended.
  * 5. The header is plain, its text encoding is UTF-8, its schema cookie is that of the
  *    statement, and the file is as long as it says ("Database File Format", §1.3).
  * 6. The program that SQLite itself would run for `select columns from table` does only
@@ -48,6 +52,7 @@ typedef struct attempt {
   sqlite3_stmt *hold; /* stands on a row while the transaction is needed */
   char **names;       /* of the columns to read */
   const char *rowid;  /* a name that means the rowid in this table, or NULL */
+  int wal;            /* the database is in WAL mode */
   uint32_t cookie, change;
   pyb__tree tree;
 } attempt;
@@ -126,8 +131,8 @@ static const char *check_header(attempt *at) {
       (tree->page_size & (tree->page_size - 1)) != 0 || tree->usable_size < 480 ||
       memcmp(header + 21, "\x40\x20\x20", 3) != 0)
     return "the file's header is not plain";
-  if (header[18] != 1 || header[19] != 1)
-    return "the database is in WAL mode";
+  if (header[18] != header[19] || header[18] != (at->wal ? 2 : 1))
+    return "the journal mode is not the one that the file's header says";
   if (pyb__be32(header + 56) != 1)
     return "the text encoding is not UTF-8";
   at->change = pyb__be32(header + 24);
@@ -158,16 +163,29 @@ static const char *check_transaction(attempt *at) {
   return NULL;
 }
 
-/* Every mode that has a rollback journal; but without any, after a rollback, nobody
- * knows what the file holds. */
+/* Is the write-ahead log empty? */
+static const char *check_wal(attempt *at) {
+  sqlite3_file *wal = NULL;
+  sqlite3_int64 size = -1;
+
+  sqlite3_file_control(at->db, at->scan->schema, SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+  if (wal == NULL || wal->pMethods == NULL ||
+      wal->pMethods->xFileSize(wal, &size) != SQLITE_OK || size != 0)
+    return "the write-ahead log is not empty";
+  return NULL;
+}
+
+/* Every mode that has a rollback journal will do; but without any, after a rollback,
+ * nobody knows what the file holds. */
 static const char *check_journal(attempt *at) {
   static const char *const modes[] = {"delete", "truncate", "persist", "memory"};
   sqlite3_stmt *mode = prepare(at->db, "pragma \"%w\".journal_mode", at->scan->schema);
   const char *reason = "the database has no rollback journal";
 
   if (is_row(mode)) {
-    if (text_is(mode, 0, "wal"))
-      reason = "the database is in WAL mode";
+    at->wal = text_is(mode, 0, "wal");
+    if (at->wal)
+      reason = check_wal(at);
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
       if (text_is(mode, 0, modes[i]))
         reason = NULL;

@@ -109,7 +109,7 @@ def facts() -> str:
     for name, _ in _requirements():
         try:
             import_module(name)
-        except Exception as exc:  # noqa: BLE001 (whatever fails here is a finding)
+        except Exception as exc:
             packages[name] = {"error": f"{type(exc).__name__}: {exc}"}
         else:
             packages[name] = {"version": metadata.version(name)}

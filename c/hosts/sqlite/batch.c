@@ -21,7 +21,7 @@ typedef struct map_table {
 
 typedef struct map_cursor {
   sqlite3_vtab_cursor base;
-  pyb__definition *definition; /* borrowed from the table */
+  pyb__definition *definition; /* a reference, from the start of a scan on */
   sqlite3_stmt *query;
   int *args; /* columns of the query that are passed on */
   int n_args;
@@ -126,7 +126,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
 
 /* Forget the batch at hand. */
 static void clear_batch(map_cursor *c) {
-  int64_t n = c->rows * (int64_t)c->definition->keep.n;
+  int64_t n = c->rows == 0 ? 0 : c->rows * (int64_t)c->definition->keep.n;
 
   for (int64_t i = 0; i < n; i++)
     sqlite3_value_free(c->kept[i]);
@@ -152,6 +152,8 @@ static void clear(map_cursor *c) {
   c->n_args = 0;
   c->room = c->number = 0;
   c->done = 1;
+  pyb__definition_give(c->definition);
+  c->definition = NULL;
 }
 
 static int make_room(map_cursor *c) {
@@ -351,10 +353,10 @@ static pyb_status refill(map_cursor *c, pyb_error *error) {
 static int open_map(sqlite3_vtab *base, sqlite3_vtab_cursor **opened) {
   map_cursor *c = sqlite3_malloc(sizeof *c);
 
+  (void)base;
   if (c == NULL)
     return SQLITE_NOMEM;
   memset(c, 0, sizeof *c);
-  c->definition = ((map_table *)base)->definition;
   c->done = 1;
   *opened = &c->base;
   return SQLITE_OK;
@@ -420,17 +422,49 @@ static pyb_status prepare(map_cursor *c, const char *sql, pyb_error *error) {
   return PYB_OK;
 }
 
+static int same_names(const pyb__names *one, const pyb__names *other) {
+  for (size_t i = 0; i < one->n && i < other->n; i++)
+    if (strcmp(one->names[i], other->names[i]) != 0)
+      return 0;
+  return one->n == other->n;
+}
+
+/* Give the cursor the newest definition: the statement may have been prepared under an
+ * older one. Where that had other columns SQLite prepares the statement again, which
+ * starts it anew: only sound when it cannot have given rows before the change. */
+static int take_newest(map_cursor *c, map_table *table) {
+  pyb__definition *d = pyb__definition_newest(table->definition);
+  pyb_error error;
+
+  if (!same_names(&d->columns, &table->definition->columns) ||
+      !same_names(&d->keep, &table->definition->keep)) {
+    if (d->alone)
+      return SQLITE_SCHEMA;
+    pyb__sqlite_refuse(&error, PYB_HOST,
+                       "was defined with other columns while this statement ran");
+    return fail(&table->base, d, &error);
+  }
+  if (d->dropped) {
+    pyb__sqlite_refuse(&error, PYB_UNDEFINED, "has been dropped; define it again");
+    return fail(&table->base, d, &error);
+  }
+  c->definition = pyb__definition_take(d);
+  return SQLITE_OK;
+}
+
 static int filter(sqlite3_vtab_cursor *base, int plan, const char *text, int argc,
                   sqlite3_value **argv) {
   map_cursor *c = (map_cursor *)base;
   const char *sql = argc > 0 ? (const char *)sqlite3_value_text(argv[0]) : NULL;
   pyb_error error;
   pyb_status status;
+  int code;
 
   (void)plan, (void)text;
   clear(c);
-  if (sql == NULL) /* no query, no rows */
-    return SQLITE_OK;
+  code = take_newest(c, (map_table *)base->pVtab);
+  if (code != SQLITE_OK || sql == NULL) /* no query, no rows */
+    return code;
   status = prepare(c, sql, &error);
   if (status == PYB_OK)
     status = part_columns(c, &error);

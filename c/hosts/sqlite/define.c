@@ -20,7 +20,8 @@ typedef struct slot {
   pyb__kind kind;              /* a window slot serves aggregates too */
   int flags;                   /* what SQLite was told */
   uint8_t arities[33];         /* bit 1 + n_args = registered for it */
-  pyb__definition *definition; /* NULL = dropped */
+  pyb__definition *last;       /* a reference */
+  pyb__definition *definition; /* the same; NULL = dropped */
 } slot;
 
 typedef struct registry {
@@ -44,14 +45,16 @@ pyb__definition *pyb__definition_take(pyb__definition *definition) {
 void pyb__definition_give(void *data) {
   pyb__definition *d = data;
 
-  if (d == NULL || --d->references > 0)
-    return;
-  pyb_object_release(d->object);
-  release_names(&d->columns);
-  release_names(&d->keep);
-  sqlite3_free(d->name);
-  pyb__sqlite_give(d->host);
-  sqlite3_free(d);
+  while (d != NULL && --d->references == 0) {
+    pyb__definition *newer = d->newer;
+    pyb_object_release(d->object);
+    release_names(&d->columns);
+    release_names(&d->keep);
+    sqlite3_free(d->name);
+    pyb__sqlite_give(d->host);
+    sqlite3_free(d);
+    d = newer;
+  }
 }
 
 static void give_slot(void *data) {
@@ -59,7 +62,7 @@ static void give_slot(void *data) {
 
   if (--s->references > 0)
     return;
-  pyb__definition_give(s->definition);
+  pyb__definition_give(s->last);
   sqlite3_free(s->name);
   sqlite3_free(s);
 }
@@ -597,7 +600,16 @@ static pyb_status serve(sqlite3 *db, slot *s, int arity, pyb_error *error) {
   return PYB_OK;
 }
 
-/* Put the definition (a reference) in its slot. */
+/* Does no statement run but the one that calls py_define? */
+static int is_alone(sqlite3 *db) {
+  int busy = 0;
+
+  for (sqlite3_stmt *s = sqlite3_next_stmt(db, NULL); s; s = sqlite3_next_stmt(db, s))
+    busy += sqlite3_stmt_busy(s) != 0;
+  return busy <= 1;
+}
+
+/* Put the definition in its slot. */
 static pyb_status define(registry *r, pyb__definition *d, pyb_error *error) {
   slot *s = find(r, d->name, d->kind);
   sqlite3 *db = r->host->db;
@@ -618,6 +630,7 @@ static pyb_status define(registry *r, pyb__definition *d, pyb_error *error) {
   if (status != PYB_OK)
     return status;
   if (d->kind == PYB__VECTORIZED) {
+    d->alone = is_alone(db);
     code = pyb__sqlite_vectorize(d);
     if (code != SQLITE_OK)
       return pyb__sqlite_error(db, code, error);
@@ -626,8 +639,11 @@ static pyb_status define(registry *r, pyb__definition *d, pyb_error *error) {
     if (status != PYB_OK)
       return status;
   }
-  pyb__definition_give(s->definition);
-  s->definition = pyb__definition_take(d);
+  if (s->last != NULL)
+    s->last->newer = pyb__definition_take(d);
+  pyb__definition_give(s->last);
+  s->last = pyb__definition_take(d);
+  s->definition = d;
   return PYB_OK;
 }
 
@@ -642,7 +658,7 @@ static pyb_status drop(registry *r, const char *name, pyb__kind kind,
                               "'%s' is defined with another kind", name);
   if (kind == PYB__VECTORIZED)
     sqlite3_create_module_v2(r->host->db, s->name, NULL, NULL, NULL);
-  pyb__definition_give(s->definition);
+  s->definition->dropped = 1;
   s->definition = NULL;
   return PYB_OK;
 }

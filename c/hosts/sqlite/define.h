@@ -19,6 +19,9 @@ typedef struct pyb__names {
 /* One definition. It does not change; a later one takes its place. */
 typedef struct pyb__definition {
   int references;
+  struct pyb__definition *newer; /* a reference: the one that has taken its place */
+  int dropped;
+  int alone;         /* no other statement ran when it was defined */
   pyb__sqlite *host; /* a reference */
   pyb_object *object;
   char *name;
@@ -39,5 +42,12 @@ void pyb__definition_give(void *definition); /* NULL is harmless */
 /* Register a vectorized definition as a table-valued function (batch.c), in place of
  * one of the same name; takes a reference. Returns an SQLite code. */
 int pyb__sqlite_vectorize(pyb__definition *definition);
+
+/* The newest definition that has taken the place of this one (borrowed). */
+static inline pyb__definition *pyb__definition_newest(pyb__definition *definition) {
+  while (definition->newer != NULL)
+    definition = definition->newer;
+  return definition;
+}
 
 #endif /* PYBRIDGE_HOSTS_SQLITE_DEFINE_H */

@@ -102,7 +102,7 @@ def import_module(module: str, alias: str | None, context: Context) -> tuple[boo
     """
     if not all(part.isidentifier() for part in module.split(".")):
         raise BadArgument(
-            f"'{module}' is not the name of a module; a full name such as 'a.b' is wanted"
+            f"'{module}' is not the name of a module; a full name is wanted, as 'a.b'"
         )
     namespace = context.namespace
     before = alias_of(module, namespace)

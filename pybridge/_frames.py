@@ -1,5 +1,7 @@
 """Frames of any library as Arrow streams of the few types that every host knows."""
 
+# ruff: noqa: C901, PLR0911, PLR0124 - one line a type; NaN differs from itself
+
 from __future__ import annotations
 
 import datetime as dt
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["schema_of", "stream_of", "stream_of_result"]
 
+_SHOWN = 10  # names in a message
+_MATRIX = 2  # dimensions
+_DOUBLE = 8  # bytes
+_DIGITS = 38  # of a decimal128
 _SCALARS = (str, bytes, bytearray, int, float, complex, type(None), np.generic)
 
 
@@ -62,8 +68,8 @@ class Columns:
         places = {name: i for i, name in enumerate(self.names)}
         for name in columns:
             if name not in places:
-                some = ", ".join(f"'{one}'" for one in self.names[:10])
-                more = ", ..." if len(self.names) > 10 else ""
+                some = ", ".join(f"'{one}'" for one in self.names[:_SHOWN])
+                more = ", ..." if len(self.names) > _SHOWN else ""
                 raise Undefined(
                     f"the frame has no column '{name}'; it has {some}{more}"
                 )
@@ -198,7 +204,7 @@ def _table(columns: Columns, wanted: Sequence[str] | None) -> Any:
 
 
 def _of_pandas(pandas: Any, frame: Any) -> Columns:
-    """Return the columns of a DataFrame or Series; named parts of its index go first."""
+    """Return the columns of a DataFrame or Series; named parts of its index first."""
     if isinstance(frame, pandas.Series):
         frame = frame.to_frame("c0" if frame.name is None else frame.name)
     names: list[object] = []
@@ -224,7 +230,7 @@ def _pandas_column(frame: Any, i: int) -> Make:
 def _pandas_cells(cells: Any, typed_only: bool) -> Any:
     """Return the cells of a Series or Index as Arrow; NaN, NaT and NA are NULL."""
     dtype = cells.dtype
-    if typed_only and dtype != object:
+    if typed_only and str(dtype) != "object":
         cells = cells[:0]
     if isinstance(dtype, np.dtype):
         return _numpy_cells(cells.to_numpy(), nan_is_null=True)
@@ -271,7 +277,7 @@ def _of_ndarray(array: Any) -> Columns:
         return _of_dict({name: array[name] for name in array.dtype.names})
     if array.ndim == 1:
         return _of_dict({"c0": array})
-    if array.ndim == 2:
+    if array.ndim == _MATRIX:
         return _of_dict({f"c{i}": array[:, i] for i in range(array.shape[1])})
     raise BadArgument(f"an array of {array.ndim} dimensions is no frame; 1 or 2 are")
 
@@ -289,10 +295,10 @@ def _of_dict(columns: dict[Any, Any]) -> Columns:
     length = next(iter(lengths.values())) if lengths else int(bool(columns))
     for key, other in lengths.items():
         if other != length:
-            first = next(iter(lengths))
+            first = column_name(next(iter(lengths)))
             raise BadArgument(
-                f"column '{column_name(key)}' has {other} rows and column '{column_name(first)}' has "
-                f"{length}; columns of one frame are equally long"
+                f"column '{column_name(key)}' has {other} rows and column '{first}' "
+                f"has {length}; columns of one frame are equally long"
             )
     makes = [_dict_column(value, length) for value in columns.values()]
     return Columns(list(columns), makes, length)
@@ -393,7 +399,7 @@ def _numpy_cells(array: Any, nan_is_null: bool) -> Any:
             "a duration has no counterpart; turn it into a number with "
             ".dt.total_seconds()"
         )
-    if kind in "cV" or array.dtype.itemsize > 8 and kind in "f":
+    if kind in "cV" or (kind == "f" and array.dtype.itemsize > _DOUBLE):
         raise pa.ArrowTypeError(f"{array.dtype} has no counterpart")
     if kind == "M":
         array = _known_unit(array)
@@ -408,7 +414,7 @@ def _numpy_cells(array: Any, nan_is_null: bool) -> Any:
 def _known_unit(array: Any) -> Any:
     """Return dates with a unit that Arrow has."""
     unit = np.datetime_data(array.dtype)[0]
-    if unit in ("generic",):
+    if unit == "generic":
         return array.astype("datetime64[us]")
     if unit in ("Y", "M", "W"):
         return array.astype("datetime64[D]")
@@ -480,8 +486,8 @@ def _mixture(cells: list[Any], exc: Exception | None) -> str:
             continue
         if isinstance(one, int) and not -(2**63) <= one < 2**63:
             return (
-                f"row {row}: an integer of {one.bit_length()} bits does not fit into 64; "
-                "make it text or a float"
+                f"row {row}: an integer of {one.bit_length()} bits does not fit into "
+                "64; make it text or a float"
             )
         kinds.setdefault(type_name(type(one)), row)
     if len(kinds) > 1:
@@ -535,7 +541,7 @@ def normal(name: str, array: Any) -> Any:
 
     """
     kind = array.type
-    if kind in _KNOWN or pa.types.is_decimal128(kind) and kind.scale >= 0:
+    if kind in _KNOWN or (pa.types.is_decimal128(kind) and kind.scale >= 0):
         return array
     if pa.types.is_dictionary(kind):
         return normal(name, array.cast(kind.value_type))
@@ -576,7 +582,7 @@ def _target(kind: pa.DataType) -> pa.DataType | None:
     if types.is_timestamp(kind):
         # The moment is the same in any zone; which zone it was told in is dropped.
         return pa.timestamp("us", "UTC" if kind.tz else None)
-    if types.is_decimal(kind) and kind.precision - min(kind.scale, 0) <= 38:
+    if types.is_decimal(kind) and kind.precision - min(kind.scale, 0) <= _DIGITS:
         return pa.decimal128(kind.precision - min(kind.scale, 0), max(kind.scale, 0))
     return None
 

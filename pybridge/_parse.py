@@ -26,6 +26,8 @@ __all__ = ["parse"]
 _US = 1_000_000
 _DAY = 86_400
 _MOST_DIGITS = 76  # of Arrow's decimals
+_DIGITS = 38  # of the smaller ones
+_SHOWN = 10  # names in a message
 # The years 1 to 9999, which Python's datetime has.
 _FIRST = -62_135_596_800
 _LAST = 253_402_300_799
@@ -116,10 +118,10 @@ def _named(rows: Rows, wanted: Any) -> list[tuple[int, Declared]]:
                 f"{_some(rows.names)}"
             )
         i = rows.names.index(name)
-        text = rows.declared[i] if text is None else text
-        declared = declaration(text) if isinstance(text, str) else None
+        named = rows.declared[i] if text is None else text
+        declared = declaration(named) if isinstance(named, str) else None
         if declared is None:
-            is_type = f"'{text}'" if text else "not declared with a type"
+            is_type = f"'{named}'" if named else "not declared with a type"
             raise BadArgument(
                 f"column '{name}' is {is_type}, which parse does not know; known are "
                 'boolean, date, time, timestamp, decimal: name it as {"column": "type"}'
@@ -129,8 +131,8 @@ def _named(rows: Rows, wanted: Any) -> list[tuple[int, Declared]]:
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:10])
-    return shown + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _typed(name: str, column: pa.Array, declared: Declared) -> pa.Array:
@@ -142,7 +144,7 @@ def _typed(name: str, column: pa.Array, declared: Declared) -> pa.Array:
         )
     try:
         return convert(column)
-    except (pa.ArrowInvalid, ValueError) as exc:
+    except (pa.ArrowInvalid, ValueError):
         row = _first_wrong(column, convert)
         if row is None:  # no single value is wrong, but all of them together
             raise BadArgument(
@@ -151,8 +153,8 @@ def _typed(name: str, column: pa.Array, declared: Declared) -> pa.Array:
             ) from None
         raise BadArgument(
             f"column '{name}', row {row}: {column[row].as_py()!r:.100} is not a "
-            f"{declared.text}; wanted is {_WANTED[declared.kind]}; correct it, or leave "
-            "the column out of parse"
+            f"{declared.text}; wanted is {_WANTED[declared.kind]}; correct it, or "
+            "leave the column out of parse"
         ) from None
 
 
@@ -182,7 +184,7 @@ def _converter(kind: pa.DataType, declared: Declared) -> Convert | None:
     """Return what makes the declared type of a column of that kind."""
     types = pa.types
     if declared.kind == "decimal" and not (
-        declared.scale <= (declared.precision or 38) <= _MOST_DIGITS
+        declared.scale <= (declared.precision or _DIGITS) <= _MOST_DIGITS
     ):
         return None
     if types.is_null(kind):
@@ -203,7 +205,7 @@ def _converter(kind: pa.DataType, declared: Declared) -> Convert | None:
 
 def _target(declared: Declared) -> pa.DataType:
     if declared.kind == "decimal":
-        return _decimal_type(declared.precision or 38, declared.scale)
+        return _decimal_type(declared.precision or _DIGITS, declared.scale)
     return {
         "boolean": pa.bool_(),
         "date": pa.date32(),
@@ -314,7 +316,7 @@ def _decimal(column: pa.Array, declared: Declared) -> pa.Array:
 def _decimal_type(precision: int, scale: int) -> pa.DataType:
     if not 1 <= precision <= _MOST_DIGITS or scale > precision:
         raise ValueError(f"more than {_MOST_DIGITS} digits")
-    make = pa.decimal128 if precision <= 38 else pa.decimal256
+    make = pa.decimal128 if precision <= _DIGITS else pa.decimal256
     return make(precision, scale)
 
 
@@ -330,7 +332,7 @@ def _digits(text: pa.Array) -> tuple[int, int]:
             except InvalidOperation:
                 raise ValueError(one) from None
             if not isinstance(exponent, int):
-                raise ValueError(f"{one} is not a number")
+                raise ValueError(one)  # noqa: TRY004
             scale = max(scale, -exponent)
             whole = max(whole, len(digits) + exponent)
     else:
@@ -342,7 +344,7 @@ def _digits(text: pa.Array) -> tuple[int, int]:
         scale = pc.max(after).as_py() or 0
         before = pc.if_else(pc.less(point, 0), length, point)
         whole = pc.max(before).as_py() or 0
-    return max(38, whole + scale), scale
+    return max(_DIGITS, whole + scale), scale
 
 
 # ---- Checks -------------------------------------------------------------------------

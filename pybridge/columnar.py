@@ -6,6 +6,8 @@ costs no copy. Buffers of any other stream may be shared, and are copied where p
 would write to them.
 """
 
+# ruff: noqa: A001, A002, ARG001, PLR0911 - names are those of the contract; one line a type
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -18,10 +20,9 @@ from pybridge.errors import BadArgument, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias, TypeVar
 
-    from typing import TypeVar
-
-    Column = pa.Array
+    Column: TypeAlias = Any  # pyarrow has no type information
     Cell = TypeVar("Cell")
     Load = Callable[["Rows", "Options"], Any]
 
@@ -52,8 +53,8 @@ class Options:
         self.parse = given.pop("parse", None)
         if given:
             raise BadArgument(
-                f"the option '{next(iter(given))}' is unknown; known are dtype_backend, "
-                "params, parse"
+                f"the option '{next(iter(given))}' is unknown; known are "
+                "dtype_backend, params, parse"
             )
         if backend not in BACKENDS:
             raise BadArgument(
@@ -214,7 +215,7 @@ def _wrong_text(column: Column, exc: Exception) -> str:
         except UnicodeDecodeError as wrong:
             return (
                 f", row {row}: the text is not UTF-8 (byte "
-                f"0x{wrong.object[wrong.start]:02x} at {wrong.start}); cast it to a blob"
+                f"0x{wrong.object[wrong.start]:02x} at {wrong.start}); cast it to blob"
             )
     return f": {exc}"
 

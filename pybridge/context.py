@@ -77,7 +77,7 @@ def reset() -> None:
 
 
 def _create(name: str) -> Context:
-    global _loaded
+    global _loaded  # noqa: PLW0603  (of the process)
     if not isinstance(name, str):
         raise BadArgument(f"the name of a context is text, not {type(name).__name__}")
     if not _loaded:
@@ -87,7 +87,7 @@ def _create(name: str) -> Context:
 
 
 def _module(name: str) -> ModuleType:
-    """Return the module of a context, known to `sys.modules` so that pickle finds it."""
+    """Return the module of a context, in `sys.modules` so that pickle finds it."""
     if name == MAIN and OWNED:
         return sys.modules["__main__"]
     module_name = _module_name(name)
@@ -110,7 +110,7 @@ def _module_name(name: str) -> str:
 def _clear(context: Context) -> None:
     """Empty a namespace but for what every module has; the dict stays the same."""
     namespace = context.namespace
-    keep = {
+    keep: dict[str, Any] = {
         key: namespace[key]
         for key in ("__builtins__", "__loader__", "__spec__", "__package__")
         if key in namespace

@@ -1,5 +1,7 @@
 """The errors of the bridge; `status` is the number that the host gets to see."""
 
+# ruff: noqa: N818 - the names are those of the contract
+
 from __future__ import annotations
 
 __all__ = [

@@ -5,6 +5,8 @@ from pybridge import host
 df = host.query("select * from t where x > ?", [3])
 """
 
+# ruff: noqa: A002 - names are those of the contract
+
 from __future__ import annotations
 
 from pybridge.errors import HostError
@@ -12,7 +14,7 @@ from pybridge.errors import HostError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+    from typing import Any, Self
 
     Params = Sequence[object] | Mapping[str, object] | None
 
@@ -90,7 +92,7 @@ class Transaction:
         """Do nothing yet."""
         self.name = ""
 
-    def __enter__(self) -> Transaction:
+    def __enter__(self) -> Self:
         """Set the savepoint."""
         Transaction._depth += 1
         self.name = f"pybridge_{Transaction._depth}"
@@ -117,7 +119,7 @@ def _plane() -> Any:
 
     """
     try:
-        from pybridge import _plane as plane  # type: ignore[attr-defined]
+        from pybridge import _plane as plane
     except ImportError:
         raise HostError(
             "there is no host here: pybridge.host works in Python code that a host "

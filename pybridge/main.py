@@ -4,10 +4,12 @@ Each function takes the name of a context; none is "main". A `serialization` is 
 those of `pybridge.serialization`; none means the Python object itself.
 """
 
+# ruff: noqa: A001, A002 - names are those of the contract, and objects the user's
+
 from __future__ import annotations
 
 from pybridge import source
-from pybridge.context import Context, get, reset
+from pybridge.context import get, reset
 from pybridge.errors import BadArgument, Undefined
 from pybridge.status import type_name
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from pybridge.context import Context
     from pybridge.output import Capture
 
 __all__ = [
@@ -207,11 +210,7 @@ def get_variable_info(
         value = _fetch(variable, get(context))
     except Undefined:
         return {"defined": False, "type": None, "length": None}
-    length: int | None
-    if serialization:
-        length = len(_given(value, serialization))
-    else:
-        length = _length(value)
+    length = len(_given(value, serialization)) if serialization else _length(value)
     return {"defined": True, "type": type_name(type(value)), "length": length}
 
 
@@ -383,7 +382,7 @@ def _missing(path: str, trace: TracebackType, at: Context, exc: BaseException) -
         if index == trace.tb_lasti // 2 and line == last == 1 and end is not None:
             part = text.split("\n")[0].encode()[start:end].decode()
     message = f"'{part}' is not defined in context '{at.name}'"
-    name: str | None = getattr(exc, "name", None)
+    name: Any = getattr(exc, "name", None)
     if isinstance(exc, NameError):
         among = [*at.namespace, *dir(at.namespace.get("__builtins__"))]
     elif isinstance(exc, AttributeError) and name:
@@ -396,12 +395,17 @@ def _missing(path: str, trace: TracebackType, at: Context, exc: BaseException) -
     return f"{message}; is it '{part.removesuffix(name)}{close}'"
 
 
+# Beyond this, looking for names that are alike takes longer than it is worth.
+_MANY_NAMES = 2000
+_LONG_NAME = 100
+
+
 def _close_to(name: str, among: list[str]) -> str | None:
-    if len(among) > 2000 or len(name) > 100:
+    if len(among) > _MANY_NAMES or len(name) > _LONG_NAME:
         return None
     from difflib import get_close_matches
 
-    names = [one for one in among if isinstance(one, str) and not one.startswith("__")]
+    names = [one for one in among if not one.startswith("__")]
     found = get_close_matches(name, names, 1, 0.8)
     return found[0] if found else None
 
@@ -496,12 +500,12 @@ def _mapping(given: str | Mapping[str, object] | None, what: str) -> dict[str, o
     if given is None or (isinstance(given, str) and not given.strip()):
         return {}
     values: Any = _json(given, what) if isinstance(given, str) else given
-    try:
-        if isinstance(given, str) and not isinstance(values, dict):
-            raise TypeError
-        return dict(values)
-    except (TypeError, ValueError):
-        raise BadArgument(f"{what} is not a JSON object but {_kind(values)}") from None
+    if isinstance(values, dict) or not isinstance(given, str):
+        try:
+            return dict(values)
+        except (TypeError, ValueError):
+            pass
+    raise BadArgument(f"{what} is not a JSON object but {_kind(values)}")
 
 
 def _json(text: str, what: str) -> Any:

@@ -4,6 +4,8 @@ Each write goes to the host at once, so that the host's own output and Python's 
 their order. A capture holds what one thread writes, until it ends.
 """
 
+# ruff: noqa: PLW0603, SLF001 - the streams are the process's, and two classes are one
+
 from __future__ import annotations
 
 import sys
@@ -13,7 +15,7 @@ from io import BufferedIOBase, TextIOBase, UnsupportedOperation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, Protocol
+    from typing import Any, Protocol, Self
 
     from pybridge.status import Status
 
@@ -169,8 +171,8 @@ class Capture:
 
     >>> with Capture() as captured:
     ...     print("hello")
-    >>> captured.stdout
-    'hello\\n'
+    >>> captured.stdout.strip()
+    'hello'
     """
 
     __slots__ = ("_stderr", "_stdout", "status", "stderr", "stdout")
@@ -187,7 +189,7 @@ class Capture:
         """Take what was written."""
         (self._stdout if number == STDOUT else self._stderr).append(text)
 
-    def __enter__(self) -> Capture:
+    def __enter__(self) -> Self:
         """Begin; captures nest, and the innermost gets the text."""
         _borrow()
         _captures.stack.append(self)

@@ -1,5 +1,7 @@
 """Named forms of a value: str, repr, json as text; pickle, dill, arrow as bytes."""
 
+# ruff: noqa: ARG001, PLR0124 - all forms are called alike; NaN and NaT differ from themselves
+
 from __future__ import annotations
 
 import sys
@@ -43,8 +45,8 @@ def dumps(value: object, name: str) -> str | bytes:
     except ValueError as exc:
         if "integer string conversion" in str(exc):
             raise TooLarge(
-                f"{form}: an integer has more than {sys.get_int_max_str_digits()} digits; "
-                "use pickle, or raise sys.set_int_max_str_digits"
+                f"{form}: an integer has more than {sys.get_int_max_str_digits()} "
+                "digits; use pickle, or raise sys.set_int_max_str_digits"
             ) from None
         raise
 
@@ -237,7 +239,7 @@ def _unjson(data: str | bytes) -> Any:
 
 
 class _Tree:
-    """A value on its way to plain dicts, lists, texts, numbers, True, False and None."""
+    """A value on its way to dicts, lists, texts, numbers, booleans and None."""
 
     __slots__ = ("above", "path", "strict")
 
@@ -254,16 +256,15 @@ class _Tree:
         if kind is float:
             return value if value - value == 0 else self.not_finite(value)
         # What the class says of itself goes first, then what it is by its bases.
-        for method in ("__json__", "for_json"):
-            make = getattr(kind, method, None)
-            if callable(make) and kind is not type:
-                return self.inside(value, lambda tree, one: tree.plain(make(one)))
+        for method, form in _METHODS.items():
+            if kind is not type and callable(getattr(kind, method, None)):
+                return self.inside(value, form)
         if hasattr(kind, "_member_map_"):  # an enum, whatever else it is
             return self.inside(value, _member)
         for one in kind.__mro__:
-            form = _FORMS.get(f"{one.__module__}.{one.__qualname__}")
-            if form is not None:
-                return self.inside(value, form)
+            found = _FORMS.get(f"{one.__module__}.{one.__qualname__}")
+            if found is not None:
+                return self.inside(value, found)
         return self.inside(value, _other)
 
     def inside(self, value: Any, form: Callable[[_Tree, Any], Any]) -> Any:
@@ -293,8 +294,8 @@ class _Tree:
     def refuse(self, value: object) -> Unsupported:
         """Return the error for what has no form."""
         return Unsupported(
-            f"json: {self.where()} is of type {type_name(type(value))}, which has no JSON "
-            "form; give it a method __json__, or use repr, pickle or dill"
+            f"json: {self.where()} is of type {type_name(type(value))}, which has no "
+            "JSON form; give it a method __json__, or use repr, pickle or dill"
         )
 
     def where(self) -> str:
@@ -314,7 +315,7 @@ class _Tree:
         return [self.child(f"[{i}]", one) for i, one in enumerate(cells)]
 
     def object(self, pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
-        """Return an object; keys that are no text become the text of their JSON form."""
+        """Return an object; keys that are no text become that of their JSON form."""
         plain: dict[str, Any] = {}
         for key, value in pairs:
             name = key if type(key) is str else self.key(key)
@@ -370,9 +371,10 @@ def _as_text(tree: _Tree, value: object) -> str:
 
 
 def _number_text(tree: _Tree, value: Any) -> str | None:
-    if not value.is_finite():
-        return tree.not_finite(value)
-    return str(value)
+    if value.is_finite():
+        return str(value)
+    tree.not_finite(value)
+    return None
 
 
 def _base64(tree: _Tree, value: Any) -> str:
@@ -523,14 +525,20 @@ def _other(tree: _Tree, value: Any) -> Any:
         return _path(tree, value)
     if hasattr(kind, "keys") and hasattr(kind, "__getitem__"):
         return tree.object((key, value[key]) for key in value.keys())  # noqa: SIM118
-    from collections.abc import Sequence, Set
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         return _set(tree, value)
     if isinstance(value, Sequence):
         return tree.array(list(value))
     raise tree.refuse(value)
 
+
+_METHODS: dict[str, Callable[[_Tree, Any], Any]] = {
+    "__json__": lambda tree, value: tree.plain(value.__json__()),
+    "for_json": lambda tree, value: tree.plain(value.for_json()),
+}
 
 _FORMS: dict[str, Callable[[_Tree, Any], Any]] = {
     "builtins.dict": _mapping,

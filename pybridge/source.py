@@ -4,6 +4,8 @@ A text is remembered under its file name, "<pybridge:3>", exactly as long as som
 that was compiled from it lives: as long as a traceback can need it.
 """
 
+# ruff: noqa: PLW0603 - the caches are the process's
+
 from __future__ import annotations
 
 import sys
@@ -33,6 +35,7 @@ __all__ = [
 # The caches are bounded twice: by entries, and by characters of source text.
 _MAX_ENTRIES = 2048
 _MAX_CHARACTERS = 32 * 1024 * 1024
+_LONG_TEXT = 4096
 _ONLY_AST = 0x400
 _FUTURE_FLAGS = 0x1FF0000
 
@@ -265,7 +268,7 @@ def _publish(filename: str, text: str) -> None:
 def _keep(cache: dict[str, Any], text: str, code: object) -> None:
     """Remember code, and drop the older half of the cache where it grew too large."""
     cache[text] = code
-    if len(cache) <= _MAX_ENTRIES and len(text) < 4096:
+    if len(cache) <= _MAX_ENTRIES and len(text) < _LONG_TEXT:
         return
     # Sums up only for long texts or a full cache, so that it costs little per entry.
     while len(cache) > 1 and (

@@ -3,6 +3,8 @@
 Recording must work for any exception whatever, and keep nothing of it alive.
 """
 
+# ruff: noqa: SLF001 - whatever an exception does, recording it works
+
 from __future__ import annotations
 
 import sys
@@ -24,6 +26,7 @@ _MAX_MESSAGE = 1000
 _MAX_TEXT = 100_000
 _MAX_FRAMES = 100
 _MAX_CHAIN = 20
+_REPEATED = 3
 _HERE = __file__.rpartition("/")[0] + "/"
 
 
@@ -179,11 +182,10 @@ def record(exc: BaseException, context: Context | None) -> tuple[str, str, str, 
 def type_name(cls: type) -> str:
     """Return a class's qualified name; builtins are bare."""
     try:
-        module = cls.__module__
+        module: object = cls.__module__
         name = cls.__qualname__
-        if not isinstance(module, str) or module == "builtins":
-            return str(name)
-        return f"{module}.{name}"
+        bare = not isinstance(module, str) or module == "builtins"
+        return str(name) if bare else f"{module}.{name}"
     except Exception:
         return type.__dict__["__name__"].__get__(cls)  # type: ignore[no-any-return]
 
@@ -296,7 +298,7 @@ def _frames(trace: TracebackType | None) -> list[Frame]:
     while trace is not None:
         code = trace.tb_frame.f_code
         name = code.co_filename
-        if not (name.startswith(_HERE) or name.startswith("<frozen importlib")):
+        if not name.startswith((_HERE, "<frozen importlib")):
             line = trace.tb_lineno or 0
             frames.append(
                 (_clean(name, 4096), line, _clean(code.co_qualname, 200), None)
@@ -339,7 +341,7 @@ def _frame_lines(frames: list[Frame], lines: list[str]) -> None:
     for index, frame in enumerate(frames):
         file, line, name, shown = frame
         repeated = repeated + 1 if index and frame == frames[index - 1] else 0
-        if repeated < 3:
+        if repeated < _REPEATED:
             if not file:
                 lines.append(f"  [{line} more frames]")
                 continue
@@ -349,7 +351,9 @@ def _frame_lines(frames: list[Frame], lines: list[str]) -> None:
                 lines.append("    " + shown)
             continue
         if index + 1 == len(frames) or frames[index + 1] != frame:
-            lines.append(f"  [Previous line repeated {repeated - 2} more times]")
+            lines.append(
+                f"  [Previous line repeated {repeated - _REPEATED + 1} more times]"
+            )
 
 
 def _let_go(exc: BaseException) -> None:

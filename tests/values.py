@@ -19,7 +19,7 @@ class Scalar:
     pyb: str  # the member of pyb_type, without PYB_
     storage: str  # what typeof() of SQLite says of it
     sql: str  # an SQL expression of the same value
-    str: str  # its serializations
+    text: str  # str(), and below JSON
     json: str
     exact: bool = True  # does it come back from SQLite as it went?
 
@@ -148,7 +148,7 @@ SCALARS = [
     ),
     Scalar(
         "timestamp",
-        dt.datetime(2024, 2, 29, 23, 59, 59),  # noqa: DTZ001
+        dt.datetime(2024, 2, 29, 23, 59, 59),
         "TIMESTAMP",
         "text",
         "'2024-02-29 23:59:59'",
@@ -158,7 +158,7 @@ SCALARS = [
     ),
     Scalar(
         "timestamp_before_1970",
-        dt.datetime(1969, 12, 31, 23, 59, 59, 999_999),  # noqa: DTZ001
+        dt.datetime(1969, 12, 31, 23, 59, 59, 999_999),
         "TIMESTAMP",
         "text",
         "'1969-12-31 23:59:59.999999'",

@@ -1,5 +1,7 @@
 """Arrow streams to frames, and functions of columns."""
 
+# ruff: noqa: ARG005, SLF001 - functions of columns that ignore them; where the memory is
+
 from __future__ import annotations
 
 import datetime as dt
@@ -23,7 +25,7 @@ from pybridge.errors import BadArgument, Unsupported
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 # The Arrow types that the bridge's own tables have.
-CELLS = {
+CELLS: dict[pa.DataType, list[Any]] = {
     pa.int64(): [2**63 - 1, -(2**63), 0, 2**53 + 1],
     pa.float64(): [1.5, -0.0, math.inf, 5e-324],
     pa.large_string(): ["", "é🐍", "a\0b", "x" * 1_100_000],
@@ -440,13 +442,13 @@ def test_million_rows_cost_next_to_nothing() -> None:
 
 def sample(*, private: bool = True) -> Any:
     """Make a stream with a column of each type."""
-    columns = {
+    columns: dict[str, tuple[pa.DataType, list[Any]]] = {
         "i": (pa.int64(), [1, None, 2**63 - 1]),
         "f": (pa.float64(), [1.5, None, math.inf]),
         "s": (pa.large_string(), ["é", None, ""]),
         "b": (pa.large_binary(), [b"\0", None, b""]),
         "n": (pa.null(), [None, None, None]),
-        "t": (pa.timestamp("us"), [dt.datetime(2024, 1, 1), None, None]),  # noqa: DTZ001
+        "t": (pa.timestamp("us"), [dt.datetime(2024, 1, 1), None, None]),
         "d": (pa.date32(), [dt.date(2024, 1, 1), None, None]),
         "y": (pa.bool_(), [True, None, False]),
     }
@@ -456,7 +458,7 @@ def sample(*, private: bool = True) -> Any:
 
 
 ROWS = [
-    (1, 1.5, "é", b"\0", None, dt.datetime(2024, 1, 1), dt.date(2024, 1, 1), True),  # noqa: DTZ001
+    (1, 1.5, "é", b"\0", None, dt.datetime(2024, 1, 1), dt.date(2024, 1, 1), True),
     (None,) * 8,
     (2**63 - 1, math.inf, "", b"", None, None, None, False),
 ]
@@ -566,16 +568,16 @@ def test_a_capsule_is_taken() -> None:
         (lambda a: np.ma.masked, None, type(None)),
         (lambda a: "text", "text", str),
         (lambda a: None, None, type(None)),
-        (lambda a: np.bool_(True), True, bool),  # noqa: FBT003
+        (lambda a: np.bool_(True), True, bool),
         (
             lambda a: np.datetime64("2024-01-01T00:00:00.000000001", "ns"),
-            dt.datetime(2024, 1, 1),  # noqa: DTZ001
+            dt.datetime(2024, 1, 1),
             dt.datetime,
         ),
     ],
 )
 def test_apply_gives_a_plain_scalar(function: Any, value: object, kind: type) -> None:
-    """numpy's own scalars become Python's."""
+    """Numpy's own scalars become Python's."""
     result = apply(function, own({"a": (pa.int64(), [1, 2, 3])}))
 
     assert value == result
@@ -625,7 +627,7 @@ def test_apply_wants_a_function() -> None:
     ],
 )
 def test_map_gives_columns(function: Any, columns: dict[str, list[Any]]) -> None:
-    """An array, a Series, a tuple of them, a dict or a frame; a scalar for every row."""
+    """An array, a Series, a tuple of them, a dict or a frame; a scalar for each row."""
     stream = columnar.map(function, own({"a": (pa.int64(), [1, 2])}))
 
     assert columns == pa.RecordBatchReader.from_stream(stream).read_all().to_pydict()

@@ -1,5 +1,7 @@
 """Frames of any library as Arrow streams."""
 
+# ruff: noqa: PYI024, PLR0124, RUF043 - times without a zone; both kinds of named tuples are met
+
 from __future__ import annotations
 
 import collections
@@ -24,10 +26,18 @@ from pybridge.errors import BadArgument, Undefined, Unsupported
 
 # All that a host has to know.
 KNOWN = {
-    "null", "bool", "int64", "double", "large_string", "large_binary", "date32[day]",
-    "time64[us]", "timestamp[us]", "timestamp[us, tz=UTC]",
-}  # fmt: skip
-DAY = dt.datetime(2024, 1, 2, 3, 4, 5, 678)  # noqa: DTZ001
+    "null",
+    "bool",
+    "int64",
+    "double",
+    "large_string",
+    "large_binary",
+    "date32[day]",
+    "time64[us]",
+    "timestamp[us]",
+    "timestamp[us, tz=UTC]",
+}
+DAY = dt.datetime(2024, 1, 2, 3, 4, 5, 678)
 
 
 def table(frame: Any, columns: list[str] | None = None) -> pa.Table:
@@ -96,7 +106,7 @@ def test_every_library_gives_the_same_rows(name: str) -> None:
         (np.array([1, 2]), {"c0": [1, 2]}),
         (np.array([[1, 2], [3, 4]]), {"c0": [1, 3], "c1": [2, 4]}),
         (np.array([(1, "x")], [("i", "i4"), ("s", "U3")]), {"i": [1], "s": ["x"]}),
-        (np.rec.array([(1, 2.5)], names="i,f"), {"i": [1], "f": [2.5]}),
+        (np.rec.array(np.array([(1,)], [("i", "i8")])), {"i": [1]}),
         (pd.Series([1], name="s"), {"s": [1]}),
         (pd.Series([1]), {"c0": [1]}),
         (pd.Index(["a"], name="k"), {"k": ["a"]}),
@@ -167,16 +177,36 @@ def test_rows_that_are_not_alike_are_refused(frame: Any, message: str) -> None:
         (series(["a", None, "a"], "category"), "large_string", ["a", None, "a"]),
         (series([1, 2, 1], "category"), "int64", [1, 2, 1]),
         (series([DAY, None]), "timestamp[us]", [DAY, None]),
-        (series(["2024-01-02", None], "datetime64[s]"), "timestamp[us]", [dt.datetime(2024, 1, 2), None]),  # noqa: DTZ001
-        (series(["2024-01-02 00:00:00.000001"], "datetime64[ns]"), "timestamp[us]", [dt.datetime(2024, 1, 2, 0, 0, 0, 1)]),  # noqa: DTZ001
+        (
+            series(["2024-01-02", None], "datetime64[s]"),
+            "timestamp[us]",
+            [dt.datetime(2024, 1, 2), None],
+        ),
+        (
+            series(["2024-01-02 00:00:00.000001"], "datetime64[ns]"),
+            "timestamp[us]",
+            [dt.datetime(2024, 1, 2, 0, 0, 0, 1)],
+        ),
         (
             series(pd.to_datetime(["2024-01-02"]).tz_localize("Europe/Berlin")),
             "timestamp[us, tz=UTC]",
             [dt.datetime(2024, 1, 1, 23, tzinfo=dt.UTC)],
         ),
-        (series([dt.date(2024, 1, 2), None], object), "date32[day]", [dt.date(2024, 1, 2), None]),
-        (series([dt.time(1, 2, 3), None], object), "time64[us]", [dt.time(1, 2, 3), None]),
-        (series([Decimal("1.50"), None], object), "decimal128(3, 2)", [Decimal("1.50"), None]),
+        (
+            series([dt.date(2024, 1, 2), None], object),
+            "date32[day]",
+            [dt.date(2024, 1, 2), None],
+        ),
+        (
+            series([dt.time(1, 2, 3), None], object),
+            "time64[us]",
+            [dt.time(1, 2, 3), None],
+        ),
+        (
+            series([Decimal("1.50"), None], object),
+            "decimal128(3, 2)",
+            [Decimal("1.50"), None],
+        ),
         (series([None, None], object), "null", [None, None]),
         (series([1, None], object), "int64", [1, None]),
         (series([1, 2.5], object), "double", [1.0, 2.5]),
@@ -186,27 +216,67 @@ def test_rows_that_are_not_alike_are_refused(frame: Any, message: str) -> None:
         ({"c": np.array([1, 2], ">i4")}, "int64", [1, 2]),
         ({"c": np.array([1.5], np.float16)}, "double", [1.5]),
         ({"c": np.ma.masked_array([1, 2], [False, True])}, "int64", [1, None]),
-        ({"c": np.ma.masked_array(["a", "b"], [False, True])}, "large_string", ["a", None]),
-        ({"c": np.ma.masked_array(["a", 1], [False, True], object)}, "large_string", ["a", None]),
+        (
+            {"c": np.ma.masked_array(["a", "b"], [False, True])},
+            "large_string",
+            ["a", None],
+        ),
+        (
+            {"c": np.ma.masked_array(["a", 1], [False, True], object)},
+            "large_string",
+            ["a", None],
+        ),
         ({"c": np.array([b"a\xff"])}, "large_binary", [b"a\xff"]),
-        ({"c": np.array(["2024-01-02"], "M8[D]")}, "date32[day]", [dt.date(2024, 1, 2)]),
+        (
+            {"c": np.array(["2024-01-02"], "M8[D]")},
+            "date32[day]",
+            [dt.date(2024, 1, 2)],
+        ),
         ({"c": np.array(["2024-02"], "M8[M]")}, "date32[day]", [dt.date(2024, 2, 1)]),
-        ({"c": np.array(["2024-01-02T03"], "M8[h]")}, "timestamp[us]", [dt.datetime(2024, 1, 2, 3)]),  # noqa: DTZ001
+        (
+            {"c": np.array(["2024-01-02T03"], "M8[h]")},
+            "timestamp[us]",
+            [dt.datetime(2024, 1, 2, 3)],
+        ),
         ({"c": np.array(["NaT"], "M8[us]")}, "timestamp[us]", [None]),
-        (pl.DataFrame({"c": ["a", None]}, schema={"c": pl.Categorical}), "large_string", ["a", None]),
+        (
+            pl.DataFrame({"c": ["a", None]}, schema={"c": pl.Categorical}),
+            "large_string",
+            ["a", None],
+        ),
         (pl.DataFrame({"c": [2**40]}, schema={"c": pl.UInt64}), "int64", [2**40]),
         (pl.DataFrame({"c": [DAY]}), "timestamp[us]", [DAY]),
         (pl.DataFrame({"c": [b"x"]}), "large_binary", [b"x"]),
         (pl.DataFrame({"c": [Decimal("1.5")]}), "decimal128(38, 1)", [Decimal("1.5")]),
         (pa.table({"c": pa.array(["a"], pa.string_view())}), "large_string", ["a"]),
         (pa.table({"c": pa.array([b"ab"], pa.binary(2))}), "large_binary", [b"ab"]),
-        (pa.table({"c": pa.array([1], pa.time32("s"))}), "time64[us]", [dt.time(0, 0, 1)]),
-        (pa.table({"c": pa.array([86400000], pa.date64())}), "date32[day]", [dt.date(1970, 1, 2)]),
-        (pa.table({"c": pa.array(["a", "a"]).dictionary_encode()}), "large_string", ["a", "a"]),
-        (pa.table({"c": pa.RunEndEncodedArray.from_arrays([2], ["a"])}), "large_string", ["a", "a"]),
-        (pa.table({"c": pa.array([Decimal("1.5")], pa.decimal256(10, 1))}), "decimal128(10, 1)", [Decimal("1.5")]),
+        (
+            pa.table({"c": pa.array([1], pa.time32("s"))}),
+            "time64[us]",
+            [dt.time(0, 0, 1)],
+        ),
+        (
+            pa.table({"c": pa.array([86400000], pa.date64())}),
+            "date32[day]",
+            [dt.date(1970, 1, 2)],
+        ),
+        (
+            pa.table({"c": pa.array(["a", "a"]).dictionary_encode()}),
+            "large_string",
+            ["a", "a"],
+        ),
+        (
+            pa.table({"c": pa.RunEndEncodedArray.from_arrays([2], ["a"])}),
+            "large_string",
+            ["a", "a"],
+        ),
+        (
+            pa.table({"c": pa.array([Decimal("1.5")], pa.decimal256(10, 1))}),
+            "decimal128(10, 1)",
+            [Decimal("1.5")],
+        ),
     ],
-)  # fmt: skip
+)
 def test_types_are_those_that_hosts_know(frame: Any, kind: str, cells: Any) -> None:
     """Each dtype's type in the stream, and its cells."""
     made = table(frame)
@@ -220,7 +290,10 @@ def test_types_are_those_that_hosts_know(frame: Any, kind: str, cells: Any) -> N
     ("frame", "message"),
     [
         (series([1, "a"], object), r"int \(row 0\) and str \(row 1\) are mixed"),
-        (series([None, "a", b"b"], object), r"str \(row 1\) and bytes \(row 2\) are mixed"),
+        (
+            series([None, "a", b"b"], object),
+            r"str \(row 1\) and bytes \(row 2\) are mixed",
+        ),
         (series([True, 1], object), r"bool \(row 0\) and int \(row 1\) are mixed"),
         (series([2**63], object), "row 0: an integer of 64 bits does not fit into 64"),
         (series([1, 2**70], object), "row 1: an integer of 71 bits"),
@@ -232,23 +305,41 @@ def test_types_are_those_that_hosts_know(frame: Any, kind: str, cells: Any) -> N
         (series([{"a": 1}], object), "struct<.*turn it into JSON text"),
         (series([uuid.UUID(int=1)], object), "has no counterpart; turn it into text"),
         (series([dt.timedelta(1)]), "a duration has no counterpart"),
-        (series([dt.timedelta(1)], object), "duration.*turn it into a number of seconds"),
+        (
+            series([dt.timedelta(1)], object),
+            "duration.*turn it into a number of seconds",
+        ),
         (series(pd.period_range("2024", periods=1, freq="M")), "period.*astype"),
         (series(pd.interval_range(0, 1)), "interval.*astype"),
-        (series(["2024-01-02 00:00:00.000000001"], "datetime64[ns]"), "cannot be made timestamp"),
+        (
+            series(["2024-01-02 00:00:00.000000001"], "datetime64[ns]"),
+            "cannot be made timestamp",
+        ),
         (series(["\ud800"], object), "lone surrogate '.ud800'"),
-        (series([dt.date(2024, 1, 1), DAY], object), "date .* and datetime.datetime .* are mixed"),
-        (series([DAY, dt.date(2024, 1, 1)], object), "datetime .* and datetime.date .*"),
+        (
+            series([dt.date(2024, 1, 1), DAY], object),
+            "date .* and datetime.datetime .* are mixed",
+        ),
+        (
+            series([DAY, dt.date(2024, 1, 1)], object),
+            "datetime .* and datetime.date .*",
+        ),
         (series([dt.date(2024, 1, 1), 5], object), "date .* and int .* are mixed"),
         (series([DAY, DAY.replace(tzinfo=dt.UTC)], object), "with and without a zone"),
         ({"c": np.zeros((2, 2))}, "an array of 2 dimensions is no column"),
         ({"c": np.array([1], np.longdouble)}, "has no counterpart"),
         ({"c": pl.Series([[1]])}, "has no counterpart; turn it into JSON text"),
         (pl.DataFrame({"c": [dt.timedelta(1)]}), "turn it into a number of seconds"),
-        (pl.DataFrame({"c": [object()]}, schema={"c": pl.Object}), "object has no counterpart"),
-        (pa.table({"c": pa.array([1], pa.decimal256(76, 0))}), "decimal256.*no counterpart"),
+        (
+            pl.DataFrame({"c": [object()]}, schema={"c": pl.Object}),
+            "object has no counterpart",
+        ),
+        (
+            pa.table({"c": pa.array([1], pa.decimal256(76, 0))}),
+            "decimal256.*no counterpart",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_has_no_counterpart_is_told(frame: Any, message: str) -> None:
     """The error names the column, what is wrong, and what to do."""
     with pytest.raises(Unsupported, match=f"column 'c'.*{message}"):

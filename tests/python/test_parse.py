@@ -1,5 +1,7 @@
 """Declared types: text and numbers as booleans, dates, times and decimals."""
 
+# ruff: noqa: RUF043 - times without a zone
+
 from __future__ import annotations
 
 import datetime as dt
@@ -21,7 +23,7 @@ UTC = dt.UTC
 
 def at(*args: int) -> dt.datetime:
     """Make a timestamp without a zone."""
-    return dt.datetime(*args)  # type: ignore[arg-type]  # noqa: DTZ001
+    return dt.datetime(*args)  # type: ignore[arg-type]
 
 
 def parsed(cells: list[Any], type_: str, kind: pa.DataType | None = None) -> list[Any]:
@@ -212,7 +214,7 @@ def test_value_that_does_not_fit_is_told(
     """The error names the column, the row, the value, and what to do."""
     with pytest.raises(
         BadArgument,
-        match=rf"column 'c', row {row}: {shown} is not a .*leave the column out of parse",
+        match=rf"column 'c', row {row}: {shown} is not a .*leave the column out",
     ):
         parsed(cells, type_)
 

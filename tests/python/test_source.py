@@ -1,5 +1,7 @@
 """Source text: compiled once, remembered for tracebacks."""
 
+# ruff: noqa: SLF001 - the size of a cache is its own affair, but for its test
+
 from __future__ import annotations
 
 import gc

@@ -19,7 +19,7 @@ def failed(code: str, context: Context) -> tuple[str, str, str, int]:
     """Run code that fails and return what is recorded of it."""
     try:
         main.execute_code(code, context=context.name)
-    except BaseException as exc:  # noqa: BLE001
+    except BaseException as exc:
         return status.record(exc, context)
     raise AssertionError("the code did not fail")
 
@@ -152,14 +152,15 @@ except KeyError as e:
 
 def test_suppressed_context_is_not_shown(context: Context) -> None:
     """`raise ... from None` hides what came before."""
-    code = "try:\n    1 / 0\nexcept ZeroDivisionError:\n    raise ValueError('v') from None"
+    code = "try:\n 1 / 0\nexcept Exception:\n raise ValueError('v') from None"
 
     assert [] == report(code, context)["causes"]
 
 
 def test_causes_in_a_circle_end(context: Context) -> None:
     """A chain that comes back to itself is shown once."""
-    code = "a, b = ValueError('a'), ValueError('b')\na.__cause__ = b\nb.__cause__ = a\nraise a"
+    code = "a, b = ValueError('a'), ValueError('b')\n"
+    code += "a.__cause__ = b\nb.__cause__ = a\nraise a"
 
     assert ["b"] == [cause["message"] for cause in report(code, context)["causes"]]
 

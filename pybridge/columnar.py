@@ -74,10 +74,7 @@ class Rows:
         self.length: int = table.num_rows
         self.names = unique_names(schema.names)
         self.declared = [_declared(field) for field in schema]
-        # Only the bridge notes declared types, so such a stream is its own, too.
-        self.private = _PRIVATE in (schema.metadata or {}) or any(
-            declared is not None for declared in self.declared
-        )
+        self.private = _PRIVATE in (schema.metadata or {})
         self.columns: list[Column] = [
             _one_array(table.column(i)) for i in range(table.num_columns)
         ]

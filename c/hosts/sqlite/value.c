@@ -65,25 +65,44 @@ static void civil(int64_t days, int64_t *year, int *month, int *day) {
   *year = year_of_era + era * 400 + (*month <= 2);
 }
 
+/* Write `n` decimal digits of a number; by hand, since snprintf is most of the time
+ * that a column of timestamps takes. */
+static char *put(char *text, int number, int n) {
+  for (int i = n - 1; i >= 0; i--, number /= 10)
+    text[i] = (char)('0' + number % 10);
+  return text + n;
+}
+
 static size_t iso_date(int64_t days, char *text, size_t room) {
   int64_t year;
   int month, day;
+  char *to = text;
 
   civil(days, &year, &month, &day);
-  return (size_t)snprintf(
-      text, room, year >= 0 && year <= 9999 ? "%04lld-%02d-%02d" : "%+05lld-%02d-%02d",
-      (long long)year, month, day);
+  if (year < 0 || year > 9999)
+    return (size_t)snprintf(text, room, "%+05lld-%02d-%02d", (long long)year, month,
+                            day);
+  to = put(to, (int)year, 4);
+  *to++ = '-';
+  to = put(to, month, 2);
+  *to++ = '-';
+  return (size_t)(put(to, day, 2) - text);
 }
 
-static size_t iso_time(int64_t microseconds, char *text, size_t room) {
+static size_t iso_time(int64_t microseconds, char *text) {
   int fraction = (int)(microseconds % 1000000);
   int seconds = (int)(microseconds / 1000000);
-  int size = snprintf(text, room, "%02d:%02d:%02d", seconds / 3600, seconds / 60 % 60,
-                      seconds % 60);
+  char *to = put(text, seconds / 3600, 2);
 
-  if (fraction != 0)
-    size += snprintf(text + size, room - (size_t)size, ".%06d", fraction);
-  return (size_t)size;
+  *to++ = ':';
+  to = put(to, seconds / 60 % 60, 2);
+  *to++ = ':';
+  to = put(to, seconds % 60, 2);
+  if (fraction != 0) {
+    *to++ = '.';
+    to = put(to, fraction, 6);
+  }
+  return (size_t)(to - text);
 }
 
 size_t pyb__sqlite_iso(const pyb_value *value, char text[PYB__SQLITE_ISO]) {
@@ -94,7 +113,7 @@ size_t pyb__sqlite_iso(const pyb_value *value, char text[PYB__SQLITE_ISO]) {
   if (value->type == PYB_DATE)
     return iso_date(value->integer, text, PYB__SQLITE_ISO);
   if (value->type == PYB_TIME)
-    return iso_time(value->integer, text, PYB__SQLITE_ISO);
+    return iso_time(value->integer, text);
   days = value->integer / day;
   rest = value->integer % day;
   if (rest < 0) {
@@ -103,7 +122,7 @@ size_t pyb__sqlite_iso(const pyb_value *value, char text[PYB__SQLITE_ISO]) {
   }
   size = iso_date(days, text, PYB__SQLITE_ISO);
   text[size++] = ' ';
-  return size + iso_time(rest, text + size, PYB__SQLITE_ISO - size);
+  return size + iso_time(rest, text + size);
 }
 
 /* Dump text or a blob. SQLite calls the destructor itself, also when it refuses. */

@@ -36,6 +36,8 @@ COMPILE = [
 ]
 LINK = [
     "-Wl,-z,defs",
+    # Threads and handlers at exit live in it: a host that closes it must not unmap it.
+    "-Wl,-z,nodelete",
     "-Wl,-soname,libpybridge.so",
     f"-Wl,-rpath,{LIBRARY_DIR}",
     # Says which entry points leave the library; a test reads the symbol table.

@@ -99,6 +99,9 @@ typedef struct pyb__thread {
   int64_t sent; /* monotonic ns of the last delivery */
 } pyb__thread;
 
+/* The thread on which Python handles signals; NULL = attached, or it has ended. */
+extern _Atomic(pyb__thread *) pyb__main_thread;
+
 /* The innermost session of this thread, NULL outside a call. */
 const pyb_session *pyb__session(void);
 
@@ -125,6 +128,9 @@ void pyb__watch_settle(void);
 /* Is any call in progress? */
 bool pyb__watch_busy(void);
 
+/* In the child of a fork: the watch and its locks are gone. */
+void pyb__watch_forked(void);
+
 /* Monotonic clock, ns. */
 int64_t pyb__now(void);
 
@@ -136,8 +142,14 @@ void pyb__signals_take(void);
 void pyb__signals_give_back(void);
 extern atomic_bool pyb__signals_taken;
 
-/* A SIGINT has come while it was ours, and no call has ended for it yet. */
+/* A SIGINT has come while it was ours, and no call has been told to end for it yet. */
 extern atomic_bool pyb__signals_pending;
+
+/* Python has been told of one, and may not have handled it yet. */
+extern atomic_bool pyb__signals_tripped;
+
+/* In the child of a fork: whoever held the lock is gone. */
+void pyb__signals_forked(void);
 
 /* Run `work` with SIGINT at its default, and put the host's whole table of handlers
  * back afterwards. */
@@ -160,8 +172,9 @@ pyb_status pyb__call_function(const pyb_session *session, const char *function,
                               const pyb_value *args, size_t n, const char *const *names,
                               size_t n_names, pyb_value *result, pyb_error *error);
 
-/* Send the exception for `thread->stop` into a thread, if its call is still running. */
-void pyb__deliver(pyb__thread *thread);
+/* Send the exception for `thread->stop` into a thread, if its call is still running;
+ * `again`: a first one has not ended it. */
+void pyb__deliver(pyb__thread *thread, bool again);
 
 /* Tell Python's main thread of a SIGINT. Async-signal-safe. */
 void pyb__signal_python(void);

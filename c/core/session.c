@@ -5,6 +5,7 @@
 
 /* The call that this thread is in. Set by the gate in c/python. */
 _Thread_local pyb__thread *pyb__this_thread;
+_Atomic(pyb__thread *) pyb__main_thread;
 
 const pyb_session *pyb__session(void) {
   pyb__thread *thread = pyb__this_thread;

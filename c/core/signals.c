@@ -9,6 +9,7 @@
 
 atomic_bool pyb__signals_taken;
 atomic_bool pyb__signals_pending;
+atomic_bool pyb__signals_tripped;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction hosts; /* the host's SIGINT, while it is taken */
@@ -16,13 +17,19 @@ static struct sigaction hosts; /* the host's SIGINT, while it is taken */
 /* Async-signal-safe: flags only. The watch does the rest within its next tick. */
 static void interrupted(int number, siginfo_t *info, void *machine) {
   int saved = errno;
+  pyb__thread *main = atomic_load(&pyb__main_thread);
 
   (void)number;
   (void)machine;
   /* One that the watch sends to a single thread is not for the others. */
   if (info->si_code != SI_TKILL)
     atomic_store(&pyb__signals_pending, true);
-  pyb__signal_python();
+  /* Python keeps it for its main thread: one that is in no call now must not find it
+   * in its next. */
+  if (main != NULL && atomic_load(&main->active)) {
+    atomic_store(&pyb__signals_tripped, true);
+    pyb__signal_python();
+  }
   errno = saved;
 }
 
@@ -52,6 +59,10 @@ void pyb__signals_give_back(void) {
   pthread_mutex_unlock(&lock);
 }
 
+void pyb__signals_forked(void) {
+  pthread_mutex_init(&lock, NULL);
+}
+
 void pyb__signals_guard(void (*work)(void *), void *argument) {
   struct sigaction table[NSIG], plain = {.sa_handler = SIG_DFL};
   bool known[NSIG] = {false};
@@ -61,6 +72,7 @@ void pyb__signals_guard(void (*work)(void *), void *argument) {
   sigaction(SIGINT, &plain, NULL);
   work(argument);
   for (int number = 1; number < NSIG; number++)
-    if (known[number])
+    if (known[number] && sigaction(number, NULL, &plain) == 0 &&
+        (number == SIGINT || plain.sa_sigaction != table[number].sa_sigaction))
       sigaction(number, &table[number], NULL);
 }

@@ -79,23 +79,24 @@ bool pyb__watch_hold(pyb__thread *thread) {
 }
 
 /* Decide whether the call of an active thread is to stop. */
-static void look_at(pyb__thread *thread, int64_t now) {
+static void look_at(pyb__thread *thread, int64_t now, bool signalled) {
   unsigned calls = atomic_load(&thread->calls);
   bool lasting = calls == thread->seen;
   int64_t deadline = atomic_load(&thread->deadline);
   int none = PYB_OK;
 
   if (!lasting)
-    thread->sent = 0;
+    thread->sent = 0; /* a new call: the first exception is for it alone */
   thread->seen = calls;
   if (deadline != 0 && now >= deadline)
     atomic_compare_exchange_strong(&thread->stop, &none, PYB_DEADLINE);
+  if (signalled)
+    atomic_compare_exchange_strong(&thread->stop, &none, PYB_INTERRUPTED);
   if (!lasting)
     return;
   if (!pyb__attached)
     pyb__signals_take();
-  if (atomic_load(&pyb__signals_pending) ||
-      host_wants_stop(atomic_load(&thread->outermost)))
+  if (host_wants_stop(atomic_load(&thread->outermost)))
     atomic_compare_exchange_strong(&thread->stop, &none, PYB_INTERRUPTED);
 }
 
@@ -103,6 +104,8 @@ static void look_at(pyb__thread *thread, int64_t now) {
  * that may wait for the GIL. Returns whether any thread is active. */
 static bool tick(void) {
   int64_t now = pyb__now();
+  /* One SIGINT is for the calls that are active now, and not for those that follow. */
+  bool signalled = atomic_exchange(&pyb__signals_pending, false);
   pyb__thread *due[16];
   bool any = false;
   int n = 0;
@@ -110,7 +113,7 @@ static bool tick(void) {
   for (pyb__thread *thread = threads; thread != NULL; thread = thread->next) {
     if (pyb__watch_hold(thread)) {
       any = true;
-      look_at(thread, now);
+      look_at(thread, now, signalled);
       if (atomic_load(&thread->stop) != PYB_OK && now - thread->sent >= RESEND_NS &&
           n < (int)(sizeof due / sizeof *due)) {
         thread->pinned = true;
@@ -123,8 +126,9 @@ static bool tick(void) {
     return any;
   pthread_mutex_unlock(&lock);
   for (int i = 0; i < n; i++) {
+    bool again = due[i]->sent != 0;
     due[i]->sent = now;
-    pyb__deliver(due[i]);
+    pyb__deliver(due[i], again);
   }
   pthread_mutex_lock(&lock);
   for (int i = 0; i < n; i++)
@@ -193,8 +197,11 @@ static bool any_active(void) {
 
 void pyb__watch_settle(void) {
   pthread_mutex_lock(&lock);
-  if (!any_active())
+  if (!any_active()) {
     pyb__signals_give_back();
+    /* It was for the calls that have ended. */
+    atomic_store(&pyb__signals_pending, false);
+  }
   pthread_mutex_unlock(&lock);
 }
 
@@ -205,6 +212,16 @@ bool pyb__watch_busy(void) {
   any = any_active();
   pthread_mutex_unlock(&lock);
   return any;
+}
+
+void pyb__watch_forked(void) {
+  pthread_mutex_init(&lock, NULL);
+  pthread_cond_init(&wake, NULL);
+  pthread_cond_init(&unpinned, NULL);
+  for (pyb__thread *thread = threads; thread != NULL; thread = thread->next) {
+    atomic_store(&thread->watched, false);
+    thread->pinned = false;
+  }
 }
 
 void pyb__watch_interrupt(const pyb_session *session) {

@@ -29,6 +29,8 @@ static pthread_key_t key;
 static void end_thread(void *argument) {
   pyb__thread *thread = argument;
 
+  if (thread->main)
+    atomic_store(&pyb__main_thread, NULL);
   pyb__watch_remove(thread);
   if (thread->ours && !thread->main && !atomic_load(&pyb__forked) &&
       Py_IsInitialized() && !FINALIZING()) {
@@ -70,25 +72,8 @@ pyb_status pyb__gate_main(pyb_error *error) {
   thread->state = PyThreadState_Get();
   pyb__watch_add(thread);
   pyb__this_thread = thread;
+  atomic_store(&pyb__main_thread, thread);
   return PYB_OK;
-}
-
-/* Make the calling thread known. A thread that Python has never seen gets a thread
- * state that is kept until the thread ends: making one costs a hundred calls. */
-static pyb__thread *meet_thread(pyb_error *error) {
-  pyb__thread *thread = new_thread(error);
-
-  if (thread == NULL)
-    return NULL;
-  thread->state = PyGILState_GetThisThreadState();
-  if (thread->state == NULL) {
-    PyGILState_Ensure();
-    thread->ours = true;
-    thread->state = PyEval_SaveThread();
-  }
-  pyb__watch_add(thread);
-  pyb__this_thread = thread;
-  return thread;
 }
 
 /* A state that somebody else made may have gone, or been made anew, since. */
@@ -101,6 +86,19 @@ static void refresh_state(pyb__thread *thread) {
     state = PyEval_SaveThread();
   }
   thread->state = state;
+}
+
+/* Make the calling thread known. A thread that Python has never seen gets a thread
+ * state that is kept until the thread ends: making one costs a hundred calls. */
+static pyb__thread *meet_thread(pyb_error *error) {
+  pyb__thread *thread = new_thread(error);
+
+  if (thread == NULL)
+    return NULL;
+  refresh_state(thread);
+  pyb__watch_add(thread);
+  pyb__this_thread = thread;
+  return thread;
 }
 
 /* ---- Entering and leaving ------------------------------------------------------- */
@@ -126,6 +124,10 @@ pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *er
       return status;
     thread = pyb__this_thread;
   }
+  /* Who started the Python that we are attached to may also have ended it. */
+  if (__builtin_expect(pyb__attached, 0) && !Py_IsInitialized())
+    return pyb__fail(error, PYB_START,
+                     "the Python of this process has ended; call before its end");
   if (__builtin_expect(thread == NULL, 0)) {
     thread = meet_thread(error);
     if (thread == NULL)
@@ -181,6 +183,24 @@ void pyb__gate_drain(pyb__thread *thread) {
   atomic_store(&thread->delivered, false);
 }
 
+/* An inner call ran into a deadline of its own: the outer one runs on. Wants the GIL.
+ */
+static void leave_deadline(pyb__thread *thread, int64_t outer_deadline) {
+  if (outer_deadline != 0 && pyb__now() >= outer_deadline)
+    return;
+  for (int i = 0; i < 2;
+       i++) { /* the deadline was still looked at; then, it was sent */
+    atomic_thread_fence(memory_order_seq_cst);
+    while (atomic_load(&thread->watched))
+      sched_yield();
+    atomic_store(&thread->stop, PYB_OK);
+  }
+  if (atomic_load(&thread->delivered)) {
+    sched_yield();
+    pyb__gate_drain(thread);
+  }
+}
+
 /* The rare end of a call that was interrupted, or that lasted. */
 static void leave_slowly(pyb__thread *thread) {
   while (atomic_load(&thread->watched))
@@ -192,12 +212,10 @@ static void leave_slowly(pyb__thread *thread) {
   if (atomic_load(&pyb__signals_taken))
     pyb__watch_settle();
   if (atomic_load(&thread->delivered) ||
-      (thread->main && atomic_load(&pyb__signals_pending))) {
+      (thread->main && atomic_exchange(&pyb__signals_tripped, false))) {
     PyEval_RestoreThread(thread->state);
     pyb__gate_drain(thread);
     PyEval_SaveThread();
-    if (thread->main)
-      atomic_store(&pyb__signals_pending, false);
   }
   atomic_store(&thread->stop, PYB_OK);
 }
@@ -212,6 +230,8 @@ void pyb__leave(pyb__call *call) {
                         memory_order_relaxed);
   if (last)
     atomic_store_explicit(&thread->active, false, memory_order_release);
+  else if (__builtin_expect(atomic_load(&thread->stop) == PYB_DEADLINE, 0))
+    leave_deadline(thread, call->outer_deadline);
   if (!call->held)
     PyEval_SaveThread();
   if (!last)
@@ -242,17 +262,19 @@ void pyb__signal_python(void) {
 
 /* On the thread on which Python handles signals, a real signal also cuts a sleep or a
  * wait short. On the others an exception waits for the next bytecode. */
-void pyb__deliver(pyb__thread *thread) {
+void pyb__deliver(pyb__thread *thread, bool again) {
   PyGILState_STATE gil;
 
   if (thread->main && !pyb__attached) {
-    if (pyb__watch_hold(thread)) {
+    if (pyb__watch_hold(thread) && atomic_load(&thread->stop) != PYB_OK) {
       atomic_store(&thread->delivered, true);
       pyb__signals_take();
       pthread_kill((pthread_t)thread->handle, SIGINT);
     }
     atomic_store(&thread->watched, false);
-    return;
+    /* Code that ignores SIGINT, or takes it for something else, has to stop too. */
+    if (!again)
+      return;
   }
   if (!Py_IsInitialized() || FINALIZING())
     return;

@@ -78,6 +78,16 @@ static PyObject *plane_forget(PyObject *self, PyObject *ignored) {
   Py_RETURN_NONE;
 }
 
+/* Python code is about to set a handler for SIGINT: the host's is kept, and put back
+ * when the call leaves. */
+static PyObject *plane_take_signals(PyObject *self, PyObject *ignored) {
+  (void)self;
+  (void)ignored;
+  if (!pyb__attached && pyb__this_thread != NULL && pyb__this_thread->call != NULL)
+    pyb__signals_take();
+  Py_RETURN_NONE;
+}
+
 /* ---- Output --------------------------------------------------------------------- */
 
 /* output(stream, bytes): to the host where it takes output, else to C's own stdio, so
@@ -283,6 +293,8 @@ static PyMethodDef methods[] = {
      "fail(exception, session, error): fill the error there, return its -status."},
     {"forget", plane_forget, METH_NOARGS,
      "forget(): make stale what the library keeps of contexts and objects."},
+    {"take_signals", plane_take_signals, METH_NOARGS,
+     "take_signals(): keep the host's handler of SIGINT until the call leaves."},
     {"output", FAST(plane_output), METH_FASTCALL,
      "output(stream, data): print bytes on the host's stdout (1) or stderr (2)."},
     {"flush", plane_flush, METH_NOARGS, "flush(): flush what was printed."},

@@ -18,14 +18,18 @@ uintptr_t pyb__generation = 1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char program[PYB__PATH_ROOM]; /* what was started */
 static pyb_error broken;             /* why it cannot be started any more */
+static bool begun;                   /* the start has been tried, and got this far */
 
 /* ---- Forks ---------------------------------------------------------------------- */
 
 /* In the child only the forking thread lives: the watch is gone, and another thread
- * may have held the GIL. Before the start there is nothing to lose. */
+ * may have held the GIL or a lock. Before the start there is nothing to lose. */
 static void after_fork(void) {
-  if (atomic_load(&pyb__started) || broken.status != PYB_OK)
+  if (begun)
     atomic_store(&pyb__forked, true);
+  pthread_mutex_init(&lock, NULL);
+  pyb__watch_forked();
+  pyb__signals_forked();
 }
 
 /* ---- Starting ------------------------------------------------------------------- */
@@ -115,16 +119,18 @@ static pyb_status start_python(const pyb_config *config, pyb_error *error) {
   if (status != PYB_OK)
     return status;
   promote_python();
+  begun = true;
   pyb__signals_guard(initialize, &result);
   if (!PyStatus_Exception(result))
     return PYB_OK;
-  pyb__fail(error, PYB_START,
+  pyb__fail(&broken, PYB_START,
             "Python could not be started from \"%s\": %s; check it with: %s -c pass",
             program, result.err_msg == NULL ? "it wanted to exit" : result.err_msg,
             program);
   if (Py_IsInitialized())
     PyEval_SaveThread();
-  broken = error == NULL ? (pyb_error){.status = PYB_START} : *error;
+  if (error != NULL)
+    *error = broken;
   return PYB_START;
 }
 
@@ -219,9 +225,12 @@ static void at_exit(void) {
 /* ---- The one start -------------------------------------------------------------- */
 
 static pyb_status start(const pyb_config *config, pyb_error *error) {
+  static bool fork_known;
   PyGILState_STATE gil = PyGILState_UNLOCKED;
   pyb_status status;
 
+  if (!fork_known)
+    fork_known = pthread_atfork(NULL, NULL, after_fork) == 0;
   if (broken.status != PYB_OK) {
     if (error != NULL)
       *error = broken;
@@ -236,10 +245,10 @@ static pyb_status start(const pyb_config *config, pyb_error *error) {
         return status;
       }
     } else {
+      begun = true;
       memcpy(program, "this process", sizeof "this process");
       promote_python();
     }
-    pthread_atfork(NULL, NULL, after_fork);
     if (!pyb__attached) {
       status = pyb__gate_main(error);
       PyEval_SaveThread();
@@ -295,10 +304,12 @@ pyb_status pyb__start(const pyb_config *config, pyb_error *error) {
 }
 
 pyb_status pyb_setup(const pyb_config *config, pyb_error *error) {
-  const char *wanted =
-      config == NULL || config->size < sizeof *config ? NULL : config->python;
-  pyb_status status;
+  const char *wanted = config == NULL ? NULL : config->python;
 
+  if (config != NULL && config->size < sizeof *config)
+    return pyb__fail(error, PYB_BAD_ARGUMENT,
+                     "pyb_config.size is %zu, not sizeof(pyb_config); set it",
+                     config->size);
   if (atomic_load(&pyb__started) && !pyb__attached && wanted != NULL &&
       strcmp(wanted, program) != 0)
     return pyb__fail(
@@ -306,6 +317,5 @@ pyb_status pyb_setup(const pyb_config *config, pyb_error *error) {
         "Python runs already, from \"%s\": \"%s\" cannot be chosen any more; "
         "choose it before the first call",
         program, wanted);
-  status = pyb__start(config == NULL || wanted == NULL ? NULL : config, error);
-  return status;
+  return pyb__start(config, error);
 }

@@ -49,9 +49,27 @@ def take_over() -> None:
 
     context.OWNED = True
     output.install(_plane.output)
+    _keep_signals()
     # What users import at their first call is what they find; argv[0] is wanted by
     # multiprocessing and argparse.
     sys.argv[:] = [""]
+
+
+def _keep_signals() -> None:
+    """Let what sets a handler of SIGINT, as asyncio.run does, set it for one call."""
+    import _signal
+
+    from pybridge import _plane
+
+    set_handler = _signal.signal
+
+    def signal(signalnum: Any, handler: Any, /) -> Any:
+        if signalnum == _signal.SIGINT:
+            _plane.take_signals()
+        return set_handler(signalnum, handler)
+
+    signal.__doc__ = set_handler.__doc__
+    _signal.signal = signal  # type: ignore[assignment]
 
 
 def at_exit() -> None:

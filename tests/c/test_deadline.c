@@ -1,0 +1,289 @@
+/* test_deadline.c: deadlines and interrupts, on Python's main thread and on others. */
+#define _GNU_SOURCE
+#include <pthread.h>
+
+#include "test.h"
+
+static double worst; /* ms beyond the deadline, or after the interrupt */
+
+#define WITHIN_MS 100
+
+/* A call that must be stopped, and for which status. Returns how long it took, ms. */
+static double stopped(const pyb_session *session, const char *code, pyb_status wanted) {
+  double start = seconds();
+  pyb_status status = run(session, code);
+  double took = (seconds() - start) * 1000;
+
+  CHECK(status == wanted && error.status == wanted);
+  return took;
+}
+
+static void in_time(double late) {
+  if (late > worst)
+    worst = late;
+  CHECK(late >= -1 && late < WITHIN_MS);
+}
+
+static const char LOOP[] = "while True: pass";
+static const char STUBBORN[] = "while True:\n"
+                               "  try:\n"
+                               "    while True: pass\n"
+                               "  except Exception: pass\n";
+
+/* The deadline stops pure Python within 100 ms and says so; the next call works. */
+static void deadline_stops_python(void) {
+  pyb_session session = {.context = "deadline", .deadline_ms = 50};
+
+  for (int i = 0; i < 5; i++) {
+    in_time(stopped(&session, i % 2 ? LOOP : STUBBORN, PYB_DEADLINE) - 50);
+    CHECK(has(error.message, "50 ms") && has(error.type, "DeadlineExceeded"));
+    OK(run(&session, "x = 1"));
+    CHECK(integer_of(&session, "sum(range(1000))") == 499500);
+  }
+}
+
+/* Also on the data plane, where code is called per row. */
+static void deadline_stops_the_data_plane(void) {
+  pyb_session session = {.context = "deadline", .deadline_ms = 50};
+  pyb_object *object;
+  pyb_value value;
+  double start;
+
+  OK(run(&session, "def loop():\n  while True: pass\n"));
+  start = seconds();
+  CHECK(evaluate(&session, "loop()", &value) == PYB_DEADLINE);
+  in_time((seconds() - start) * 1000 - 50);
+  start = seconds();
+  CHECK(pyb_call(&session, "loop", NULL, 0, NULL, 0, &value, &error) == PYB_DEADLINE);
+  in_time((seconds() - start) * 1000 - 50);
+  OK(pyb_object_get(&session, "loop", &object, &error));
+  start = seconds();
+  CHECK(pyb_object_call(&session, object, NULL, 0, &value, &error) == PYB_DEADLINE);
+  in_time((seconds() - start) * 1000 - 50);
+  pyb_object_release(object);
+  CHECK(integer_of(&session, "1 + 1") == 2);
+}
+
+/* Code that swallows whatever stops it is stopped again. */
+static void stubborn_code_is_stopped(void) {
+  pyb_session session = {.context = "deadline", .deadline_ms = 50};
+
+  CHECK(stopped(&session,
+                "n = 0\nwhile n < 3:\n  try:\n    while True: pass\n"
+                "  except BaseException: n += 1\n"
+                "while True: pass\n",
+                PYB_DEADLINE) < 1000);
+  OK(run(&session, "x = 1"));
+}
+
+/* A call that is over in time is left alone, and so is the next one. */
+static void no_deadline_no_stop(void) {
+  pyb_session session = {.context = "deadline", .deadline_ms = 60};
+
+  for (int i = 0; i < 4; i++)
+    OK(run(&session, "import time\nfor i in range(4): time.sleep(0.01)"));
+  session.deadline_ms = 0;
+  OK(run(&session, "import time\nfor i in range(20): time.sleep(0.01)"));
+  session.deadline_ms = 1;
+  for (int i = 0; i < 300; i++) /* at the very edge: either way, but cleanly */
+    if (run(&session, "for i in range(20000): pass") != PYB_OK)
+      CHECK(error.status == PYB_DEADLINE);
+  session.deadline_ms = 0;
+  for (int i = 0; i < 50; i++)
+    OK(run(&session, "for i in range(20000): pass"));
+}
+
+/* The end of a call, its result and its stop may coincide: never a wrong answer, and
+ * nothing leaks. */
+static void edges_leak_nothing(void) {
+  pyb_session session = {.context = "deadline"};
+  int64_t live = pyb_live();
+  int stops = 0;
+
+  for (int i = 0; i < 150; i++) {
+    pyb_value value;
+    session.deadline_ms = 1 + i % 3;
+    if (pyb_simple_string(&session,
+                          "for i in range(400):\n"
+                          "  for j in range(1000): pass\n"
+                          "x = 'text' * 100",
+                          PYB_NTS, "x", NULL, &value, &error) == PYB_OK)
+      CHECK(value.size == 400);
+    else
+      CHECK(error.status == PYB_DEADLINE && value.release == NULL && ++stops);
+    pyb_value_release(&value);
+    CHECK(pyb_live() == live);
+  }
+  CHECK(stops > 0);
+}
+
+/* ---- Interrupts ----------------------------------------------------------------- */
+
+typedef struct interrupting {
+  const pyb_session *session;
+  double at;
+} interrupting;
+
+static void *interrupt_soon(void *data) {
+  interrupting *job = data;
+
+  pause_ms(60);
+  job->at = seconds();
+  pyb_interrupt(job->session);
+  return NULL;
+}
+
+static void interrupt_stops_python(void) {
+  pyb_session session = {.context = "deadline"}, other = {0};
+  interrupting job = {.session = &session};
+
+  for (int i = 0; i < 4; i++) {
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, interrupt_soon, &job) == 0);
+    CHECK(run(&session, i % 2 ? LOOP : STUBBORN) == PYB_INTERRUPTED);
+    pthread_join(thread, NULL);
+    in_time((seconds() - job.at) * 1000);
+    CHECK(error.message[0] != '\0');
+    pyb_interrupt(&session); /* no call: nothing happens, nor to the next one */
+    pyb_interrupt(&other);
+    OK(run(&session, "import time\nfor i in range(5): time.sleep(0.01)"));
+  }
+}
+
+static int asked;
+
+static int wants_stop(void *host) {
+  return ++asked > *(int *)host;
+}
+
+/* The host's own wish to stop is asked for while a call lasts. */
+static void host_may_ask_to_stop(void) {
+  static const pyb_services services = {.size = sizeof services,
+                                        .interrupted = wants_stop};
+  int patience = 3;
+  pyb_session session = {.services = &services, .host = &patience};
+
+  asked = 0;
+  CHECK(stopped(&session, LOOP, PYB_INTERRUPTED) < 300);
+  CHECK(asked > 3);
+  patience = 1 << 30;
+  OK(run(&session, "x = 1"));
+}
+
+/* ---- Nesting -------------------------------------------------------------------- */
+
+static pyb_session inner = {.context = "inner"};
+
+static pyb_status run_inner(void *host, const char *sql, size_t size,
+                            const pyb_value *params, const char *const *names, size_t n,
+                            int64_t *changes, pyb_error *out) {
+  (void)host, (void)params, (void)names, (void)n;
+  *changes = 1;
+  return pyb_execute_code(&inner, sql, size, NULL, out);
+}
+
+static const pyb_services nesting = {.size = sizeof nesting, .execute = run_inner};
+
+/* An inner call that runs over its own deadline leaves the outer one its time. */
+static void inner_deadline_is_the_inner_calls(void) {
+  pyb_session outer = {.context = "outer", .services = &nesting};
+
+  inner.deadline_ms = 40;
+  OK(run(&outer, "from pybridge import _plane\n"
+                 "import time\n"
+                 "try:\n"
+                 "  _plane.host_execute('while True: pass', None)\n"
+                 "except BaseException as exc:\n"
+                 "  kind = type(exc).__name__\n"
+                 "for i in range(30): time.sleep(0.01)\n"));
+  CHECK(integer_of(&outer, "kind == 'DeadlineExceeded'") == 1);
+  outer.deadline_ms = 400;
+  OK(run(&outer, "try:\n"
+                 "  _plane.host_execute('while True: pass', None)\n"
+                 "except BaseException as exc:\n"
+                 "  kind = type(exc).__name__\n"
+                 "for i in range(20): time.sleep(0.01)\n"));
+}
+
+/* The outer deadline stops the inner call and itself. */
+static void outer_deadline_stops_the_inner_call(void) {
+  pyb_session outer = {.context = "outer", .services = &nesting, .deadline_ms = 50};
+
+  OK(run(&outer, "from pybridge import _plane"));
+  inner.deadline_ms = 10000;
+  in_time(
+      stopped(&outer, "_plane.host_execute('while True: pass', None)", PYB_DEADLINE) -
+      50);
+  inner.deadline_ms = 0;
+  in_time(
+      stopped(&outer, "_plane.host_execute('while True: pass', None)", PYB_DEADLINE) -
+      50);
+}
+
+/* ---- Python's main thread alone ------------------------------------------------- */
+
+/* There a sleep is cut short, and code that turns SIGINT off stops all the same. */
+static void test_main_thread_waits_are_cut_short(void) {
+  pyb_session session = {.deadline_ms = 50};
+
+  in_time(stopped(&session, "import time; time.sleep(60)", PYB_DEADLINE) - 50);
+  in_time(
+      stopped(&session, "import threading; threading.Event().wait(60)", PYB_DEADLINE) -
+      50);
+  CHECK(stopped(&session,
+                "import signal\n"
+                "old = signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+                "try:\n"
+                "  while True: pass\n"
+                "finally: signal.signal(signal.SIGINT, old)",
+                PYB_DEADLINE) < 400);
+  CHECK(stopped(&session,
+                "while True:\n"
+                "  try:\n"
+                "    while True: pass\n"
+                "  except KeyboardInterrupt: pass\n",
+                PYB_DEADLINE) < 400);
+  session.deadline_ms = 0;
+  OK(run(&session, "import time; time.sleep(0.3)"));
+}
+
+static void both(void) {
+  deadline_stops_python();
+  deadline_stops_the_data_plane();
+  stubborn_code_is_stopped();
+  no_deadline_no_stop();
+  edges_leak_nothing();
+  interrupt_stops_python();
+  host_may_ask_to_stop();
+  inner_deadline_is_the_inner_calls();
+  outer_deadline_stops_the_inner_call();
+}
+
+static void test_main_thread(void) {
+  worst = 0;
+  both();
+  printf("main thread: at worst %.1f ms late\n", worst);
+}
+
+static void *on_thread(void *unused) {
+  both();
+  return unused;
+}
+
+static void test_foreign_thread(void) {
+  pthread_t thread;
+
+  worst = 0;
+  CHECK(pthread_create(&thread, NULL, on_thread, NULL) == 0);
+  pthread_join(thread, NULL);
+  printf("foreign thread: at worst %.1f ms late\n", worst);
+}
+
+int main(void) {
+  OK(pyb_setup(NULL, &error));
+  RUN(test_main_thread);
+  RUN(test_main_thread_waits_are_cut_short);
+  RUN(test_foreign_thread);
+  CHECK(pyb_live() == 0);
+  return 0;
+}

@@ -9,7 +9,7 @@ their order. A capture holds what one thread writes, until it ends.
 from __future__ import annotations
 
 import sys
-from _thread import _local
+from _thread import _local, allocate_lock
 from io import BufferedIOBase, TextIOBase, UnsupportedOperation
 
 TYPE_CHECKING = False
@@ -43,6 +43,7 @@ _captures = _Captures()
 # How many captures are open, in all threads, over streams that are not ours.
 _borrowed: list[tuple[Any, Any, Stream, Stream]] = []
 _open = 0
+_lock = allocate_lock()
 
 
 class Stream(TextIOBase):
@@ -218,20 +219,21 @@ def install(sink: Sink) -> None:
 def _borrow() -> None:
     """Where the streams are somebody else's, put ours over them."""
     global _open
-    _open += 1
-    if not (isinstance(sys.stdout, Stream) and isinstance(sys.stderr, Stream)):
-        over_out = Stream(STDOUT, _nowhere, sys.stdout)
-        over_err = Stream(STDERR, _nowhere, sys.stderr)
-        _borrowed.append((sys.stdout, sys.stderr, over_out, over_err))
-        sys.stdout, sys.stderr = over_out, over_err
+    with _lock:
+        _open += 1
+        if not (isinstance(sys.stdout, Stream) and isinstance(sys.stderr, Stream)):
+            over_out = Stream(STDOUT, _nowhere, sys.stdout)
+            over_err = Stream(STDERR, _nowhere, sys.stderr)
+            _borrowed.append((sys.stdout, sys.stderr, over_out, over_err))
+            sys.stdout, sys.stderr = over_out, over_err
 
 
 def _give_back() -> None:
     """With the last capture, put back what was there, unless the user changed it."""
     global _open
-    _open -= 1
-    if _open == 0:
-        while _borrowed:
+    with _lock:
+        _open -= 1
+        while _borrowed and _open == 0:
             out, err, over_out, over_err = _borrowed.pop()
             if sys.stdout is over_out:
                 sys.stdout = out

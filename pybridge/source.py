@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from _weakref import ref
+from itertools import count
 
 from pybridge.errors import BadArgument
 
@@ -45,7 +46,8 @@ _VALUES: dict[str, tuple[CodeType | None, CodeType]] = {}
 
 # File name -> source; emptied by the weak references in each source.
 _SOURCES: dict[str, _Source] = {}
-_counter = 0
+# next() of it is one step, also where several threads compile.
+_numbers = count(1)
 _shared = False
 
 
@@ -149,9 +151,7 @@ def _compiled(
     text: str, mode: str, make: Callable[[str, str, str], Compiled]
 ) -> Compiled:
     """Make code with a file name of its own, and remember the text under it."""
-    global _counter
-    _counter += 1
-    filename = f"<pybridge:{_counter}>"
+    filename = f"<pybridge:{next(_numbers)}>"
     _check(text, filename)
     source = _SOURCES[filename] = _Source(text)
     try:
@@ -272,7 +272,7 @@ def _keep(cache: dict[str, Any], text: str, code: object) -> None:
         return
     # Sums up only for long texts or a full cache, so that it costs little per entry.
     while len(cache) > 1 and (
-        len(cache) > _MAX_ENTRIES or sum(map(len, cache)) > _MAX_CHARACTERS
+        len(cache) > _MAX_ENTRIES or sum(map(len, list(cache))) > _MAX_CHARACTERS
     ):
         for old in list(cache)[: max(1, len(cache) // 2)]:
             cache.pop(old, None)

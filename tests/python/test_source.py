@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import linecache
+import threading
 import types
 
 import pytest
@@ -202,6 +203,24 @@ def test_cache_is_bounded_by_characters() -> None:
         source.compile_code(f"x = {i}  # " + "A" * 5_000_000)
 
     assert 32 * 1024 * 1024 >= sum(map(len, source._CODES))
+
+
+def test_threads_share_the_caches() -> None:
+    """Compiled in many threads at once, each text has a file name of its own."""
+    names: list[str] = []
+
+    def work(number: int) -> None:
+        names.extend(
+            source.compile_code(f"x = {number}, {i}").co_filename for i in range(2000)
+        )
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert 16_000 == len(set(names))
 
 
 @pytest.mark.parametrize("line", [0, -1, 3, 1000])

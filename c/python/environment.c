@@ -20,6 +20,12 @@ static bool exists(const char *path) {
   return stat(path, &info) == 0;
 }
 
+static bool is_program(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, X_OK) == 0 &&
+         strchr(path, '/') != NULL;
+}
+
 /* path = format(...); false = it does not fit. */
 static bool PYB__PRINTF(2, 3) put(char path[ROOM], const char *format, ...) {
   va_list arguments;
@@ -172,7 +178,7 @@ static pyb_status check(const char *path, const char *source, pyb_error *error) 
                      "there is no python at \"%s\" (%s); set PYBRIDGE_PYTHON to the "
                      "python program of an environment, \".../bin/python\"",
                      path, source);
-  if (access(path, X_OK) != 0 || strchr(path, '/') == NULL)
+  if (!is_program(path))
     return pyb__fail(error, PYB_START,
                      "\"%s\" (%s) is not a program; name \".../bin/python\"", path,
                      source);

@@ -60,6 +60,8 @@ def reset() -> None:
     """Drop all contexts and forget the user's modules; Python goes on running.
 
     Extension modules and what is installed stay loaded: numpy cannot be loaded twice.
+    Where the bridge did not start Python no module is forgotten: it may be the
+    program's own.
     """
     contexts = list(_CONTEXTS.values())
     _CONTEXTS.clear()

@@ -103,12 +103,19 @@ class Transaction:
             raise
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, *_: object) -> None:
         """Keep the changes, or drop them where an exception came."""
         Transaction._depth -= 1
-        if kind is not None:
+        if exc is None:
+            execute(f"RELEASE {self.name}")
+            return
+        try:
             execute(f"ROLLBACK TO {self.name}")
-        execute(f"RELEASE {self.name}")
+            execute(f"RELEASE {self.name}")
+        except HostError as failed:
+            # The host may have rolled back everything by itself; what led there is what
+            # the caller wants to see.
+            exc.add_note(f"{self.name} could not be rolled back: {failed}")
 
 
 def _plane() -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pybridge import source
 from pybridge.context import get, reset
 from pybridge.errors import BadArgument, Undefined
-from pybridge.status import type_name
+from pybridge.status import is_library, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def set_variable(variable: str, value: object, *, context: str | None = None) ->
 def get_variable_defined(variable: str, *, context: str | None = None) -> bool:
     """Tell whether a variable, or what an expression path names, is there."""
     try:
-        _fetch(variable, get(context))
+        _fetch(variable, get(context), only_asking=True)
     except Undefined:
         return False
     return True
@@ -207,7 +207,7 @@ def get_variable_info(
     form, which costs making it.
     """
     try:
-        value = _fetch(variable, get(context))
+        value = _fetch(variable, get(context), only_asking=True)
     except Undefined:
         return {"defined": False, "type": None, "length": None}
     length = len(_given(value, serialization)) if serialization else _length(value)
@@ -222,7 +222,7 @@ def get_function_info(function: str, *, context: str | None = None) -> dict[str,
 
     """
     try:
-        found = _fetch(function, get(context))
+        found = _fetch(function, get(context), only_asking=True)
     except Undefined:
         found = None
         defined = False
@@ -326,8 +326,12 @@ def map(function: Any, stream: object) -> Any:
 # ---- Names and paths ----------------------------------------------------------------
 
 
-def _fetch(path: str, at: Context) -> Any:
-    """Return what an expression path names."""
+def _fetch(path: str, at: Context, *, only_asking: bool = False) -> Any:
+    """Return what an expression path names.
+
+    An exception that comes out of the user's own code, such as a property, is that
+    code's, but where one is only asking whether it is there.
+    """
     namespace = at.namespace
     try:
         return namespace[path]
@@ -337,13 +341,21 @@ def _fetch(path: str, at: Context) -> Any:
     try:
         return eval(code, namespace)
     except (NameError, AttributeError, LookupError) as exc:
-        # Only what the path itself lacks: an exception that comes out of the code of a
-        # property or a function is that code's.
         own = exc.__traceback__.tb_next if exc.__traceback__ is not None else None
-        if own is None or own.tb_next is not None or not _is_path(path):
+        if own is None or not _is_path(path):
+            raise
+        if not only_asking and _passes_user_code(own.tb_next):
             raise
         message = _missing(path, own, at, exc)
     raise Undefined(message)
+
+
+def _passes_user_code(trace: TracebackType | None) -> bool:
+    while trace is not None:
+        if not is_library(trace.tb_frame.f_code.co_filename):
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _is_path(text: str) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Frame = tuple[str, int, str, str | None]
 
-__all__ = ["Status", "record", "type_name"]
+__all__ = ["Status", "is_library", "record", "type_name"]
 
 _MAX_MESSAGE = 1000
 _MAX_TEXT = 100_000
@@ -320,12 +320,13 @@ def _frames(trace: TracebackType | None) -> list[Frame]:
 def _where(frames: list[Frame]) -> tuple[str, int]:
     """Return the place to look at first: the innermost line that is the user's own."""
     for file, line, _, _ in reversed(frames):
-        if file and not _is_library(file):
+        if file and not is_library(file):
             return file, line
     return frames[-1][:2] if frames else ("", 0)
 
 
-def _is_library(file: str) -> bool:
+def is_library(file: str) -> bool:
+    """Is it a file of Python or of an installed package, and not the user's own?"""
     if "/site-packages/" in file or "/dist-packages/" in file:
         return True
     if file.startswith("<"):

@@ -449,7 +449,8 @@ def test_schema_is_cheap() -> None:
 
     schema = to_schema(frame)
 
-    assert 0.05 > time.perf_counter() - start
+    assert 0.5 > time.perf_counter() - start
+    assert "int64" == str(to_schema(series([2**63], "uint64")).types[0])
     assert ["int64", "large_string", "large_string"] == list(map(str, schema.types))
 
 

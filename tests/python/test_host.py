@@ -104,6 +104,16 @@ def test_transactions_nest_as_savepoints(database: Database) -> None:
     ] == database.log
 
 
+def test_failure_inside_is_what_comes_out(database: Database) -> None:
+    """A rollback that fails does not hide why there was one."""
+    database.failing = "ROLLBACK"
+
+    with pytest.raises(ValueError, match="why") as caught, host.transaction():
+        raise ValueError("why")
+
+    assert ["pybridge_1 could not be rolled back: no"] == caught.value.__notes__
+
+
 @pytest.mark.parametrize("failing", ["SAVEPOINT", "RELEASE", "ROLLBACK"])
 def test_transaction_that_fails_leaves_the_count(
     failing: str, database: Database

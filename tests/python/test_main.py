@@ -279,6 +279,37 @@ def f():
     assert not isinstance(caught.value, Undefined)
 
 
+def test_missing_columns_are_undefined() -> None:
+    """A library that looks a name up in its own code counts as not having it."""
+    main.execute_code("import pandas as pd\ndf = pd.DataFrame({'a': [1]})")
+
+    for path in ("df['nope']", "df.nope", "df['a'][7]"):
+        with pytest.raises(Undefined, match="is not defined in context 'main'"):
+            main.get_variable(path)
+        assert not main.get_variable_defined(path)
+
+
+def test_asking_whether_it_is_there_is_not_an_error() -> None:
+    """As with hasattr(), what user code lacks is not there; other failures are told."""
+    main.execute_code("""
+class A:
+    @property
+    def p(self):
+        return self.missing
+    @property
+    def q(self):
+        return 1 / 0
+    def __getitem__(self, key):
+        raise KeyError(key)
+a = A()
+""")
+    assert not main.get_variable_defined("a.p")
+    assert not main.get_variable_defined("a['k']")
+    assert main.get_variable_info("a.p")["defined"] is False
+    with pytest.raises(ZeroDivisionError):
+        main.get_variable_defined("a.q")
+
+
 def test_get_variable_of_nonsense_is_an_error() -> None:
     """What is no expression is a syntax error, and nothing is no name."""
     with pytest.raises(SyntaxError):

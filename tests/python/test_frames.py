@@ -11,7 +11,7 @@ import math
 import time
 import uuid
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,10 @@ from hypothesis import strategies as st
 
 from pybridge.columnar import load, to_schema, to_stream
 from pybridge.errors import BadArgument, Undefined, Unsupported
+from tests.values import FAILING, SCALARS
+
+if TYPE_CHECKING:
+    from tests.values import Scalar
 
 # All that a host has to know.
 KNOWN = {
@@ -473,6 +477,27 @@ CELLS = st.one_of(
     st.lists(st.none() | st.dates()),
     st.lists(st.none() | st.datetimes()),
 )
+
+
+@pytest.mark.parametrize("scalar", SCALARS, ids=str)
+@pytest.mark.parametrize("rows", [1, 9])
+def test_scalars_are_cells(scalar: Scalar, rows: int) -> None:
+    """Every value of the table is a cell that comes back, alone and after NULLs."""
+    cells = [None] * (rows - 1) + [scalar.python]
+
+    back = load(to_stream({"a": cells}), "list")[0]
+    through = load(to_stream(load(to_stream({"a": cells}))[0]), "list")[0]
+
+    assert repr([(cell,) for cell in cells]) == repr(back)
+    if scalar.name != "nan":  # which a DataFrame does not tell from NULL
+        assert repr(back) == repr(through)
+
+
+@pytest.mark.parametrize("expression", FAILING)
+def test_what_is_no_scalar_is_no_cell(expression: str) -> None:
+    """What no host has a type for is refused as a cell too."""
+    with pytest.raises(Unsupported, match="column 'a'"):
+        table({"a": [eval(expression)]})
 
 
 @given(CELLS)

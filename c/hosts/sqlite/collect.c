@@ -13,6 +13,7 @@
  * and their order are the same: an ORDER BY is kept under an aggregate function that is
  * not SQLite's own, because group_concat and its like depend on it. */
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sqlite.h"
@@ -34,13 +35,17 @@ pyb_status pyb__sqlite_prepare(sqlite3 *db, const char *sql, size_t size,
     return pyb__sqlite_refuse(error, PYB_TOO_LARGE,
                               "the statement has %zu bytes, SQLite takes %d at most",
                               size, sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, -1));
-  code = sqlite3_prepare_v2(db, sql, (int)size, statement, tail);
-  if (code != SQLITE_OK)
-    return pyb__sqlite_error(db, code, error);
-  if (*statement == NULL && *tail < sql + size && **tail == '\0')
-    return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
-                              "the statement holds a NUL character");
-  return PYB_OK;
+  /* No size: SQLite would copy all of a script for each of its statements. */
+  code = sqlite3_prepare_v2(db, sql, -1, statement, tail);
+  return code == SQLITE_OK ? PYB_OK : pyb__sqlite_error(db, code, error);
+}
+
+pyb_status pyb__sqlite_whole(const char *sql, size_t size, pyb_error *error) {
+  /* SQLite would run what stands before it. */
+  if (memchr(sql, '\0', size) == NULL)
+    return PYB_OK;
+  return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                            "the statement holds a NUL character");
 }
 
 /* Is there nothing but white space, comments and semicolons? */
@@ -66,8 +71,11 @@ static pyb_status check_tail(sqlite3 *db, const char *tail, const char *end,
 static pyb_status prepare_query(sqlite3 *db, const char *sql, size_t *size,
                                 sqlite3_stmt **statement, pyb_error *error) {
   const char *end = sql + *size, *tail;
-  pyb_status status;
+  pyb_status status = pyb__sqlite_whole(sql, *size, error);
 
+  *statement = NULL;
+  if (status != PYB_OK)
+    return status;
   status = pyb__sqlite_prepare(db, sql, *size, statement, &tail, error);
   if (status == PYB_OK && *statement == NULL)
     status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "the query is empty");
@@ -84,49 +92,62 @@ static pyb_status prepare_query(sqlite3 *db, const char *sql, size_t *size,
   return status;
 }
 
-/* The number of the parameter `name`, written with whatever prefix; 0 = none. */
-static int parameter_index(sqlite3_stmt *statement, const char *name) {
-  char prefixed[256];
-  size_t size = strlen(name) + 1;
+/* Bind a value to one parameter, 1 = the first. */
+static pyb_status bind_one(sqlite3 *db, sqlite3_stmt *statement, int i,
+                           const pyb_value *value, char *bound, pyb_error *error) {
+  int code = pyb__sqlite_bind(statement, i, value);
 
-  if (size >= sizeof prefixed)
-    return 0;
-  memcpy(prefixed + 1, name, size);
-  for (const char *prefix = ":@$"; *prefix != '\0'; prefix++) {
+  if (code != SQLITE_OK)
+    return pyb__sqlite_error(db, code, error);
+  bound[i - 1] = 1;
+  return PYB_OK;
+}
+
+/* Bind a value to the parameter `name`, under each prefix that the statement has. */
+static pyb_status bind_named(sqlite3 *db, sqlite3_stmt *statement, const char *name,
+                             const pyb_value *value, int count, char *bound,
+                             pyb_error *error) {
+  pyb_status status = PYB_OK;
+  char prefixed[256];
+  int found = 0;
+
+  snprintf(prefixed, sizeof prefixed, " %s", name);
+  for (const char *prefix = ":@$"; *prefix != '\0' && status == PYB_OK; prefix++) {
     int i;
 
     prefixed[0] = *prefix;
-    i = sqlite3_bind_parameter_index(statement, prefixed);
-    if (i != 0)
-      return i;
+    i = strlen(name) < sizeof prefixed - 1
+            ? sqlite3_bind_parameter_index(statement, prefixed)
+            : 0;
+    if (i == 0 || i > count)
+      continue;
+    found = 1;
+    status = bind_one(db, statement, i, value, bound, error);
   }
-  return 0;
+  if (status == PYB_OK && !found)
+    status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                                "the statement has no parameter \"%s\"", name);
+  return status;
 }
 
 /* Bind the values and mark in `bound` which of the `count` parameters have one. */
 static pyb_status bind_all(sqlite3 *db, sqlite3_stmt *statement,
                            const pyb_value *params, const char *const *names, size_t n,
                            int count, char *bound, pyb_error *error) {
+  pyb_status status = PYB_OK;
   int position = 0;
 
-  for (size_t i = 0; i < n; i++) {
-    const char *name = names != NULL ? names[i] : NULL;
-    int at = name != NULL ? parameter_index(statement, name) : ++position;
-    int code;
-
-    if (at == 0)
-      return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
-                                "the statement has no parameter \"%s\"", name);
-    if (at > count)
-      return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
-                                "the statement has %d parameters, %zu values came",
-                                count, n);
-    code = pyb__sqlite_bind(statement, at, &params[i]);
-    if (code != SQLITE_OK)
-      return pyb__sqlite_error(db, code, error);
-    bound[at - 1] = 1;
+  for (size_t i = 0; i < n && status == PYB_OK; i++) {
+    if (names != NULL && names[i] != NULL)
+      status = bind_named(db, statement, names[i], &params[i], count, bound, error);
+    else if (++position > count)
+      status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                                  "the statement has %d parameters, %zu values came",
+                                  count, n);
+    else
+      status = bind_one(db, statement, position, &params[i], bound, error);
   }
-  return PYB_OK;
+  return status;
 }
 
 /* Bind to the first `count` parameters, each of which must get a value. */

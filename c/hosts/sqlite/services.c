@@ -15,10 +15,32 @@ typedef struct routines_3_41 {
 #define IS_INTERRUPTED(db) sqlite3_is_interrupted(db)
 #endif
 
+/* A copy of `sql` with a NUL behind it, which the contract does not promise. */
+static char *terminated(const char *sql, size_t *size) {
+  char *copy;
+
+  if (*size == PYB_NTS)
+    *size = strlen(sql);
+  copy = sqlite3_malloc64(*size + 1);
+  if (copy != NULL) {
+    memcpy(copy, sql, *size);
+    copy[*size] = '\0';
+  }
+  return copy;
+}
+
 static pyb_status query(void *data, const char *sql, size_t size,
                         const pyb_value *params, const char *const *names, size_t n,
                         struct ArrowArrayStream *rows, pyb_error *error) {
-  return pyb__sqlite_collect(data, sql, size, params, names, n, rows, error);
+  char *text = terminated(sql, &size);
+  pyb_status status;
+
+  rows->release = NULL;
+  if (text == NULL)
+    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  status = pyb__sqlite_collect(data, text, size, params, names, n, rows, error);
+  sqlite3_free(text);
+  return status;
 }
 
 /* Rows that have been changed on the connection so far, those of triggers included. */
@@ -49,33 +71,46 @@ static pyb_status run(sqlite3 *db, sqlite3_stmt *statement, int64_t *changes,
   return PYB_OK;
 }
 
-static pyb_status execute(void *data, const char *sql, size_t size,
-                          const pyb_value *params, const char *const *names, size_t n,
-                          int64_t *changes, pyb_error *error) {
-  pyb__sqlite *host = data;
-  const char *end = sql + (size == PYB_NTS ? strlen(sql) : size);
-  pyb_status status = PYB_OK;
+/* Run the statements of a script, which has a NUL behind its size. */
+static pyb_status run_script(sqlite3 *db, const char *sql, size_t size,
+                             const pyb_value *params, const char *const *names,
+                             size_t n, int64_t *changes, pyb_error *error) {
+  const char *end = sql + size;
+  pyb_status status = pyb__sqlite_whole(sql, size, error);
   int statements = 0;
 
-  *changes = 0;
   while (sql < end && status == PYB_OK) {
     sqlite3_stmt *statement = NULL;
 
-    status = pyb__sqlite_prepare(host->db, sql, (size_t)(end - sql), &statement, &sql,
-                                 error);
+    status = pyb__sqlite_prepare(db, sql, (size_t)(end - sql), &statement, &sql, error);
     if (status == PYB_OK && statement != NULL) {
       if (++statements > 1 && n != 0)
         status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
                                     "parameters go with one statement, here are more");
       else
-        status = pyb__sqlite_parameters(host->db, statement, params, names, n, error);
+        status = pyb__sqlite_parameters(db, statement, params, names, n, error);
       if (status == PYB_OK)
-        status = run(host->db, statement, changes, error);
+        status = run(db, statement, changes, error);
     }
     sqlite3_finalize(statement);
   }
   if (status == PYB_OK && statements == 0)
     status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "there is no statement");
+  return status;
+}
+
+static pyb_status execute(void *data, const char *sql, size_t size,
+                          const pyb_value *params, const char *const *names, size_t n,
+                          int64_t *changes, pyb_error *error) {
+  pyb__sqlite *host = data;
+  char *text = terminated(sql, &size);
+  pyb_status status;
+
+  *changes = 0;
+  if (text == NULL)
+    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  status = run_script(host->db, text, size, params, names, n, changes, error);
+  sqlite3_free(text);
   return status;
 }
 

@@ -162,21 +162,24 @@ const pyb__sqlite_named *pyb__sqlite_keyword(sqlite3_value *value);
 /* ---- Rows (collect.c) -------------------------------------------------------------
  */
 
-/* Run `sql` (size bytes, exactly one statement that returns columns) with its n
- * parameters and put the rows in *rows: column names and declared types are those of
- * the statement. `names` as in pyb_services.query. Nothing is run when the text is not
- * one statement, or when parameters are missing or too many. */
+/* Run `sql` (size bytes, and a NUL behind them; exactly one statement that returns
+ * columns) with its n parameters and put the rows in *rows: column names and declared
+ * types are those of the statement. `names` as in pyb_services.query. Nothing is run
+ * when the text is not one statement, or when parameters are missing or too many. */
 PYB_CHECK pyb_status pyb__sqlite_collect(pyb__sqlite *host, const char *sql,
                                          size_t size, const pyb_value *params,
                                          const char *const *names, size_t n,
                                          struct ArrowArrayStream *rows,
                                          pyb_error *error);
 
-/* Prepare the first statement of `sql` (size bytes) and set *tail behind it. White
- * space and comments alone give *statement = NULL. A NUL character is an error. */
+/* Prepare the first statement of `sql` (size bytes, and a NUL behind them) and set
+ * *tail behind it. White space and comments alone give *statement = NULL. */
 PYB_CHECK pyb_status pyb__sqlite_prepare(sqlite3 *db, const char *sql, size_t size,
                                          sqlite3_stmt **statement, const char **tail,
                                          pyb_error *error);
+
+/* Refuse a text that has a NUL character inside. */
+PYB_CHECK pyb_status pyb__sqlite_whole(const char *sql, size_t size, pyb_error *error);
 
 /* Bind n parameters: by position, and those that have a name (names[i] not NULL) by
  * name, without prefix (":a", "@a" and "$a" are all "a"). Every parameter of the

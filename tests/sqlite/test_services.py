@@ -1,0 +1,217 @@
+"""pybridge.host: Python code that reaches back to the connection that called it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.sqlite.hosts import Driver, Host
+
+
+@pytest.fixture
+def filled(host: Host) -> Host:
+    """A host with a table of two rows, and `pybridge.host` in Python."""
+    host.rows("create table t(a integer, b text)")
+    host.rows("insert into t values (1, 'x'), (2, null)")
+    host.run("from pybridge import host")
+    return host
+
+
+def test_host_query_returns_a_frame(filled: Host) -> None:
+    """A DataFrame by default; types and options as for py_query."""
+    filled.run("q = host.query('select * from t order by a desc')")
+    filled.run("rows = host.query('select * from t', type='list')")
+
+    assert "DataFrame" == filled.eval("type(q).__name__")
+    assert "[2, 1]" == filled.eval("repr(list(q.a))")
+    assert "[(1, 'x'), (2, None)]" == filled.eval("repr(rows)")
+
+
+def test_host_query_binds_typed_parameters(filled: Host) -> None:
+    """By position or by name, of every type."""
+    filled.run(
+        "import datetime, decimal\n"
+        "def q(sql, p): return repr(host.query(sql, p, type='list')[0])\n"
+        "kinds = q('select ?, ?, ?, ?, ?, typeof(?)', "
+        "[None, 2**63 - 1, 0.1, 'é', b'\\x00', True])\n"
+        "named = q('select :a, @b, $a', {'a': 1, 'b': 'x'})\n"
+        "times = q('select ?, ?, ?, ?', [datetime.date(2024, 2, 29), "
+        "datetime.time(1, 2, 3), datetime.datetime(2024, 2, 29, 1, 2, 3, 4), "
+        "decimal.Decimal('1.50')])"
+    )
+
+    assert "(None, 9223372036854775807, 0.1, 'é', b'\\x00', 'integer')" == filled.eval(
+        "kinds"
+    )
+    assert "(1, 'x', 1)" == filled.eval("named")
+    assert (
+        "('2024-02-29', '01:02:03', '2024-02-29 01:02:03.000004', '1.50')"
+        == filled.eval("times")
+    )
+
+
+def test_host_execute_returns_changes(filled: Host) -> None:
+    """The rows that one or more statements have changed."""
+    filled.run(
+        "n = [host.execute('insert into t values (?, ?)', [3, 'z']),\n"
+        "     host.execute('update t set b = 1; delete from t where a < 3'),\n"
+        "     host.execute('create table u(x)'),\n"
+        "     host.execute('select * from t'),\n"
+        "     host.execute('insert into u select a from t; ; -- done')]"
+    )
+
+    assert "[1, 5, 0, 0, 1]" == filled.eval("repr(n)")
+    assert [(3, "1")] == filled.rows("select * from t")
+
+
+def test_host_runs_inside_the_callers_transaction(filled: Host) -> None:
+    """It sees uncommitted rows, and what it does can be rolled back."""
+    filled.rows("begin")
+    filled.rows("insert into t values (3, 'new')")
+    seen = filled.eval("int(host.query('select count(*) as n from t').n[0])")
+    filled.run("host.execute('delete from t')")
+    filled.rows("rollback")
+
+    assert 3 == seen
+    assert [(2,)] == filled.rows("select count(*) from t")
+
+
+def test_host_transaction_keeps_all_or_nothing(filled: Host) -> None:
+    """An exception inside takes the statements back, and goes on."""
+    filled.run(
+        "def move(fail):\n"
+        "    with host.transaction():\n"
+        "        host.execute('delete from t where a = 1')\n"
+        "        if fail: raise KeyError('no')\n"
+    )
+
+    assert "KeyError" in filled.error("select py_call('move', 1)")
+    assert 2 == filled.value("select count(*) from t")
+    filled.rows("select py_call('move', 0)")
+    assert 1 == filled.value("select count(*) from t")
+
+
+def test_host_is_reentrant(filled: Host) -> None:
+    """SQL calls Python, which queries, which calls Python, which queries."""
+    filled.run(
+        "def down(n):\n"
+        "    if n == 0:\n"
+        "        return host.query('select sum(a) as s from t').s[0]\n"
+        "    q = f'select py_call(?, {n - 1}) + 1 as v'\n"
+        "    return int(host.query(q, ['down']).v[0])\n"
+    )
+
+    assert 13 == filled.value("select py_call('down', 10)")
+
+
+def test_host_works_in_the_middle_of_a_query(filled: Host) -> None:
+    """A function that is called per row may use the connection each time."""
+    filled.run(
+        "def other(a):\n"
+        "    return host.query('select max(a) as m from t where a <> ?', [a]).m[0]\n"
+    )
+
+    assert [(1, 2), (2, 1)] == filled.rows("select a, py_call('other', a) from t")
+
+
+def test_host_error_is_a_python_exception(filled: Host) -> None:
+    """SQLite's message; Python may catch it and go on."""
+    filled.run(
+        "from pybridge.errors import HostError\n"
+        "def attempt(sql, *p):\n"
+        "    try:\n"
+        "        host.query(sql, p)\n"
+        "    except HostError as e:\n"
+        "        return str(e)\n"
+    )
+
+    assert "no such table: u" in filled.value(
+        "select py_call('attempt', 'select * from u')"
+    )
+    assert "syntax error" in filled.value("select py_call('attempt', 'selec')")
+    assert [("x",)] == filled.rows("select b from t where a = 1")
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("host.query('select 1; select 2')", "more than one statement"),
+        ("host.query('create table u(a)')", "returns no columns"),
+        ("host.query('select ?')", "parameter 1 of the statement has no value"),
+        ("host.query('select 1', [2])", "0 parameters, 1 values came"),
+        ("host.query('select :a', {'b': 2})", 'no parameter "b"'),
+        ("host.query('select ?', [2**64])", "64 bits"),
+        ("host.query('select ?', [[1]])", "list"),
+        ("host.query('select \\0')", "NUL"),
+        ("host.execute('select 1; selec')", "syntax error"),
+        ("host.execute('')", "there is no statement"),
+        ("host.execute('select ?; select ?', [1])", "parameters go with one statement"),
+        ("host.execute('insert into t values (1, 2, 3)')", "2 columns but 3 values"),
+        ("host.execute('delete from t\\0 where a = 1')", "NUL"),
+    ],
+)
+def test_host_refuses_what_it_cannot_do(filled: Host, code: str, says: str) -> None:
+    """Each with its reason, and the host goes on."""
+    quoted = code.replace("'", "''")
+    message = filled.error(f"select py_exec('{quoted}')")
+
+    assert says in message
+    assert 2 == filled.value("select count(*) from t")
+
+
+def test_host_failure_has_the_error_beneath_as_its_text(filled: Host) -> None:
+    """An error that crosses both ways keeps its words, and the place in the code."""
+    filled.run("def f(): return host.query('select py_eval(?)', ['1/0'])")
+
+    message = filled.error("select py_call('f')")
+    status = json.loads(filled.value("select py_status()"))
+
+    assert "py_eval: ZeroDivisionError: division by zero" in message
+    assert "HostError" in status["type"]
+
+
+def test_host_is_absent_outside_a_call(driver: Driver) -> None:
+    """Without a host's call in progress there is nothing to ask."""
+    from pybridge import host
+    from pybridge.errors import HostError
+
+    driver.run("import pybridge.host")
+
+    assert not host.in_host()
+    with pytest.raises(HostError, match="host"):
+        host.query("select 1")
+
+
+def test_host_of_two_connections_is_the_one_that_calls(driver: Driver) -> None:
+    """Each call reaches its own connection, also one inside the other."""
+    from tests.sqlite.hosts import Driver as Another
+
+    other = Another()
+    other.open()
+    context = driver.value("select py_context()")
+    other.rows(f"select py_context('{context}')")
+    driver.rows("create table t as select 'first' as name")
+    other.rows("create table t as select 'second' as name")
+    driver.run(
+        "from pybridge import host\n"
+        "def name(): return host.query('select name from t').name[0]\n"
+    )
+    driver.db.create_scalar_function(
+        "ask_other", lambda: other.value("select py_call('name')"), 0
+    )
+
+    assert [("first", "second", "first")] == driver.rows(
+        "select py_call('name'), ask_other(), py_call('name')"
+    )
+    other.close()
+
+
+def test_host_write_makes_a_table(filled: Host) -> None:
+    """Write goes through the same connection and transaction."""
+    filled.run("n = host.write(host.query('select * from t'), 'u')")
+
+    assert 2 == filled.eval("n")
+    assert [(1, "x"), (2, None)] == filled.rows("select * from u")

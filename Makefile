@@ -39,7 +39,8 @@ format: ## put Python and C into their one form
 
 bench: ## compare the speed with the peers'; table in benchmarks/README.md
 	@$(SETUP) bench
-	@$(PYTHON) benchmarks/run.py $(ARGS)
+	@benchmarks/setup.sh
+	@$(PYTHON) -m benchmarks.run $(ARGS)
 
 asan: ## C tests and a SQLite session under the address and undefined sanitizers
 	@$(SETUP) test

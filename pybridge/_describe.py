@@ -1,4 +1,4 @@
-"""What there is to say about callables and modules; loaded when somebody asks."""
+"""What there is to say about callables, modules and paths; loaded on demand."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pybridge.errors import BadArgument
 from pybridge.status import type_name
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import ModuleType, TracebackType
 
     from pybridge.context import Context
 
-__all__ = ["alias_of", "function_info", "import_module"]
+__all__ = ["alias_of", "function_info", "import_module", "is_path", "missing"]
 
 _LONG = 2000
 
@@ -135,3 +135,68 @@ def alias_of(module: str, namespace: dict[str, Any]) -> str | None:
 
 def _child(parent: ModuleType | None, name: str) -> object:
     return None if parent is None else getattr(parent, name, None)
+
+
+def is_path(text: str) -> bool:
+    """Is it names, attributes and subscripts, and nothing that is called?"""
+    import _ast
+
+    tree: Any = compile(text.lstrip(" \t"), "<path>", "eval", 0x400, True)
+    allowed = (
+        _ast.Name,
+        _ast.Attribute,
+        _ast.Subscript,
+        _ast.Constant,
+        _ast.UnaryOp,
+        _ast.Tuple,
+        _ast.Slice,
+    )
+    waiting = [tree.body]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, allowed):
+            return False
+        for field in ("value", "slice", "operand", "lower", "upper", "step"):
+            child = getattr(node, field, None)
+            if isinstance(child, _ast.expr):
+                waiting.append(child)
+        waiting += getattr(node, "elts", ())
+    return True
+
+
+def missing(path: str, trace: TracebackType, at: Context, exc: BaseException) -> str:
+    """Say what of the path is missing, and what is there that looks like it."""
+    code = trace.tb_frame.f_code
+    text = path.lstrip(" \t")
+    part = text.strip()
+    for index, (line, last, start, end) in enumerate(code.co_positions()):
+        if index == trace.tb_lasti // 2 and line == last == 1 and end is not None:
+            part = text.split("\n")[0].encode()[start:end].decode()
+    message = f"'{part}' is not defined in context '{at.name}'"
+    name: Any = getattr(exc, "name", None)
+    try:
+        close = _close_to(name, _names_there(exc, at)) if name else None
+    except Exception:  # __dir__ is the user's code, and a namespace takes any keys
+        close = None
+    return f"{message}; is it '{part.removesuffix(name)}{close}'" if close else message
+
+
+def _names_there(exc: BaseException, at: Context) -> list[str]:
+    if isinstance(exc, NameError):
+        return [*at.namespace, *dir(at.namespace.get("__builtins__"))]
+    return dir(exc.obj) if isinstance(exc, AttributeError) else []
+
+
+# Beyond this, looking for names that are alike takes longer than it is worth.
+_MANY_NAMES = 2000
+_LONG_NAME = 100
+
+
+def _close_to(name: str, among: list[str]) -> str | None:
+    if len(among) > _MANY_NAMES or len(name) > _LONG_NAME:
+        return None
+    from difflib import get_close_matches
+
+    names = [one for one in among if not one.startswith("__")]
+    found = get_close_matches(name, names, 1, 0.8)
+    return found[0] if found else None

@@ -342,11 +342,13 @@ def _fetch(path: str, at: Context, *, only_asking: bool = False) -> Any:
         return eval(code, namespace)
     except (NameError, AttributeError, LookupError) as exc:
         own = exc.__traceback__.tb_next if exc.__traceback__ is not None else None
-        if own is None or not _is_path(path):
+        if own is None or (not only_asking and _passes_user_code(own.tb_next)):
             raise
-        if not only_asking and _passes_user_code(own.tb_next):
+        from pybridge import _describe
+
+        if not _describe.is_path(path):
             raise
-        message = _missing(path, own, at, exc)
+        message = _describe.missing(path, own, at, exc)
     raise Undefined(message)
 
 
@@ -356,70 +358,6 @@ def _passes_user_code(trace: TracebackType | None) -> bool:
             return True
         trace = trace.tb_next
     return False
-
-
-def _is_path(text: str) -> bool:
-    """Is it names, attributes and subscripts, and nothing that is called?"""
-    import _ast
-
-    tree: Any = compile(text.lstrip(" \t"), "<path>", "eval", 0x400, True)
-    allowed = (
-        _ast.Name,
-        _ast.Attribute,
-        _ast.Subscript,
-        _ast.Constant,
-        _ast.UnaryOp,
-        _ast.Tuple,
-        _ast.Slice,
-    )
-    waiting = [tree.body]
-    while waiting:
-        node = waiting.pop()
-        if not isinstance(node, allowed):
-            return False
-        for field in ("value", "slice", "operand", "lower", "upper", "step"):
-            child = getattr(node, field, None)
-            if isinstance(child, _ast.expr):
-                waiting.append(child)
-        waiting += getattr(node, "elts", ())
-    return True
-
-
-def _missing(path: str, trace: TracebackType, at: Context, exc: BaseException) -> str:
-    """Say what of the path is missing, and what is there that looks like it."""
-    code = trace.tb_frame.f_code
-    text = path.lstrip(" \t")
-    part = text.strip()
-    for index, (line, last, start, end) in enumerate(code.co_positions()):
-        if index == trace.tb_lasti // 2 and line == last == 1 and end is not None:
-            part = text.split("\n")[0].encode()[start:end].decode()
-    message = f"'{part}' is not defined in context '{at.name}'"
-    name: Any = getattr(exc, "name", None)
-    if isinstance(exc, NameError):
-        among = [*at.namespace, *dir(at.namespace.get("__builtins__"))]
-    elif isinstance(exc, AttributeError) and name:
-        among = dir(getattr(exc, "obj", None))
-    else:
-        among = []
-    close = _close_to(name, among) if name else None
-    if not close or not name:
-        return message
-    return f"{message}; is it '{part.removesuffix(name)}{close}'"
-
-
-# Beyond this, looking for names that are alike takes longer than it is worth.
-_MANY_NAMES = 2000
-_LONG_NAME = 100
-
-
-def _close_to(name: str, among: list[str]) -> str | None:
-    if len(among) > _MANY_NAMES or len(name) > _LONG_NAME:
-        return None
-    from difflib import get_close_matches
-
-    names = [one for one in among if not one.startswith("__")]
-    found = get_close_matches(name, names, 1, 0.8)
-    return found[0] if found else None
 
 
 def _callee(path: str, at: Context) -> Any:

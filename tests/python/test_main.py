@@ -254,6 +254,20 @@ def test_undefined_suggests_what_is_alike() -> None:
         main.get_variable("prnt")
 
 
+def test_undefined_survives_hostile_names() -> None:
+    """Looking for what is alike never gets in the way of the error."""
+    main.execute_code("""
+class A:
+    def __dir__(self):
+        return 1 / 0
+a = A()
+globals()[3] = 4
+""")
+    for path in ("a.nope", "nope"):
+        with pytest.raises(Undefined, match=f"'{path}' is not defined in context"):
+            main.get_variable(path)
+
+
 def test_exceptions_of_user_code_are_not_undefined() -> None:
     """An AttributeError inside a property is that property's own."""
     main.execute_code("""

@@ -504,7 +504,7 @@ def test_write_a_million_rows(driver: Driver, tmp_path: Path) -> None:
 
 
 def test_write_leaves_nothing_behind(driver: Driver) -> None:
-    """Neither success nor failure keeps a module, a savepoint or rows."""
+    """Neither success nor failure keeps a savepoint or rows."""
     driver.run(FAILING + ABC)
 
     for _ in range(3):
@@ -512,10 +512,21 @@ def test_write_leaves_nothing_behind(driver: Driver) -> None:
         driver.error("select py_eval('write(rows)')")
         driver.rows("select py_write('df', 't', 'replace')")
 
-    assert [] == driver.rows(
-        "select name from pragma_module_list where name like 'pybridge rows%'"
-    )
     assert driver.db.in_transaction is False
+    assert "no rows at hand" in driver.error('select * from "pybridge rows 2"')
+
+
+def test_write_leaves_running_statements_alone(host: Host) -> None:
+    """A statement that runs may still open tables after a write."""
+    host.run(ABC)
+    host.rows("create table o(x); insert into o values (1), (2), (3)")
+
+    rows = host.rows(
+        "select x, py_write('df', 't' || x), (select count(*) from o i where i.x <= o.x) "
+        "from o"
+    )
+
+    assert [(1, 2, 1), (2, 2, 2), (3, 2, 3)] == rows
 
 
 def test_write_works_on_every_connection(tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ typedef struct pyb__sqlite {
   int references;
   char context[128];      /* name of the current context, "main" at first */
   char dtype_backend[16]; /* "" = the default; else numpy, numpy_nullable, pyarrow */
-  int parse; /* 1 = declared DATE, BOOLEAN ... become Python types; 0 at first */
-  int pages; /* 1 = py_table may read the pages itself */
+  int parse;     /* 1 = declared DATE, BOOLEAN ... become Python types; 0 at first */
+  int pages;     /* 1 = py_table may read the pages itself */
+  void *writing; /* the stream that write.c has at hand; NULL = none */
   char scanned[160]; /* how the last py_table read: "pages", "query: <reason>" */
 } pyb__sqlite;
 

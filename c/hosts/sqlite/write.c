@@ -1,15 +1,21 @@
 /* write.c: write the rows of a stream to a table, all or nothing.
  *
  * The rows reach the table by "insert into t select * from rows", where `rows` is a
- * virtual table over the stream that exists for this one statement: SQLite then runs
- * one loop over all rows, where bind and step would enter and leave it once per row.
+ * virtual table over the stream: SQLite then runs one loop over all rows, where bind
+ * and step would enter and leave it once per row. There is one such table for each
+ * number of columns that was ever written, and it stays: to drop one would expire every
+ * prepared statement of the connection, and stop those that run.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cells.h"
 
 /* ---- The stream as a virtual table ---------------------------------------------- */
+
+/* What the tables are called, before the number of their columns. */
+#define ROWS "pybridge rows "
 
 typedef struct source {
   pyb__reader reader;
@@ -19,7 +25,7 @@ typedef struct source {
 
 typedef struct source_table {
   sqlite3_vtab base;
-  source *source;
+  pyb__sqlite *host; /* borrowed: the module holds a reference */
 } source_table;
 
 typedef struct source_cursor {
@@ -31,16 +37,15 @@ typedef struct source_cursor {
 
 static int connect_source(sqlite3 *db, void *data, int argc, const char *const *argv,
                           sqlite3_vtab **made, char **message) {
-  source *from = data;
   sqlite3_str *text = sqlite3_str_new(db);
   source_table *table;
   char *sql;
-  int code;
+  int code, n = atoi(argv[0] + sizeof ROWS - 1);
 
-  (void)argc, (void)argv, (void)message;
+  (void)argc, (void)message;
   sqlite3_str_appendall(text, "create table x(");
-  for (size_t i = 0; i < from->reader.n; i++)
-    sqlite3_str_appendf(text, "%sc%d", i == 0 ? "" : ",", (int)i);
+  for (int i = 0; i < n; i++)
+    sqlite3_str_appendf(text, "%sc%d", i == 0 ? "" : ",", i);
   sqlite3_str_appendall(text, ")");
   sql = sqlite3_str_finish(text);
   if (sql == NULL)
@@ -53,7 +58,8 @@ static int connect_source(sqlite3 *db, void *data, int argc, const char *const *
   if (table == NULL)
     return SQLITE_NOMEM;
   memset(table, 0, sizeof *table);
-  table->source = from;
+  table->host = data;
+  sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
   *made = &table->base;
   return SQLITE_OK;
 }
@@ -70,13 +76,22 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   return SQLITE_OK;
 }
 
+/* The insert takes the stream as it opens its cursor: reading the stream may run
+ * Python, which may write another one meanwhile. */
 static int open_source(sqlite3_vtab *base, sqlite3_vtab_cursor **opened) {
-  source_cursor *c = sqlite3_malloc(sizeof *c);
+  pyb__sqlite *host = ((source_table *)base)->host;
+  source_cursor *c;
 
+  if (host->writing == NULL) {
+    base->zErrMsg = sqlite3_mprintf("py_write has no rows at hand");
+    return SQLITE_ERROR;
+  }
+  c = sqlite3_malloc(sizeof *c);
   if (c == NULL)
     return SQLITE_NOMEM;
   memset(c, 0, sizeof *c);
-  c->source = ((source_table *)base)->source;
+  c->source = host->writing;
+  host->writing = NULL;
   *opened = &c->base;
   return SQLITE_OK;
 }
@@ -277,13 +292,14 @@ static pyb_status look_in(sqlite3 *db, target *t, const char *schema,
 static pyb_status find(sqlite3 *db, target *t, pyb_error *error) {
   sqlite3_stmt *statement;
   pyb_status status;
-  int known = 0;
+  int known = 0, code = SQLITE_DONE;
 
   status = prepare(db,
                    sqlite3_mprintf("select name from pragma_database_list "
                                    "order by name <> 'temp', seq"),
                    NULL, &statement, error);
-  while (status == PYB_OK && !t->exists && sqlite3_step(statement) == SQLITE_ROW) {
+  while (status == PYB_OK && !t->exists &&
+         (code = sqlite3_step(statement)) == SQLITE_ROW) {
     const char *schema = (const char *)sqlite3_column_text(statement, 0);
     if (schema == NULL ||
         (t->schema != NULL && sqlite3_stricmp(schema, t->schema) != 0))
@@ -291,6 +307,8 @@ static pyb_status find(sqlite3 *db, target *t, pyb_error *error) {
     known = 1;
     status = look_in(db, t, schema, error);
   }
+  if (status == PYB_OK && !t->exists && code != SQLITE_DONE)
+    status = pyb__sqlite_error(db, code, error);
   sqlite3_finalize(statement);
   /* temp is listed only once it has something in it */
   if (status == PYB_OK && !known && t->schema != NULL &&
@@ -474,41 +492,72 @@ static pyb_status insert_failed(sqlite3 *db, int code, const source *from,
   return status;
 }
 
-static pyb_status insert(sqlite3 *db, const target *t, source *from, int64_t *count,
-                         pyb_error *error) {
+/* Register the virtual table of so many columns, if it is not yet. */
+static pyb_status register_rows(pyb__sqlite *host, const char *name, pyb_error *error) {
+  sqlite3_stmt *statement;
+  pyb_status status;
+  int code = SQLITE_ROW;
+
+  status = prepare(host->db,
+                   sqlite3_mprintf("select 1 from pragma_module_list where name = ?1"),
+                   name, &statement, error);
+  if (status == PYB_OK)
+    code = sqlite3_step(statement);
+  if (code == SQLITE_DONE)
+    code = sqlite3_create_module_v2(host->db, name, &module, pyb__sqlite_take(host),
+                                    pyb__sqlite_give);
+  else if (code == SQLITE_ROW)
+    code = SQLITE_OK;
+  if (status == PYB_OK && code != SQLITE_OK)
+    status = pyb__sqlite_error(host->db, code, error);
+  sqlite3_finalize(statement);
+  return status;
+}
+
+static pyb_status insert(pyb__sqlite *host, const target *t, source *from,
+                         int64_t *count, pyb_error *error) {
+  sqlite3 *db = host->db;
   sqlite3_stmt *statement = NULL;
   pyb_status status;
-  char rows[64];
+  char rows[sizeof ROWS + 20];
   int code;
 
-  /* A name of its own: reading the stream may run Python, which may write too. */
-  snprintf(rows, sizeof rows, "pybridge rows %p", (void *)from);
-  code = sqlite3_create_module_v2(db, rows, &module, from, NULL);
-  if (code != SQLITE_OK)
-    return pyb__sqlite_error(db, code, error);
-  status =
-      prepare(db, insert_text(db, t, &from->reader, rows), NULL, &statement, error);
+  snprintf(rows, sizeof rows, ROWS "%d", (int)from->reader.n);
+  status = register_rows(host, rows, error);
+  if (status == PYB_OK)
+    status =
+        prepare(db, insert_text(db, t, &from->reader, rows), NULL, &statement, error);
   if (status == PYB_OK) {
+    host->writing = from;
     code = sqlite3_step(statement);
+    host->writing = NULL;
     if (code != SQLITE_DONE)
       status = insert_failed(db, code, from, error);
     else
       *count = pyb__sqlite_has(3037000) ? sqlite3_changes64(db) : sqlite3_changes(db);
   }
   sqlite3_finalize(statement);
-  sqlite3_create_module_v2(db, rows, NULL, NULL, NULL);
   return status;
 }
 
 /* Undo to the savepoint, if it is still there: for some failures SQLite has undone the
- * whole transaction, the caller's part with it. */
-static void undo(sqlite3 *db, int in_transaction, pyb_error *error) {
+ * whole transaction, the caller's part with it.
+ *
+ * Once memory is short, or an interrupt has come, SQLite refuses to prepare or run
+ * anything until the outermost statement ends, which is the one that calls us: also the
+ * rollback. What it does even then, for a statement that was prepared before and that
+ * writes, is to stop it at its first step and to roll everything back. `last_resort` is
+ * such a statement. */
+static void undo(sqlite3 *db, sqlite3_stmt *last_resort, int in_transaction,
+                 pyb_error *error) {
   char message[sizeof error->message];
 
-  if (!sqlite3_get_autocommit(db)) {
-    sqlite3_exec(db, "rollback to pybridge_write", NULL, NULL, NULL);
-    sqlite3_exec(db, "release pybridge_write", NULL, NULL, NULL);
-  } else if (in_transaction) {
+  if (!sqlite3_get_autocommit(db) &&
+      (sqlite3_exec(db, "rollback to pybridge_write", NULL, NULL, NULL) != SQLITE_OK ||
+       sqlite3_exec(db, "release pybridge_write", NULL, NULL, NULL) != SQLITE_OK) &&
+      !sqlite3_get_autocommit(db)) /* the attempt itself may have done it */
+    (void)sqlite3_step(last_resort);
+  if (in_transaction && sqlite3_get_autocommit(db)) {
     memcpy(message, error->message, sizeof message);
     pyb__sqlite_refuse(error, error->status,
                        "%s; SQLite has rolled back the whole transaction", message);
@@ -516,27 +565,34 @@ static void undo(sqlite3 *db, int in_transaction, pyb_error *error) {
 }
 
 /* Write all rows of the source inside one savepoint. */
-static pyb_status write_rows(sqlite3 *db, target *t, source *from, mode how,
+static pyb_status write_rows(pyb__sqlite *host, target *t, source *from, mode how,
                              int64_t *count, pyb_error *error) {
+  sqlite3 *db = host->db;
+  sqlite3_stmt *last_resort;
   int in_transaction = !sqlite3_get_autocommit(db);
-  pyb_status status = run(db, sqlite3_mprintf("savepoint pybridge_write"), error);
+  pyb_status status =
+      prepare(db, sqlite3_mprintf("begin immediate"), NULL, &last_resort, error);
 
+  if (status == PYB_OK)
+    status = run(db, sqlite3_mprintf("savepoint pybridge_write"), error);
   if (status != PYB_OK) {
     if (sqlite3_errcode(db) == SQLITE_BUSY)
       pyb__sqlite_refuse(error, status,
                          "rows cannot be written from inside a statement that writes "
                          "itself; write them before or after it");
+    sqlite3_finalize(last_resort);
     return status;
   }
   status = prepare_target(db, t, &from->reader, how, error);
   if (status == PYB_OK)
-    status = insert(db, t, from, count, error);
+    status = insert(host, t, from, count, error);
   if (status == PYB_OK)
     status = run(db, sqlite3_mprintf("release pybridge_write"), error);
   if (status != PYB_OK) {
     *count = 0;
-    undo(db, in_transaction, error);
+    undo(db, last_resort, in_transaction, error);
   }
+  sqlite3_finalize(last_resort);
   return status;
 }
 
@@ -565,7 +621,7 @@ pyb_status pyb__sqlite_write(pyb__sqlite *host, struct ArrowArrayStream *rows,
   if (status == PYB_OK)
     status = read_target(table, &t, error);
   if (status == PYB_OK)
-    status = write_rows(host->db, &t, from, how, count, error);
+    status = write_rows(host, &t, from, how, count, error);
   release_target(&t);
   pyb__reader_close(&from->reader);
   sqlite3_free(from);

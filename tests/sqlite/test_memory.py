@@ -1,0 +1,64 @@
+"""Every allocation that SQLite makes for the adapter, failing in turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.programs import build, run
+from tests.sqlite.hosts import TESTED, quote
+
+SETUP = [
+    "create table t(x integer, s text)",
+    "insert into t values (1, 'a'), (2, null), (3, 'some longer text'), (null, 'd')",
+    "select py_exec('import pandas as pd, numpy as np, pyarrow as pa')",
+    "select py_exec('df = pd.DataFrame({''a'': [1, 2], ''s'': [''x'', None]})')",
+    "create virtual table temp.v using py_frame(df)",
+    "create table log(a, s)",
+    "select py_define('plus', 'scalar', 'lambda x: x + 1')",
+    "select py_define('text', 'scalar', 'lambda x: str(x) * 100')",
+    "select py_define('whole', 'aggregate', 'lambda x, s: len(x)')",
+    "select py_exec('exec(" + '"class Sum:\\n def __init__(self): self.n = 0\\n'
+    " def step(self, x): self.n += x\\n def inverse(self, x): self.n -= x\\n"
+    " def value(self): return self.n\\n def finish(self): return self.n\")')",
+    "select py_define('slide', 'window', 'Sum')",
+    "select py_define('vec', 'vectorized', 'lambda x: x * 2', "
+    + quote('{"keep": ["s"], "batch": 2}')
+    + ")",
+]
+STATEMENTS = [
+    "select py_write('df', 'w', 'replace')",
+    "select py_write('df', 'main.\"log\"', 'append')",
+    "select * from v",
+    "select s, rowid from v where rowid >= 1 order by rowid desc",
+    "drop table if exists u; create virtual table temp.u using py_frame(df)",
+    "select plus(x), text(x), text(s) from t",
+    "select whole(x, s) from t group by x % 2",
+    "select slide(x), plus(1) from t",
+    "select slide(x) over (order by x rows 1 preceding) from t",
+    "select * from vec('select x, s from t')",
+    "select py_define('plus', 'scalar', 'lambda x: x + 2')",
+    "select py_define('vec2', 'vectorized', 'abs', "
+    + quote('{"keep": ["a", "b"], "columns": ["c", "d"], "batch": 5, "arity": 1}')
+    + "); select py_define('vec2', 'vectorized', null)",
+]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that makes allocations fail."""
+    source = Path(__file__).with_name("memory.c")
+    return build(source, tmp_path_factory.mktemp("memory"), ["-lsqlite3", "-ldl"])
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_memory_each_failure_is_an_error_and_leaves_nothing(
+    program: Path, statement: str
+) -> None:
+    """Without memory a statement fails, nothing leaks, and it works the next time."""
+    lines = [f"setup {sql}" for sql in SETUP] + [f"fails {statement}"]
+
+    ended = run(program, TESTED, given="\n".join(lines) + "\n")
+
+    assert (0, "") == (ended.returncode, ended.stderr), ended.stdout

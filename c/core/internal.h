@@ -87,6 +87,7 @@ typedef struct pyb__thread {
   bool main;           /* the thread on which Python handles signals */
   bool ours;           /* the thread state was made by us */
   _Atomic(const pyb_session *) outermost, innermost;
+  _Atomic(const pyb_session *) served; /* whose service runs at the moment, or NULL */
   atomic_llong deadline; /* monotonic ns of the call that must end first, 0 = none */
   atomic_bool active;    /* a call is in progress */
   atomic_uint calls;     /* outermost calls so far: tells one call from the next */

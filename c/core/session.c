@@ -1,6 +1,7 @@
 /* session.c: who is calling: the innermost session of the thread, and its services. */
 #include "session.h"
 
+#include <sched.h>
 #include <string.h>
 
 /* The call that this thread is in. Set by the gate in c/python. */
@@ -41,18 +42,35 @@ static const pyb_services *services(size_t end, const char *name, void **host,
 
 #define END_OF(member) (offsetof(pyb_services, member) + sizeof(void (*)(void)))
 
+/* Around a service: while it runs, the watch may have the host stop it. */
+static void begin_service(void) {
+  atomic_store(&pyb__this_thread->served, pyb__session());
+}
+
+static void end_service(void) {
+  atomic_store(&pyb__this_thread->served, NULL);
+  /* The session may be gone soon; the watch may have it still. */
+  atomic_thread_fence(memory_order_seq_cst);
+  while (atomic_load(&pyb__this_thread->watched))
+    sched_yield();
+}
+
 pyb_status pyb__host_query(const char *sql, size_t size, const pyb_value *params,
                            const char *const *names, size_t n,
                            struct ArrowArrayStream *rows, pyb_error *error) {
   void *host;
   const pyb_services *lent = services(END_OF(query), "query", &host, error);
+  pyb_status status;
 
   memset(rows, 0, sizeof *rows);
   if (lent == NULL)
     return PYB_HOST;
   if (lent->query == NULL)
     return pyb__fail(error, PYB_HOST, "this host offers no \"query\"");
-  return lent->query(host, sql, size, params, names, n, rows, error);
+  begin_service();
+  status = lent->query(host, sql, size, params, names, n, rows, error);
+  end_service();
+  return status;
 }
 
 pyb_status pyb__host_execute(const char *sql, size_t size, const pyb_value *params,
@@ -60,13 +78,17 @@ pyb_status pyb__host_execute(const char *sql, size_t size, const pyb_value *para
                              pyb_error *error) {
   void *host;
   const pyb_services *lent = services(END_OF(execute), "execute", &host, error);
+  pyb_status status;
 
   *changes = 0;
   if (lent == NULL)
     return PYB_HOST;
   if (lent->execute == NULL)
     return pyb__fail(error, PYB_HOST, "this host offers no \"execute\"");
-  return lent->execute(host, sql, size, params, names, n, changes, error);
+  begin_service();
+  status = lent->execute(host, sql, size, params, names, n, changes, error);
+  end_service();
+  return status;
 }
 
 pyb_status pyb__host_write(struct ArrowArrayStream *rows, const char *table,
@@ -75,8 +97,14 @@ pyb_status pyb__host_write(struct ArrowArrayStream *rows, const char *table,
   const pyb_services *lent = services(END_OF(write), "write", &host, error);
 
   *count = 0;
-  if (lent != NULL && lent->write != NULL)
-    return lent->write(host, rows, table, mode, count, error);
+  if (lent != NULL && lent->write != NULL) {
+    pyb_status status;
+
+    begin_service();
+    status = lent->write(host, rows, table, mode, count, error);
+    end_service();
+    return status;
+  }
   if (rows->release != NULL)
     rows->release(rows);
   if (lent != NULL)

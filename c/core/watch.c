@@ -72,6 +72,17 @@ static bool host_wants_stop(const pyb_session *session) {
          services->interrupted != NULL && services->interrupted(session->host) != 0;
 }
 
+/* A thread that waits for its host cannot take an exception: the host has to stop. */
+static void stop_service(pyb__thread *thread) {
+  const pyb_session *session = atomic_load(&thread->served);
+
+  if (session != NULL &&
+      session->services->size >=
+          offsetof(pyb_services, interrupt) + sizeof(void (*)(void)) &&
+      session->services->interrupt != NULL)
+    session->services->interrupt(session->host);
+}
+
 bool pyb__watch_hold(pyb__thread *thread) {
   atomic_store(&thread->watched, true);
   atomic_thread_fence(memory_order_seq_cst);
@@ -114,6 +125,8 @@ static bool tick(void) {
     if (pyb__watch_hold(thread)) {
       any = true;
       look_at(thread, now, signalled);
+      if (atomic_load(&thread->stop) != PYB_OK)
+        stop_service(thread);
       if (atomic_load(&thread->stop) != PYB_OK && now - thread->sent >= RESEND_NS &&
           n < (int)(sizeof due / sizeof *due)) {
         thread->pinned = true;

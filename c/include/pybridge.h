@@ -166,6 +166,11 @@ typedef struct pyb_services {
 
   /* Take Python's output: stream 1 = stdout, 2 = stderr. NULL: C's own stdio. */
   void (*output)(void *host, int stream, const char *text, size_t size);
+
+  /* Stop the query, execute or write that is in progress: it is to fail soon. Called
+   * from another thread, again and again until it returns, when its call has to end.
+   * NULL: such a call ends when the service does. */
+  void (*interrupt)(void *host);
 } pyb_services;
 
 /* A caller: its context and its services. Zero it, set what you need, keep it at the

@@ -125,6 +125,11 @@ static int interrupted(void *data) {
   return IS_INTERRUPTED(((pyb__sqlite *)data)->db);
 }
 
+/* Called from another thread, which SQLite allows while the connection is open. */
+static void interrupt(void *data) {
+  sqlite3_interrupt(((pyb__sqlite *)data)->db);
+}
+
 void pyb__sqlite_lend(pyb__sqlite *host) {
   host->services.size = sizeof host->services;
   host->services.name = "sqlite";
@@ -133,6 +138,7 @@ void pyb__sqlite_lend(pyb__sqlite *host) {
   host->services.write = write_rows;
   /* SQLite before 3.41 cannot be asked. */
   host->services.interrupted = pyb__sqlite_has(3041000) ? interrupted : NULL;
+  host->services.interrupt = interrupt;
   /* The shell and C's stdio share one buffer, so output stays in order by itself. */
   host->services.output = NULL;
 }

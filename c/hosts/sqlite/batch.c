@@ -16,7 +16,8 @@
 
 typedef struct map_table {
   sqlite3_vtab base;
-  pyb__definition *definition; /* a reference */
+  pyb__slot *slot;             /* a reference */
+  pyb__definition *definition; /* a reference: the one whose columns the table has */
 } map_table;
 
 typedef struct map_cursor {
@@ -52,26 +53,41 @@ static int fail(sqlite3_vtab *table, const pyb__definition *d, const pyb_error *
 
 /* ---- The table ------------------------------------------------------------------ */
 
-static int connect_map(sqlite3 *db, void *data, int argc, const char *const *argv,
-                       sqlite3_vtab **made, char **message) {
-  pyb__definition *d = data;
-  sqlite3_str *text = sqlite3_str_new(db);
-  map_table *table;
-  char *sql;
-  int code;
+char *pyb__vectorized_shape(const pyb__definition *d) {
+  sqlite3_str *text = sqlite3_str_new(d->host->db);
 
-  (void)argc, (void)argv;
   sqlite3_str_appendall(text, "create table x(");
   for (size_t i = 0; i < d->keep.n; i++)
     sqlite3_str_appendf(text, "\"%w\", ", d->keep.names[i]);
   for (size_t i = 0; i < d->columns.n; i++)
     sqlite3_str_appendf(text, "\"%w\", ", d->columns.names[i]);
-  sqlite3_str_appendall(text, "\"the query\" hidden)");
-  sql = sqlite3_str_finish(text);
-  if (sql == NULL)
+  sqlite3_str_appendf(text, "\"the query\" hidden) -- %d kept, innocuous %d",
+                      (int)d->keep.n, d->innocuous);
+  return sqlite3_str_finish(text);
+}
+
+static int refuse_dropped(char **message, const char *name) {
+  sqlite3_free(*message);
+  *message = sqlite3_mprintf("%s: has been dropped; define it again", name);
+  return SQLITE_ERROR;
+}
+
+static int connect_map(sqlite3 *db, void *data, int argc, const char *const *argv,
+                       sqlite3_vtab **made, char **message) {
+  pyb__slot *slot = data;
+  pyb__definition *d = slot->definition;
+  map_table *table;
+  char *shape;
+  int code;
+
+  (void)argc, (void)argv;
+  if (d == NULL)
+    return refuse_dropped(message, slot->name);
+  shape = pyb__vectorized_shape(d);
+  if (shape == NULL)
     return SQLITE_NOMEM;
-  code = sqlite3_declare_vtab(db, sql);
-  sqlite3_free(sql);
+  code = sqlite3_declare_vtab(db, shape);
+  sqlite3_free(shape);
   if (code != SQLITE_OK) {
     *message = sqlite3_mprintf("%s: %s", d->name, sqlite3_errmsg(db));
     return code;
@@ -80,6 +96,7 @@ static int connect_map(sqlite3 *db, void *data, int argc, const char *const *arg
   if (table == NULL)
     return SQLITE_NOMEM;
   memset(table, 0, sizeof *table);
+  table->slot = pyb__slot_take(slot);
   table->definition = pyb__definition_take(d);
   sqlite3_vtab_config(db,
                       d->innocuous ? SQLITE_VTAB_INNOCUOUS : SQLITE_VTAB_DIRECTONLY);
@@ -88,8 +105,11 @@ static int connect_map(sqlite3 *db, void *data, int argc, const char *const *arg
 }
 
 static int disconnect_map(sqlite3_vtab *base) {
-  pyb__definition_give(((map_table *)base)->definition);
-  sqlite3_free(base);
+  map_table *table = (map_table *)base;
+
+  pyb__definition_give(table->definition);
+  pyb__slot_give(table->slot);
+  sqlite3_free(table);
   return SQLITE_OK;
 }
 
@@ -433,9 +453,11 @@ static int same_names(const pyb__names *one, const pyb__names *other) {
  * older one. Where that had other columns SQLite prepares the statement again, which
  * starts it anew: only sound when it cannot have given rows before the change. */
 static int take_newest(map_cursor *c, map_table *table) {
-  pyb__definition *d = pyb__definition_newest(table->definition);
+  pyb__definition *d = table->slot->definition;
   pyb_error error;
 
+  if (d == NULL)
+    return refuse_dropped(&table->base.zErrMsg, table->slot->name);
   if (!same_names(&d->columns, &table->definition->columns) ||
       !same_names(&d->keep, &table->definition->keep)) {
     if (d->alone)
@@ -444,9 +466,9 @@ static int take_newest(map_cursor *c, map_table *table) {
                        "was defined with other columns while this statement ran");
     return fail(&table->base, d, &error);
   }
-  if (d->dropped) {
-    pyb__sqlite_refuse(&error, PYB_UNDEFINED, "has been dropped; define it again");
-    return fail(&table->base, d, &error);
+  if (d != table->definition) {
+    pyb__definition_give(table->definition);
+    table->definition = pyb__definition_take(d);
   }
   c->definition = pyb__definition_take(d);
   return SQLITE_OK;
@@ -530,8 +552,7 @@ static const sqlite3_module module = {
     .xRowid = rowid,
 };
 
-int pyb__sqlite_vectorize(pyb__definition *definition) {
-  return sqlite3_create_module_v2(definition->host->db, definition->name, &module,
-                                  pyb__definition_take(definition),
-                                  pyb__definition_give);
+int pyb__sqlite_vectorize(sqlite3 *db, pyb__slot *slot) {
+  return sqlite3_create_module_v2(db, slot->name, &module, pyb__slot_take(slot),
+                                  pyb__slot_give);
 }

@@ -13,16 +13,7 @@
 
 #define NAME "py_define"
 
-typedef struct slot {
-  int references; /* of the registry, and of each registration in SQLite */
-  struct slot *next;
-  char *name;
-  pyb__kind kind;              /* a window slot serves aggregates too */
-  int flags;                   /* what SQLite was told */
-  uint8_t arities[33];         /* bit 1 + n_args = registered for it */
-  pyb__definition *last;       /* a reference */
-  pyb__definition *definition; /* the same; NULL = dropped */
-} slot;
+typedef pyb__slot slot;
 
 typedef struct registry {
   pyb__sqlite *host; /* a reference */
@@ -45,24 +36,28 @@ pyb__definition *pyb__definition_take(pyb__definition *definition) {
 void pyb__definition_give(void *data) {
   pyb__definition *d = data;
 
-  while (d != NULL && --d->references == 0) {
-    pyb__definition *newer = d->newer;
-    pyb_object_release(d->object);
-    release_names(&d->columns);
-    release_names(&d->keep);
-    sqlite3_free(d->name);
-    pyb__sqlite_give(d->host);
-    sqlite3_free(d);
-    d = newer;
-  }
+  if (d == NULL || --d->references > 0)
+    return;
+  pyb_object_release(d->object);
+  release_names(&d->columns);
+  release_names(&d->keep);
+  sqlite3_free(d->name);
+  pyb__sqlite_give(d->host);
+  sqlite3_free(d);
 }
 
-static void give_slot(void *data) {
+pyb__slot *pyb__slot_take(pyb__slot *s) {
+  s->references++;
+  return s;
+}
+
+void pyb__slot_give(void *data) {
   slot *s = data;
 
   if (--s->references > 0)
     return;
-  pyb__definition_give(s->last);
+  pyb__definition_give(s->definition);
+  sqlite3_free(s->shape);
   sqlite3_free(s->name);
   sqlite3_free(s);
 }
@@ -73,7 +68,7 @@ static void release_registry(void *data) {
   while (r->first != NULL) {
     slot *s = r->first;
     r->first = s->next;
-    give_slot(s);
+    pyb__slot_give(s);
   }
   pyb__sqlite_give(r->host);
   sqlite3_free(r);
@@ -587,13 +582,13 @@ static pyb_status serve(sqlite3 *db, slot *s, int arity, pyb_error *error) {
     return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "arity %d is too large", arity);
   if (*byte & bit)
     return PYB_OK;
-  s->references++; /* given back by SQLite, on failure too */
+  pyb__slot_take(s); /* given back by SQLite, on failure too */
   if (s->kind == PYB__SCALAR)
     code = sqlite3_create_function_v2(db, s->name, arity, s->flags, s, call_scalar,
-                                      NULL, NULL, give_slot);
+                                      NULL, NULL, pyb__slot_give);
   else
     code = sqlite3_create_window_function(db, s->name, arity, s->flags, s, step, finish,
-                                          value, inverse, give_slot);
+                                          value, inverse, pyb__slot_give);
   if (code != SQLITE_OK)
     return pyb__sqlite_error(db, code, error);
   *byte |= bit;
@@ -609,12 +604,37 @@ static int is_alone(sqlite3 *db) {
   return busy <= 1;
 }
 
+/* Register the slot as what its new definition is, where it is not that yet. To
+ * register a table-valued function again stops statements that run, so only for other
+ * columns. */
+static pyb_status reserve(sqlite3 *db, slot *s, pyb__definition *d, pyb_error *error) {
+  char *shape;
+  int code;
+
+  if (d->kind != PYB__VECTORIZED)
+    return serve(db, s, d->arity, error);
+  d->alone = is_alone(db);
+  shape = pyb__vectorized_shape(d);
+  if (shape == NULL)
+    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  if (s->shape != NULL && strcmp(shape, s->shape) == 0) {
+    sqlite3_free(shape);
+    return PYB_OK;
+  }
+  code = pyb__sqlite_vectorize(db, s);
+  if (code != SQLITE_OK) {
+    sqlite3_free(shape);
+    return pyb__sqlite_error(db, code, error);
+  }
+  sqlite3_free(s->shape);
+  s->shape = shape;
+  return PYB_OK;
+}
+
 /* Put the definition in its slot. */
 static pyb_status define(registry *r, pyb__definition *d, pyb_error *error) {
   slot *s = find(r, d->name, d->kind);
-  sqlite3 *db = r->host->db;
   pyb_status status = PYB_OK;
-  int code;
 
   if (s == NULL)
     status = new_slot(r, d, &s, error);
@@ -627,23 +647,12 @@ static pyb_status define(registry *r, pyb__definition *d, pyb_error *error) {
         "'%s' cannot change kind, deterministic or innocuous: SQLite is busy with a "
         "statement, if only with this one; choose another name or a new connection",
         d->name);
+  if (status == PYB_OK)
+    status = reserve(r->host->db, s, d, error);
   if (status != PYB_OK)
     return status;
-  if (d->kind == PYB__VECTORIZED) {
-    d->alone = is_alone(db);
-    code = pyb__sqlite_vectorize(d);
-    if (code != SQLITE_OK)
-      return pyb__sqlite_error(db, code, error);
-  } else {
-    status = serve(db, s, d->arity, error);
-    if (status != PYB_OK)
-      return status;
-  }
-  if (s->last != NULL)
-    s->last->newer = pyb__definition_take(d);
-  pyb__definition_give(s->last);
-  s->last = pyb__definition_take(d);
-  s->definition = d;
+  pyb__definition_give(s->definition);
+  s->definition = pyb__definition_take(d);
   return PYB_OK;
 }
 
@@ -656,9 +665,7 @@ static pyb_status drop(registry *r, const char *name, pyb__kind kind,
   if (s->definition->kind != kind)
     return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
                               "'%s' is defined with another kind", name);
-  if (kind == PYB__VECTORIZED)
-    sqlite3_create_module_v2(r->host->db, s->name, NULL, NULL, NULL);
-  s->definition->dropped = 1;
+  pyb__definition_give(s->definition);
   s->definition = NULL;
   return PYB_OK;
 }

@@ -39,15 +39,27 @@ typedef struct pyb__definition {
 pyb__definition *pyb__definition_take(pyb__definition *definition);
 void pyb__definition_give(void *definition); /* NULL is harmless */
 
-/* Register a vectorized definition as a table-valued function (batch.c), in place of
- * one of the same name; takes a reference. Returns an SQLite code. */
-int pyb__sqlite_vectorize(pyb__definition *definition);
+/* What is registered with SQLite under a name, for good. */
+typedef struct pyb__slot {
+  int references; /* of the registry, and of each registration in SQLite */
+  struct pyb__slot *next;
+  char *name;
+  pyb__kind kind;      /* a window slot serves aggregates too */
+  int flags;           /* of a function: what SQLite was told */
+  uint8_t arities[33]; /* of a function: bit 1 + n_args = registered for it */
+  char *shape;         /* of a table-valued function: what it was registered with */
+  pyb__definition *definition; /* a reference: the newest; NULL = dropped */
+} pyb__slot;
 
-/* The newest definition that has taken the place of this one (borrowed). */
-static inline pyb__definition *pyb__definition_newest(pyb__definition *definition) {
-  while (definition->newer != NULL)
-    definition = definition->newer;
-  return definition;
-}
+pyb__slot *pyb__slot_take(pyb__slot *slot);
+void pyb__slot_give(void *slot);
+
+/* The columns of a vectorized definition, as SQLite is told of them, in a string of
+ * sqlite3_malloc (batch.c). */
+char *pyb__vectorized_shape(const pyb__definition *definition);
+
+/* Register a table-valued function for the slot, in place of one of the same name
+ * (batch.c). Returns an SQLite code. */
+int pyb__sqlite_vectorize(sqlite3 *db, pyb__slot *slot);
 
 #endif /* PYBRIDGE_HOSTS_SQLITE_DEFINE_H */

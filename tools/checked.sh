@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
-# checked.sh asan|valgrind|soak: run tests that look for faults of memory.
+# checked.sh asan|faults|valgrind|soak: run tests that look for faults of memory.
 #
 # asan: the C tests and the SQLite tests, on a library that was built with the address
-# and undefined-behaviour sanitizers. valgrind: the C tests, on the library as it is.
-# soak [CALLS]: many mixed calls, after which nothing is live and memory has not grown.
+# and undefined-behaviour sanitizers, and in which each allocation is made to fail.
+# faults: of that what takes a minute. valgrind: the C tests, on the library as it is.
+# soak [CALLS]: many mixed calls, after which nothing is live and memory has not grown;
+# and the C tests that count, with their large numbers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=$PWD/.venv/bin/python
 strict=(-std=gnu11 -g -Wall -Wextra -Werror)
 
-# Build each C test with the given flags into $folder and run it by "$@".
+# Build $tests with the given flags into $folder and run each by "$@".
+tests=(tests/c/test_*.c examples/c/mean.c)
 run_c_tests() {
   local source program
-  for source in tests/c/test_*.c examples/c/mean.c; do
+  for source in "${tests[@]}"; do
     program=$folder/$(basename "$source" .c)
-    gcc "${strict[@]}" "$source" "${flags[@]}" -lpthread -o "$program"
+    gcc "${strict[@]}" "$source" "${flags[@]}" -ldl -lpthread -o "$program"
     printf '== %s\n' "$source"
     "$@" "$program" || {
       echo "checked.sh: $source ended with exit code $?" >&2
@@ -24,21 +27,41 @@ run_c_tests() {
   done
 }
 
+# Build the library into $folder with sanitizers, and with allocations that can fail.
+build_with_sanitizers() {
+  local library=$folder/pybridge/libpybridge.so
+  export PYBRIDGE_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1 -DPYB_TEST"
+  read -ra flags <<<"$PYBRIDGE_CFLAGS"
+  flags+=(-Ic/include -L$folder/pybridge "-Wl,-rpath,$PWD/$folder/pybridge" -lpybridge)
+  mkdir -p $folder
+  if [ ! -e "$library" ] || [ -n "$(find c setup.py -newer "$library" -type f -print -quit)" ]; then
+    "$python" setup.py -q build_ext --build-lib $folder --build-temp $folder/objects
+  fi
+  # Python keeps memory at its end by design, so leaks are valgrind's and pyb_live's.
+  export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
+}
+
+# The sqlite3 shell and Python have no sanitizer of their own: it comes before them.
+run_sqlite_tests() {
+  LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
+    PYBRIDGE_TEST_LIBRARY=$PWD/$folder/pybridge/libpybridge.so \
+    "$python" -m pytest "$@"
+}
+
 case ${1:-} in
 asan)
   folder=build/asan
-  export PYBRIDGE_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1"
-  mkdir -p $folder
-  "$python" setup.py -q build_ext --build-lib $folder --build-temp $folder/objects
-  read -ra flags <<<"$PYBRIDGE_CFLAGS"
-  flags+=(-Ic/include -L$folder/pybridge "-Wl,-rpath,$PWD/$folder/pybridge" -lpybridge)
-  # Python keeps memory at its end by design, so leaks are valgrind's and pyb_live's.
-  export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
+  build_with_sanitizers
+  tests+=(tests/c/faults.c)
   run_c_tests env
-  # The sqlite3 shell and Python have no sanitizer of their own: it comes before them.
-  LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
-    PYBRIDGE_TEST_LIBRARY=$PWD/$folder/pybridge/libpybridge.so \
-    "$python" -m pytest tests/sqlite "${@:2}"
+  run_sqlite_tests tests/sqlite "${@:2}"
+  ;;
+faults)
+  folder=build/asan
+  build_with_sanitizers
+  tests=(tests/c/faults.c tests/c/test_values.c tests/c/test_calls.c tests/c/test_table.c)
+  run_c_tests env
+  run_sqlite_tests -q tests/sqlite/test_memory.py
   ;;
 valgrind)
   folder=build/valgrind
@@ -54,9 +77,11 @@ soak)
   read -ra flags < <("$python" -m pybridge config --cflags --libs)
   gcc "${strict[@]}" -O1 tests/c/soak.c "${flags[@]}" -o $folder/soak
   $folder/soak "${@:2}"
+  tests=(tests/c/test_leak.c tests/c/test_reset.c tests/c/test_threads.c)
+  run_c_tests env PYB_SOAK=1
   ;;
 *)
-  echo "checked.sh: name one of asan, valgrind, soak" >&2
+  echo "checked.sh: name one of asan, faults, valgrind, soak" >&2
   exit 2
   ;;
 esac

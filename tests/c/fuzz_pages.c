@@ -415,18 +415,22 @@ static sample make_sample(int page_size, int reserved, int vacuum) {
   run_sql(db, "create table e(z)");
   run_sql(db, "create table w(k text primary key, v) without rowid");
   run_sql(db, "with recursive n(i) as (select 1 union all select i + 1 from n"
-              " where i < 240) insert into a select i * 2 - 9, abs(i) % 7 / 2.0,"
+              " where i < 140) insert into a select i * 2 - 9, abs(i) % 7 / 2.0,"
               " substr('some text that goes on', 1, i % 23), zeroblob(i % 19),"
               " case i % 5 when 0 then null when 1 then i << (i % 62) when 2 then -i"
               " when 3 then i / 3.0 else 'x' || i end from n");
-  run_sql(db, "insert into c select i, r from a");
+  run_sql(db, "insert into c select i, r from a limit 90");
   run_sql(db, "alter table c add column d default 'seven'");
   run_sql(db, "alter table c add column f real default 7");
   run_sql(db, "alter table c add column g");
-  run_sql(db, "insert into c select i, r, t, i, b from a limit 60");
-  run_sql(db, "insert into a(t, b) select replace(hex(zeroblob(3000)), '0', 'ab'),"
-              " zeroblob(20000)");
-  run_sql(db, "insert into a(t, b) values('short', zeroblob(70000))");
+  run_sql(db, "insert into c select i, r, t, i, b from a limit 40");
+  run_sql(db, "insert into c select i, r, t || hex(zeroblob(i / 9)), x, t from a"
+              " where i > 200");
+  snprintf(sql, sizeof sql,
+           "insert into a(t, b) select hex(zeroblob(%d)), zeroblob(%d);"
+           "insert into a(t, b) values('short', zeroblob(%d)), ('mid', zeroblob(%d))",
+           page_size / 2, page_size * 3, page_size * 2, page_size - 100);
+  run_sql(db, sql);
   run_sql(db, "insert into w select i, t from a");
   run_sql(db, "delete from a where i % 11 = 3");
   sqlite3_close(db);
@@ -435,45 +439,90 @@ static sample make_sample(int page_size, int reserved, int vacuum) {
   return sample;
 }
 
-/* Damage a copy: single bits, bytes, page numbers, cell pointers, whole ranges. */
+/* A number that is near the old one, or at an edge, or any. */
+static uint8_t other_byte(uint8_t old) {
+  static const uint8_t edges[] = {0, 1, 0x7f, 0x80, 0x81, 0xff};
+
+  switch (below(4)) {
+  case 0:
+    return old ^ (uint8_t)(1u << below(8));
+  case 1:
+    return (uint8_t)(old + 1 - 2 * below(2));
+  case 2:
+    return edges[below(sizeof edges)];
+  default:
+    return (uint8_t)next_random();
+  }
+}
+
+/* Make the record of a cell longer in all places that say how long it is: it goes on in
+ * the bytes of its neighbour, or behind the page. */
+static void stretch_record(uint8_t *page, size_t page_size, size_t cell) {
+  size_t longer = 1 + below(20), at = cell + 1, last;
+
+  if (cell + 30 > page_size || page[0] != 13 || page[cell] + longer > 127)
+    return;
+  while (page[at] >= 0x80 && at < cell + 9)
+    at++;
+  last = at + page[at + 1];
+  if (last >= page_size || page[last] < 12 || page[last] + 2 * longer > 127)
+    return;
+  page[cell] += (uint8_t)longer;
+  page[last] += (uint8_t)(2 * longer);
+}
+
+/* Change a byte where it matters: in a page's header or its cell pointers, or where a
+ * cell has its sizes, its rowid or page number, and the types of its record. */
+static void damage_page(uint8_t *page, size_t page_size) {
+  size_t header = page[0] == 5 ? 12 : 8, n = pyb__be16(page + 3), at;
+
+  switch (below(8)) {
+  case 0:
+    at = below(header);
+    break;
+  case 1:
+    at = header + below(2 * n + 2);
+    break;
+  default:
+    at = header + 2 * below(n);
+    if (at + 1 < page_size)
+      at = pyb__be16(page + at);
+    if (below(4) == 0) {
+      stretch_record(page, page_size, at);
+      return;
+    }
+    at += below(2) != 0 ? below(16) : below(4);
+  }
+  if (at < page_size)
+    page[at] = other_byte(page[at]);
+}
+
+/* Damage a copy: pages where they are laid out, any bytes, the file's header, numbers
+ * that become NaN, one page over another, the end of the file. */
 static void damage(uint8_t *data, size_t *size) {
-  size_t page_size = (size_t)data[16] << 8 | data[17], page;
-  int times = (int)below(6);
+  size_t page_size = (size_t)data[16] << 8 | data[17];
+  int times = 1 + (int)below(3);
 
   if (page_size == 1)
     page_size = 65536;
   for (int i = 0; i < times; i++) {
-    size_t at = below(*size), other = below(*size);
-    page = at / page_size * page_size;
-    switch (below(9)) {
-    case 0:
-      data[at] ^= (uint8_t)(1u << below(8));
-      break;
-    case 1:
-      data[at] = (uint8_t)next_random();
-      break;
-    case 2: /* the header of a page */
-      data[page + below(12)] = (uint8_t)next_random();
-      break;
-    case 3: /* a cell pointer */
-      data[page + 8 + below(40)] = (uint8_t)next_random();
-      break;
-    case 4: /* the end of a page, where the first cells are */
-      data[page + page_size - 1 - below(60)] = (uint8_t)next_random();
-      break;
-    case 5: /* one page over another */
-      memcpy(data + page, data + other / page_size * page_size, page_size);
-      break;
-    case 6: /* a number that is just beyond */
-      data[at] = (uint8_t)(0x7e + below(4));
-      break;
-    case 7: /* the header of the file */
-      data[16 + below(84)] = (uint8_t)next_random();
-      break;
-    default:
-      if (below(4) == 0 && *size > 3 * page_size)
-        *size -= below(2 * page_size);
-    }
+    size_t at = below(*size), page = at / page_size * page_size;
+    uint64_t kind = below(40);
+
+    if (page + page_size > *size)
+      continue;
+    if (kind < 30 && page != 0)
+      damage_page(data + page, page_size);
+    else if (kind < 33)
+      data[at] = other_byte(data[at]);
+    else if (kind < 35)
+      data[16 + below(84)] = other_byte(data[16 + below(84)]);
+    else if (kind == 35 && at + 8 <= *size)
+      memcpy(data + at, "\x7f\xf8\0\0\0\0\0\1", 8);
+    else if (kind == 36)
+      memcpy(data + page, data + below(*size) / page_size * page_size, page_size / 2);
+    else if (kind == 37 && *size > 3 * page_size)
+      *size -= below(2 * page_size);
   }
 }
 

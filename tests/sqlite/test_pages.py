@@ -851,27 +851,15 @@ def test_scan_of_a_damaged_file_equals_sql(
 
 def test_scan_withstands_damaged_images_under_the_sanitizers(tmp_path: Path) -> None:
     """Damaged images make no read beyond what is there, and nothing that SQL is not."""
-    core = [ROOT / f"c/core/{name}.c" for name in CORE]
-    adapter = [ROOT / f"c/hosts/sqlite/{name}.c" for name in ADAPTER]
-    includes = [f"-I{ROOT / 'c' / folder}" for folder in ("include", "core", ADAPTERS)]
     program = tmp_path / "fuzz_pages"
-    flags = [
-        "-std=gnu11",
-        "-g",
-        "-O1",
-        "-DSQLITE_CORE",
-        "-DPYB_TEST",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-    ]
-    defines = ["-DSQLITE_CORE", "-DPYB_TEST"]
-    checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = [ROOT / "tests/c/fuzz_pages.c", *core, *adapter]
-    compiled = run(
-        *("gcc", *flags, *defines, *checks, *includes, *sources),
-        *("-lsqlite3", "-ldl", "-lm", "-lpthread", "-o", program),
-    )
+    command: list[str | Path] = ["gcc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra"]
+    command += ["-Werror", "-DSQLITE_CORE", "-DPYB_TEST", "-fno-sanitize-recover=all"]
+    command += ["-fsanitize=address,undefined", "-o", program]
+    command += [f"-I{ROOT / 'c' / folder}" for folder in ("include", "core", ADAPTERS)]
+    command += [ROOT / "tests/c/fuzz_pages.c"]
+    command += [ROOT / "c/core" / f"{name}.c" for name in CORE]
+    command += [ROOT / "c" / ADAPTERS / f"{name}.c" for name in ADAPTER]
+    compiled = run(*command, "-lsqlite3", "-ldl", "-lm", "-lpthread")
     assert 0 == compiled.returncode, compiled.stderr
 
     ended = run(program, SECONDS, str(time.time_ns() % 10**9), tmp_path)

@@ -14,7 +14,8 @@ static pyb__tree_end corrupt(pyb__tree *tree) {
 /* ---- Pages ---------------------------------------------------------------------- */
 
 static uint32_t window_room(const pyb__tree *tree) {
-  return tree->page_size >= PYB__TREE_WINDOW ? 1 : PYB__TREE_WINDOW / tree->page_size;
+  uint32_t room = PYB__TREE_WINDOW / tree->page_size;
+  return room < tree->page_count ? room : tree->page_count;
 }
 
 /* May a page of the tree have this number? Page 1 is the schema's. */
@@ -32,11 +33,11 @@ static pyb__tree_end load(pyb__tree *tree, pyb__window *window, uint32_t first,
   if (tree->interrupted != NULL && tree->interrupted(tree->host))
     return PYB__TREE_INTERRUPTED;
   if (window->bytes == NULL) {
-    size_t size = (size_t)window_room(tree) * tree->page_size + PYB__TREE_SLACK;
-    window->bytes = sqlite3_malloc64(size);
+    size_t size = (size_t)window_room(tree) * tree->page_size;
+    window->bytes = sqlite3_malloc64(size + PYB__TREE_SLACK);
     if (window->bytes == NULL)
       return PYB__TREE_NO_MEMORY;
-    memset(window->bytes, 0, size); /* the slack is read, if never used */
+    memset(window->bytes + size, 0, PYB__TREE_SLACK);
   }
   code = tree->file->pMethods->xRead(
       tree->file, window->bytes, (int)(n * tree->page_size),

@@ -31,7 +31,7 @@ typedef enum pyb__tree_end {
 
 /* Pages of the file that are in memory: `n` from page `first` on. */
 typedef struct pyb__window {
-  uint8_t *bytes; /* PYB__TREE_WINDOW or one page if that is more, and the slack */
+  uint8_t *bytes; /* PYB__TREE_WINDOW, or the file if that is less, and the slack */
   uint32_t first, n;
 } pyb__window;
 

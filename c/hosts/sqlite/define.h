@@ -39,6 +39,12 @@ typedef struct pyb__definition {
 pyb__definition *pyb__definition_take(pyb__definition *definition);
 void pyb__definition_give(void *definition); /* NULL is harmless */
 
+/* Read the options, a JSON object or NULL, into a definition whose kind and host are
+ * set; what they do not say gets its default (options.c). */
+PYB_CHECK pyb_status pyb__definition_options(pyb__definition *definition,
+                                             const char *options, pyb_error *error);
+void pyb__names_release(pyb__names *names);
+
 /* What is registered with SQLite under a name, for good. */
 typedef struct pyb__slot {
   int references; /* of the registry, and of each registration in SQLite */

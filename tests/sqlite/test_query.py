@@ -34,7 +34,8 @@ def rows(
 ) -> list[tuple[Any, ...]]:
     """Return the rows that py_query gets, as Python has them."""
     query(host, sql, "list", options)
-    return literal(host.eval("repr(q)"))
+    got: list[tuple[Any, ...]] = literal(host.eval("repr(q)"))
+    return got
 
 
 def literal(text: str) -> Any:

@@ -199,9 +199,12 @@ def test_host_of_two_connections_is_the_one_that_calls(driver: Driver) -> None:
         "from pybridge import host\n"
         "def name(): return host.query('select name from t').name[0]\n"
     )
-    driver.db.create_scalar_function(
-        "ask_other", lambda: other.value("select py_call('name')"), 0
-    )
+
+    def ask_other(*_: object) -> str:
+        answer: str = other.value("select py_call('name')")
+        return answer
+
+    driver.db.create_scalar_function("ask_other", ask_other, 0)
 
     assert [("first", "second", "first")] == driver.rows(
         "select py_call('name'), ask_other(), py_call('name')"

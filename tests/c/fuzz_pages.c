@@ -355,7 +355,14 @@ static void run_image(const uint8_t *data, size_t size) {
   scan_image(data, size);
 }
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  (void)argc, (void)argv;
+  arm_memory();
+  return 0;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   state = size;
@@ -552,7 +559,7 @@ static void run_samples(double seconds) {
 }
 
 int main(int argc, char **argv) {
-  arm_memory();
+  LLVMFuzzerInitialize(&argc, &argv);
   if (argc < 3 || argv[1][0] == '/' || argv[1][0] == '.') {
     for (int i = 1; i < argc; i++) {
       sample sample = read_file(argv[i]);

@@ -7,15 +7,16 @@
  * its rows are read from the variable when a scan begins, and of the columns only those
  * that the query uses. While a cursor on the table is open, others that begin share
  * what it has read, so the cursors of one statement see one frame. Rowid 1 is the
- * first row.
+ * first row. A column that a join compares again and again is hashed.
  *
  * The table must be temporary: a frame lives as long as the process, and what a
  * database file names must not run in it.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "cells.h"
+#include "lookup.h"
 
 /* The rows of some of the columns, as they were when a scan began. */
 typedef struct extract {
@@ -23,8 +24,9 @@ typedef struct extract {
   int64_t rows;
   size_t n_batches, room;
   pyb__batch **batches;
-  pyb__reader reader; /* its fields are what the batches refer to */
-  int slots[];        /* per column of the table: its place in the batches, -1 = none */
+  pyb__reader reader;    /* its fields are what the batches refer to */
+  pyb__lookup **lookups; /* per place in the batches; made when they pay */
+  int slots[]; /* per column of the table: its place in the batches, -1 = none */
 } extract;
 
 typedef struct frame {
@@ -46,8 +48,10 @@ typedef struct cursor {
   extract *extract;
   int64_t first, last; /* rows of this scan, both inclusive, 0 = the first of all */
   int64_t row;
-  int step;                /* 1, or -1 for a descending scan */
-  const pyb__batch *batch; /* that holds `row` */
+  int step;                  /* 1, or -1 for a descending scan */
+  int scans;                 /* of this cursor so far */
+  const pyb__lookup *lookup; /* NULL, or what names the rows of this scan */
+  const pyb__batch *batch;   /* that holds `row` */
 } cursor;
 
 /* ---- Extracts ------------------------------------------------------------------- */
@@ -55,6 +59,9 @@ typedef struct cursor {
 static void release_extract(extract *e) {
   if (e == NULL || --e->references > 0)
     return;
+  for (size_t i = 0; i < e->reader.n && e->lookups != NULL; i++)
+    pyb__lookup_release(e->lookups[i]);
+  sqlite3_free(e->lookups);
   for (size_t i = 0; i < e->n_batches; i++)
     pyb__batch_release(e->batches[i]);
   sqlite3_free(e->batches);
@@ -361,7 +368,15 @@ static int rename_frame(sqlite3_vtab *base, const char *name) {
 /* ---- Planning ------------------------------------------------------------------- */
 
 /* The plan, in idxNum. The bounds come as arguments in this order. */
-enum { ROWID_IS = 1, ABOVE = 2, FROM = 4, BELOW = 8, UP_TO = 16, DESCENDING = 32 };
+enum {
+  ROWID_IS = 1,
+  ABOVE = 2,
+  FROM = 4,
+  BELOW = 8,
+  UP_TO = 16,
+  DESCENDING = 32,
+  COLUMN_IS = 64
+};
 
 /* Which plan bit a usable constraint on the rowid can serve, 0 = none. */
 static int bit_of(const struct sqlite3_index_constraint *constraint) {
@@ -394,26 +409,53 @@ static int take(sqlite3_index_info *info, int bits, int *n) {
   return 0;
 }
 
-static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
-  frame *table = (frame *)base;
-  double rows = (double)(table->rows > 0 ? table->rows : 1);
+/* Take a constraint that a column equals something, as bytes if text; the column, or
+ * -1. */
+static int take_column(sqlite3_index_info *info) {
+  for (int i = 0; i < info->nConstraint; i++)
+    if (info->aConstraint[i].iColumn >= 0 && info->aConstraint[i].usable &&
+        info->aConstraint[i].op == SQLITE_INDEX_CONSTRAINT_EQ &&
+        sqlite3_stricmp(sqlite3_vtab_collation(info, i), "BINARY") == 0) {
+      info->aConstraintUsage[i].argvIndex = 1;
+      return info->aConstraint[i].iColumn;
+    }
+  return -1;
+}
+
+/* Choose the plan; *rows becomes how many it will give, about. */
+static int choose(sqlite3_index_info *info, double *rows, int *column) {
   int n = 0, plan = take(info, ROWID_IS, &n);
 
   if (plan != 0) {
-    rows = 1;
+    *rows = 1;
     info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
-  } else {
-    plan |= take(info, ABOVE | FROM, &n);
-    plan |= take(info, BELOW | UP_TO, &n);
-    rows /= n == 2 ? 16 : n == 1 ? 4 : 1;
+    return plan;
   }
-  if (info->nOrderBy == 1 && info->aOrderBy[0].iColumn == -1) {
+  plan = take(info, ABOVE | FROM, &n);
+  plan |= take(info, BELOW | UP_TO, &n);
+  *rows /= n == 2 ? 16 : n == 1 ? 4 : 1;
+  if (plan != 0)
+    return plan;
+  *column = take_column(info);
+  if (*column < 0)
+    return 0;
+  *rows = *rows / 100 + 1;
+  return COLUMN_IS;
+}
+
+static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
+  frame *table = (frame *)base;
+  double rows = (double)(table->rows > 0 ? table->rows : 1);
+  int column = -1, plan = choose(info, &rows, &column);
+
+  if (info->nOrderBy == 1 && info->aOrderBy[0].iColumn == -1 &&
+      !(plan == COLUMN_IS && info->aOrderBy[0].desc)) {
     info->orderByConsumed = 1;
     if (info->aOrderBy[0].desc)
       plan |= DESCENDING;
   }
   info->idxNum = plan;
-  info->idxStr = sqlite3_mprintf("%llx", (unsigned long long)(uint64_t)info->colUsed);
+  info->idxStr = sqlite3_mprintf("%llx:%d", (unsigned long long)info->colUsed, column);
   if (info->idxStr == NULL)
     return SQLITE_NOMEM;
   info->needToFreeIdxStr = 1;
@@ -482,6 +524,29 @@ static void narrow(cursor *c, int bit, sqlite3_value *bound) {
     c->last = row;
 }
 
+/* Find the rows of the scan by the value of a column. The first scan of a cursor looks
+ * at every row: a hash pays from the second on, which only a join has. */
+static void look_up(cursor *c, int column, sqlite3_value *value) {
+  extract *e = c->extract;
+  int slot = e->slots[column];
+  int64_t row;
+
+  if (c->scans < 2 || slot < 0)
+    return;
+  if (e->lookups == NULL) {
+    e->lookups = sqlite3_malloc64(e->reader.n * sizeof *e->lookups);
+    if (e->lookups == NULL)
+      return;
+    memset(e->lookups, 0, e->reader.n * sizeof *e->lookups);
+  }
+  if (e->lookups[slot] == NULL)
+    e->lookups[slot] = pyb__lookup_new(e->batches, e->n_batches, (size_t)slot, e->rows);
+  if (e->lookups[slot] == NULL || !pyb__lookup_find(e->lookups[slot], value, &row))
+    return;
+  c->lookup = e->lookups[slot];
+  c->row = row;
+}
+
 /* Find the batch that holds the cursor's row. */
 static void seek(cursor *c) {
   size_t low = 0, high = c->extract->n_batches;
@@ -508,7 +573,7 @@ static int filter(sqlite3_vtab_cursor *base, int plan, const char *columns, int 
   uint64_t mask = 0;
   int code, n = 0;
 
-  for (; *columns != '\0'; columns++)
+  for (; *columns != ':'; columns++)
     mask =
         mask << 4 | (uint64_t)(*columns <= '9' ? *columns - '0' : *columns - 'a' + 10);
   code = attach(c, (frame *)base->pVtab, mask);
@@ -521,6 +586,10 @@ static int filter(sqlite3_vtab_cursor *base, int plan, const char *columns, int 
       narrow(c, bit, argv[n++]);
   c->step = plan & DESCENDING ? -1 : 1;
   c->row = plan & DESCENDING ? c->last : c->first;
+  c->scans++;
+  c->lookup = NULL;
+  if (plan & COLUMN_IS && argc > 0)
+    look_up(c, atoi(columns + 1), argv[0]);
   if (!at_end(base))
     seek(c);
   return SQLITE_OK;
@@ -529,7 +598,7 @@ static int filter(sqlite3_vtab_cursor *base, int plan, const char *columns, int 
 static int next(sqlite3_vtab_cursor *base) {
   cursor *c = (cursor *)base;
 
-  c->row += c->step;
+  c->row = c->lookup != NULL ? pyb__lookup_next(c->lookup, c->row) : c->row + c->step;
   if ((c->row < c->batch->row || c->row >= c->batch->row + c->batch->rows) &&
       !at_end(base))
     seek(c);

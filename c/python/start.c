@@ -260,6 +260,11 @@ static pyb_status start(const pyb_config *config, pyb_error *error) {
   status = check_version(error);
   if (status == PYB_OK)
     status = load_package(error);
+#if PY_VERSION_HEX < 0x030C0000
+  /* cffi's lock is this type's version tag: it waits until that is 0, which is for ever
+   * where Python code has looked at an attribute of a capsule before we came. */
+  PyType_Modified(&PyCapsule_Type);
+#endif
   PyGILState_Release(gil);
   if (status == PYB_OK && pyb__seam_start() != 0)
     status =

@@ -1,4 +1,4 @@
-"""What happens where there is no memory, and under the sanitizers, in its short form."""
+"""Without memory, and under the sanitizers: the short form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the library is loaded and ended: RTLD_LOCAL, closed again, threads at the exit."""
+"""How the library is loaded and ended: RTLD_LOCAL, closed, threads at the exit."""
 
 from __future__ import annotations
 

@@ -22,13 +22,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["HOSTS", "Database", "Host", "HostError", "Value", "compare", "scan"]
+__all__ = [
+    "HOSTS",
+    "ROWS",
+    "TABLE",
+    "Database",
+    "Host",
+    "HostError",
+    "Value",
+    "compare",
+    "fill",
+    "scan",
+]
 
 Value = None | int | float | str | bytes
 
 HOSTS = ("stock", "apsw")
 LIBRARY = ROOT / "pybridge" / "libpybridge"
 ENTRY = "sqlite3_pybridge_init"
+
+# A table with most kinds of values, and n rows of it.
+TABLE = "create table t(i integer primary key, n int, r real, x, s text, b blob);"
+ROWS = """
+    insert into t with recursive n(i) as (select 1 union all select i + 1 from n
+    where i < {n}) select i * 3 - 500, case when i % 20 = 0 then null else i << (i % 62)
+    end, case when i % 17 = 0 then null else i / 7.0 end, i % 5, case when i % 19 = 0
+    then null else substr('a text that is not always as long', 1, i % 35) end,
+    zeroblob(i % 9) from n;
+"""
 
 
 _ANSWERS = {
@@ -245,6 +266,11 @@ class Database:
     def close(self) -> None:
         """Close it."""
         self.host.call(self._number, "close")
+
+
+def fill(db: Database, n: int = 1000) -> None:
+    """Make the table t of n rows."""
+    db.sql(f"{TABLE} begin; {ROWS.format(n=n)} commit;")
 
 
 def scan(db: Database, table: str, arguments: str = "", *, pages: bool) -> str | None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import re
 import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.programs import ROOT, run
-from tests.sqlite.scans import HOSTS, Host, HostError, compare, scan
+from tests.programs import run
+from tests.sqlite.scans import HOSTS, Host, compare, fill, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,20 +20,7 @@ if TYPE_CHECKING:
 
     from tests.sqlite.scans import Database
 
-ADAPTERS = "hosts/sqlite"
-CORE = ["error", "memory", "linux", "table", "value", "stream"]
-ADAPTER = ["pages", "btree", "leaf", "value"]
 EMPTY_WAL = "pragma journal_mode = wal; pragma wal_checkpoint(truncate)"
-SECONDS = "8"  # of damaged images under the sanitizers
-
-ROWS = """
-    insert into t with recursive n(i) as (select 1 union all select i + 1 from n
-    where i < {n}) select i * 3 - 500, case when i % 20 = 0 then null else i << (i % 62)
-    end, case when i % 17 = 0 then null else i / 7.0 end, i % 5, case when i % 19 = 0
-    then null else substr('a text that is not always as long', 1, i % 35) end,
-    zeroblob(i % 9) from n;
-"""
-TABLE = "create table t(i integer primary key, n int, r real, x, s text, b blob);"
 
 
 @pytest.fixture(scope="module", params=HOSTS)
@@ -52,11 +37,6 @@ def db(host: Host, tmp_path: Path) -> Iterator[Database]:
     db = host.open(tmp_path / "t.db")
     yield db
     db.close()
-
-
-def fill(db: Database, n: int = 1000) -> None:
-    """Make the table t of n rows."""
-    db.sql(f"{TABLE} begin; {ROWS.format(n=n)} commit;")
 
 
 # ---- Where the pages are taken -----------------------------------------------------
@@ -629,69 +609,6 @@ def test_scan_can_be_interrupted(host: Host, tmp_path: Path) -> None:
     db.close()
 
 
-# ---- Against a writer in another process -------------------------------------------
-
-
-WRITER = """
-    import random, sqlite3, sys, time
-    db = sqlite3.connect(sys.argv[1], timeout=20)
-    db.isolation_level = None
-    db.execute("pragma synchronous = off")
-    db.execute("pragma cache_size = 5")
-    db.execute("pragma wal_autocheckpoint = 20")
-    pick, until = random.Random(5), time.monotonic() + 4
-    while time.monotonic() < until:
-        db.execute("begin immediate")
-        for _ in range(30):
-            a, b, n = pick.randrange(3001), pick.randrange(3001), pick.randrange(99)
-            have = db.execute("select count(*) from t where i in (?, ?)", (a, b))
-            if have.fetchone() == (2,):
-                move = "update t set amount = amount + ? where i = ?"
-                db.execute(move, (n, a))
-                db.execute(move, (-n, b))
-            long = "update t set filler = hex(zeroblob(?)) where i = ?"
-            db.execute(long, (pick.randrange(900), a))
-        db.execute("commit")
-        if pick.randrange(3) == 0:
-            db.execute("pragma wal_checkpoint(truncate)")
-        time.sleep(0.002)
-"""
-
-
-@pytest.mark.parametrize("mode", ["delete", "wal"])
-def test_scan_sees_whole_transactions_of_another_process(
-    db: Database, tmp_path: Path, mode: str
-) -> None:
-    """While another process moves amounts between rows, every scan sees their sum."""
-    db.sql("pragma page_size = 512; vacuum; pragma busy_timeout = 20000")
-    db.sql(f"pragma journal_mode = {mode}")
-    db.sql("create table t(i integer primary key, amount int, filler text)")
-    db.sql(
-        "insert into t with recursive n(i) as (select 1 union all select i + 1 from n"
-        " where i < 3000) select i, 100, hex(zeroblob(i % 40)) from n"
-    )
-    code = textwrap.dedent(WRITER)
-    writer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "t.db")])
-    scanned = {"pages": 0, "query": 0}
-    total = "py_eval('sum(by_pages.column(1).to_pylist())')"
-
-    while writer.poll() is None:
-        assert scan(db, "t", pages=True) is None
-        how = str(db.sql("select py_option('scanned')")[0][0])
-        scanned[how.partition(":")[0]] += 1
-        assert [(300000, 3000)] == db.sql(f"select {total}, py_eval('len(by_pages)')")
-        if sum(scanned.values()) % 5 == 0:
-            # In one read transaction both ways must see the same state.
-            db.sql("begin; select count(*) from sqlite_master")
-            compare(db, "t")
-            db.sql("commit")
-
-    assert 0 == writer.returncode
-    assert scanned["pages"] > 20
-    db.sql("pragma wal_checkpoint(truncate)")
-    assert "pages" == compare(db, "t")
-
-
 def test_scan_reads_a_wal_database_whose_log_is_empty(
     host: Host, tmp_path: Path
 ) -> None:
@@ -719,155 +636,3 @@ def test_scan_reads_a_wal_database_whose_log_is_empty(
     db.close()
 
     assert ["pages", IN_WAL, "pages", IN_WAL] == [opened, written, emptied, behind]
-
-
-# ---- At random ---------------------------------------------------------------------
-
-TYPES = [
-    "",
-    "int",
-    "integer",
-    "real",
-    "text",
-    "blob",
-    "numeric",
-    "varchar(9)",
-    "double",
-]
-
-
-def random_value(pick: random.Random) -> str:
-    """Return a literal of any type and length."""
-    number = pick.getrandbits(pick.randrange(1, 63)) * pick.choice([1, -1])
-    length = pick.choice([100, 300, 600, 3000, 9000])
-    text = "".join(pick.choices("abcé €", k=pick.randrange(9)))
-    literals = [
-        "null",
-        str(pick.randrange(-3, 4)),
-        str(number),
-        repr(pick.choice([0.5, 1.0, -2.25, 1e18, 3e-9, pick.random()])),
-        f"x'{pick.randbytes(pick.randrange(12)).hex()}'",
-        f"hex(zeroblob({length}))" if pick.randrange(12) == 0 else "''",
-        f"'{text}'",
-        f"'{text}'",
-    ]
-    return pick.choice(literals)
-
-
-def random_table(pick: random.Random, db: Database) -> list[str]:
-    """Create a table and return the names of its columns."""
-    columns = [f"c{i}" for i in range(pick.randrange(1, 9))]
-    defined = [f"{name} {pick.choice(TYPES)}" for name in columns]
-    if pick.randrange(2):
-        columns.insert(where := pick.randrange(len(columns)), "id")
-        defined.insert(where, "id integer primary key")
-    db.sql(f"create table t({', '.join(defined)})")
-    return columns
-
-
-def random_change(pick: random.Random, db: Database, columns: list[str]) -> None:
-    """Insert, update, delete, add a column, or vacuum."""
-    values = [name for name in columns if name != "id"]
-    match pick.randrange(12):
-        case 0:
-            db.sql(f"delete from t where rowid % {pick.randrange(2, 9)} = 0")
-        case 1:
-            value = random_value(pick)
-            db.sql(f"update t set {pick.choice(values)} = {value} where rowid % 5 = 1")
-        case 2 if len(columns) < 14:
-            value = random_value(pick)
-            default = "" if "(" in value else f" default {value}"
-            name = f"c{len(columns)}x"
-            db.sql(f"alter table t add column {name} {pick.choice(TYPES)}{default}")
-            columns.append(name)
-        case 3 if pick.randrange(3) == 0:
-            db.sql("vacuum")
-        case 4 if pick.randrange(2) == 0:
-            db.sql("create index if not exists i on t(" + pick.choice(values) + ")")
-        case _:
-            rows = [
-                "(" + ", ".join(random_value(pick) for _ in values) + ")"
-                for _ in range(pick.choice([1, 5, 60, 200]))
-            ]
-            db.sql(f"insert into t({', '.join(values)}) values {', '.join(rows)}")
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_scan_equals_sql_on_random_tables(
-    host: Host, tmp_path: Path, seed: int
-) -> None:
-    """Any schema, any rows, any history of changes, any columns and any range."""
-    pick = random.Random(f"{host.kind} {seed}")  # noqa: S311
-    db = host.open(tmp_path / "t.db")
-    vacuum = pick.choice([0, 0, 0, 1, 2])
-    db.sql(f"pragma page_size = {512 << pick.randrange(8)}")
-    db.sql(f"pragma auto_vacuum = {vacuum}")
-    columns = random_table(pick, db)
-
-    for _ in range(12):
-        random_change(pick, db, columns)
-        chosen = ",".join(name for name in columns if pick.randrange(3)) or "*"
-        ends = sorted(pick.randrange(-5, 900) for _ in range(2))
-        limits = pick.choice(
-            ["null, null", f"{ends[0]}, {ends[1]}", f"{ends[0]}, null"]
-        )
-        how = compare(db, "t", f", {limits}, '{chosen}'")
-        if vacuum == 0:
-            assert "pages" == how
-
-    db.close()
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_scan_of_a_damaged_file_equals_sql(
-    host: Host, tmp_path: Path, seed: int
-) -> None:
-    """Bytes changed or cut off: the values are SQL's, or the error is SQL's."""
-    pick = random.Random(seed)  # noqa: S311
-    path = tmp_path / "t.db"
-    with sqlite3.connect(path, isolation_level=None) as made:
-        made.execute(f"pragma page_size = {pick.choice([512, 1024, 4096])}")
-        made.execute(TABLE)
-        made.execute(ROWS.format(n=600))
-        made.execute("insert into t(s) values (hex(zeroblob(9000)))")
-    made.close()
-    good = path.read_bytes()
-
-    for _ in range(8):
-        damaged = bytearray(good)
-        for _ in range(pick.randrange(1, 5)):
-            damaged[pick.randrange(len(damaged))] = pick.randrange(256)
-        if pick.randrange(4) == 0:
-            del damaged[pick.randrange(len(damaged) // 2, len(damaged)) :]
-        path.write_bytes(damaged)
-        db = host.open(path)
-        try:
-            compare(db, "t")
-            compare(db, "t", ", 100, 900, 'n,s'")
-        except HostError:
-            pass  # a schema that cannot be read has no options either
-        db.close()
-
-
-def test_scan_withstands_damaged_images_under_the_sanitizers(tmp_path: Path) -> None:
-    """Damaged images make no read beyond what is there, and nothing that SQL is not."""
-    program = tmp_path / "fuzz_pages"
-    command: list[str | Path] = ["gcc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra"]
-    command += ["-Werror", "-DSQLITE_CORE", "-DPYB_TEST", "-fno-sanitize-recover=all"]
-    command += ["-fsanitize=address,undefined", "-o", program]
-    command += [f"-I{ROOT / 'c' / folder}" for folder in ("include", "core", ADAPTERS)]
-    command += [ROOT / "tests/c/fuzz_pages.c"]
-    command += [ROOT / "c/core" / f"{name}.c" for name in CORE]
-    command += [ROOT / "c" / ADAPTERS / f"{name}.c" for name in ADAPTER]
-    compiled = run(*command, "-lsqlite3", "-ldl", "-lm", "-lpthread")
-    assert 0 == compiled.returncode, compiled.stderr
-
-    ended = run(program, SECONDS, str(time.time_ns() % 10**9), tmp_path)
-
-    assert 0 == ended.returncode, ended.stdout + ended.stderr
-    counts = dict(re.findall(r"(\w+) (\d+)", ended.stdout))
-    assert int(counts["scanned"]) > 500
-    assert int(counts["declined"]) > 100
-    assert int(counts["starved"]) > 50
-    assert int(counts["walked"]) > 50
-    assert 0 == int(counts["live"])

@@ -11,7 +11,6 @@ from tests.sqlite.hosts import Shell, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     Program = Callable[..., list[str]]
 
@@ -93,7 +92,8 @@ FAILS = {
         "E",
     ),
     "cause that is a cycle": (
-        "a, b = ValueError('a'), ValueError('b')\na.__cause__, b.__cause__ = b, a\nraise a",
+        "a, b = ValueError('a'), ValueError('b')\na.__cause__, b.__cause__ = b, a\n"
+        "raise a",
         "a",
     ),
     "chain without end": (
@@ -104,7 +104,8 @@ FAILS = {
     ),
     "notes that are none": ("e = ValueError('n')\ne.__notes__ = 5\nraise e", "n"),
     "syntax error that is none": (
-        "e = SyntaxError('s')\ne.filename, e.lineno, e.text = 5, 'x', object()\nraise e",
+        "e = SyntaxError('s')\ne.filename, e.lineno, e.text = 5, 'x', object()\n"
+        "raise e",
         "s",
     ),
     "exception that is none": ("raise 5", "TypeError"),
@@ -148,8 +149,8 @@ WORKS = {
         "sys.stderr = C()\nclass D:\n  def __del__(self): 1 / 0\nD()",
     ),
     "no modules of ours": (
-        "import sys\nfor name in [n for n in sys.modules if n.startswith('pybridge')]:\n"
-        "  del sys.modules[name]",
+        "import sys\nours = [n for n in sys.modules if n.startswith('pybridge')]\n"
+        "for name in ours: del sys.modules[name]",
         "x = 1",
     ),
     "wrong module of ours": ("import sys\nsys.modules['pybridge'] = None", "x = 1"),
@@ -220,7 +221,8 @@ WORKS = {
     "a namespace with other keys": ("globals()[5] = 6\nglobals()[None] = 7", "x = 1"),
     "stack overflow of a thread": (
         "import threading\ndef f(): f()\ndef g():\n  try: f()\n"
-        "  except RecursionError: pass\nt = threading.Thread(target=g)\nt.start(); t.join()",
+        "  except RecursionError: pass\n"
+        "t = threading.Thread(target=g)\nt.start(); t.join()",
     ),
     "a reset from within": ("import pybridge\npybridge.main.finalize()",),
 }

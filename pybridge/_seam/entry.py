@@ -208,5 +208,5 @@ def get_schema(context: str, variable: Any, schema: int) -> None:
 
 
 @_entry
-def finalize(context: str) -> None:
+def finalize(context: str) -> None:  # noqa: ARG001 (each entry is given it)
     main.finalize()

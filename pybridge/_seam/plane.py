@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from pybridge import __version__ as VERSION
-from pybridge import context, main, status
+from pybridge import __version__, context, main, status
 from pybridge.errors import (
     BadArgument,
     DeadlineExceeded,
@@ -20,6 +19,7 @@ from pybridge.source import EXPRESSIONS, compile_expression
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = [
@@ -38,6 +38,8 @@ __all__ = [
     "simplify",
     "take_over",
 ]
+
+VERSION = __version__
 
 # The numbers of pyb_type in pybridge.h.
 NULL, BOOL, INT64, FLOAT64, TEXT, BLOB, DATE, TIME, TIMESTAMP, DECIMAL = range(10)
@@ -69,14 +71,14 @@ def _keep_signals() -> None:
         return set_handler(signalnum, handler)
 
     signal.__doc__ = set_handler.__doc__
-    _signal.signal = signal  # type: ignore[assignment]
+    _signal.signal = signal
 
 
 def at_exit() -> None:
     """Do what Python code has asked for at the end of the process."""
     import atexit
 
-    atexit._run_exitfuncs()
+    atexit._run_exitfuncs()  # noqa: SLF001 (there is no public way)
 
 
 def namespace_of(name: str) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def apply(function: object, stream: object) -> object:
     return main.apply(function, stream)
 
 
-def map(function: object, stream: object) -> object:
+def map(function: object, stream: object) -> object:  # noqa: A001 (as in main)
     """Call a function with the columns of a stream, for columns."""
     return main.map(function, stream)
 
@@ -120,7 +122,7 @@ def simplify(value: object) -> tuple[int, object]:
     """
     for kind, number, plain in _PLAIN:
         if isinstance(value, kind):
-            return number, plain(value)  # type: ignore[operator]
+            return number, plain(value)
     module = type(value).__module__.partition(".")[0]
     convert = _FOREIGN.get(module)
     found = convert(value) if convert is not None else None
@@ -133,17 +135,17 @@ def simplify(value: object) -> tuple[int, object]:
     return found
 
 
-_PLAIN = (
+_PLAIN: tuple[tuple[Any, int, Callable[[Any], object]], ...] = (
     (bool, BOOL, int),
     (int, INT64, int.__index__),
     (float, FLOAT64, float.__float__),
-    (str, TEXT, lambda value: str.__str__(value)),
+    (str, TEXT, str.__str__),
     (bytes, BLOB, lambda value: value[:]),
     ((bytearray, memoryview), BLOB, bytes),
 )
 
 
-def _numpy(value: Any) -> tuple[int, object] | None:
+def _numpy(value: Any) -> tuple[int, object] | None:  # noqa: PLR0911 (a kind each)
     import numpy
 
     if isinstance(value, numpy.generic) and not isinstance(

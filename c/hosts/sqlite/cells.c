@@ -315,6 +315,7 @@ static pyb_status lay_batch(pyb__reader *reader, struct ArrowArray *array,
   batch->n = reader->n;
   if (array->length < 0 || array->n_children != (int64_t)reader->n ||
       (reader->n > 0 && array->children == NULL) ||
+      (array->n_buffers > 0 && array->buffers == NULL) ||
       (array->null_count != 0 && array->n_buffers > 0 && array->buffers[0] != NULL)) {
     pyb__batch_release(batch);
     return pyb__sqlite_refuse(error, PYB_INTERNAL, "malformed batch after row %lld",

@@ -522,8 +522,8 @@ def test_write_leaves_running_statements_alone(host: Host) -> None:
     host.rows("create table o(x); insert into o values (1), (2), (3)")
 
     rows = host.rows(
-        "select x, py_write('df', 't' || x), (select count(*) from o i where i.x <= o.x) "
-        "from o"
+        "select x, py_write('df', 't' || x), "
+        "(select count(*) from o i where i.x <= o.x) from o"
     )
 
     assert [(1, 2, 1), (2, 2, 2), (3, 2, 3)] == rows

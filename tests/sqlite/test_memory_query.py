@@ -1,0 +1,55 @@
+"""Every allocation that SQLite makes for queries and calls, failing in turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.programs import build, run
+from tests.sqlite.hosts import TESTED
+
+SETUP = [
+    "create table t(x integer, s text)",
+    "insert into t values (1, 'a'), (2, null), (3, 'some longer text'), (null, 'd')",
+    "create view w as select x from t",
+    "select py_exec('from pybridge import host')",
+    "select py_exec('def f(*a, **k): return len(a) + len(k)')",
+    "select py_query('select * from t', 'q', 'list'), py_eval('f.__name__')",
+]
+STATEMENTS = [
+    "select py_query('select * from t', 'q', 'list')",
+    "select py_query('select x, s from t order by s;', 'q', 'list')",
+    "select py_query('pragma table_info(t)', 'q', 'list')",
+    "select py_query('select ?, :b from t', 'q', 'list', null, x'00', py_kw('b', 1))",
+    "select py_query('select :a', 'q', 'list', '{\"params\":{\"a\":\"x\"}}')",
+    "select py_table('t', 'q', 'list')",
+    "select py_table('main.\"t\"', 'q', 'list', 2, null, 's,x*', '{\"parse\":false}')",
+    "select py_table('w', 'q', 'list', null, null, '[x]')",
+    "select py_eval('''text'''), py_eval('b''blob'''), py_get('q', 'json')",
+    "select py_call('f', 1, 'two', x'03', py_kw('four', 4)), py_set('v', 'text')",
+    "select py_call('f',1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,py_kw('a',1))",
+    "select py_apply('f', '[1]', '{\"a\":1}', 'v'), py_info('v'), py_context('main')",
+    'select py_exec(\'host.query("select * from t where x > ?", [1], type="list")\')',
+    'select py_exec(\'host.execute("update t set x = x where s = ?; ", ["a"])\')',
+    "select py_option('timeout_ms', 0), py_version(), py_status()",
+]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that makes allocations fail."""
+    source = Path(__file__).with_name("memory.c")
+    return build(source, tmp_path_factory.mktemp("memory"), ["-lsqlite3", "-ldl"])
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_memory_for_queries_is_an_error_and_leaves_nothing(
+    program: Path, statement: str
+) -> None:
+    """Without memory a statement fails, nothing leaks, and it works the next time."""
+    lines = [f"setup {sql}" for sql in SETUP] + [f"fails {statement}"]
+
+    ended = run(program, TESTED, given="\n".join(lines) + "\n")
+
+    assert (0, "") == (ended.returncode, ended.stderr), ended.stdout

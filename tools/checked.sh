@@ -39,6 +39,7 @@ build_with_sanitizers() {
   fi
   # Python keeps memory at its end by design, so leaks are valgrind's and pyb_live's.
   export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
+  export PYB_CHECKED=1
 }
 
 # The sqlite3 shell and Python have no sanitizer of their own: it comes before them.
@@ -59,7 +60,7 @@ asan)
 faults)
   folder=build/asan
   build_with_sanitizers
-  tests=(tests/c/faults.c tests/c/test_values.c tests/c/test_calls.c tests/c/test_table.c)
+  tests=(tests/c/faults.c tests/c/test_{calls,nomemory,table,values}.c)
   run_c_tests env
   run_sqlite_tests -q tests/sqlite/test_memory.py
   ;;
@@ -67,7 +68,7 @@ valgrind)
   folder=build/valgrind
   mkdir -p $folder
   read -ra flags < <("$python" -m pybridge config --cflags --libs)
-  export PYTHONMALLOC=malloc
+  export PYTHONMALLOC=malloc PYB_CHECKED=1
   # The child of a fork has lost the threads that own what they have allocated; and the
   # 100 ms of a deadline are nothing to a machine that is thirty times slower.
   memcheck=(valgrind -q --error-exitcode=9 --suppressions=tests/valgrind.supp)

@@ -100,12 +100,17 @@ static inline void pause_ms(int ms) {
   nanosleep(&pause, NULL);
 }
 
-/* Resident memory in KiB. */
+/* Are we watched by a tool that is slow, and keeps memory that was freed? */
+static inline int checked(void) {
+  return getenv("PYB_CHECKED") != NULL;
+}
+
+/* Resident memory in KiB; under such a tool it says nothing, and is 0. */
 static inline long resident(void) {
   FILE *file = fopen("/proc/self/statm", "r");
   long whole = 0, pages = 0;
 
-  if (file == NULL || fscanf(file, "%ld %ld", &whole, &pages) != 2)
+  if (file == NULL || checked() || fscanf(file, "%ld %ld", &whole, &pages) != 2)
     pages = 0;
   if (file != NULL)
     fclose(file);
@@ -114,6 +119,8 @@ static inline long resident(void) {
 
 /* How often a counted test runs: `few`, or `many` where PYB_SOAK is set. */
 static inline long rounds(long few, long many) {
+  if (checked())
+    return few / 50;
   return getenv("PYB_SOAK") != NULL ? many : few;
 }
 

@@ -51,13 +51,13 @@ static void rounds_of(long n, int frames) {
 
 /* A thousand rounds, and memory does not grow. */
 static void test_resets_do_not_grow(void) {
-  rounds_of(1000, 0);
+  rounds_of(rounds(1000, 1000), 0);
 }
 
 /* Also with numpy and pandas loaded and used in each. */
 static void test_resets_keep_extension_modules(void) {
   if (has_module("numpy") && has_module("pandas"))
-    rounds_of(1000, 1);
+    rounds_of(rounds(1000, 1000), 1);
 }
 
 /* An object with a destructor that raises, prints, or looks around is dropped. */

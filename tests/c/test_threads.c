@@ -55,11 +55,12 @@ static void *many_calls(void *number) {
   char name[20];
   pyb_session session = {.context = name, .host = number};
   pyb_value mine = int_value((int64_t)(uintptr_t)number);
+  long n = rounds(10000, 10000);
 
   snprintf(name, sizeof name, "thread%d", (int)(uintptr_t)number);
   OK(run(&session, "def add(a, b): return a + b"));
   OK(pyb_set_variable(&session, "mine", &mine, &error));
-  for (long i = 0; i < 10000; i++)
+  for (long i = 0; i < n; i++)
     mixed_call(&session, i);
   return NULL;
 }

@@ -17,6 +17,14 @@ fail() {
   exit 1
 }
 
+case $goal in
+build) extra= ;;
+demo | test | dev) extra="[$goal]" ;;
+bench) extra="[test,bench]" ;;
+valgrind) extra="[test]" ;;
+*) fail "goal '$goal' is unknown; known: build, demo, test, dev, bench, valgrind" ;;
+esac
+
 # A Python is suitable when a library can be linked to it and a venv made from it.
 suitable() {
   "$1" - 2>/dev/null <<'PYTHON'
@@ -95,16 +103,9 @@ make_venv() {
   "$python" -m venv .venv
 }
 
-# The extras that GOAL needs; the stamp is older than pyproject.toml when they changed.
+# The stamp is older than pyproject.toml when what GOAL needs may have changed.
 install_python_packages() {
-  local stamp=.venv/.stamp-$goal extra
-  case $goal in
-  build) extra= ;;
-  demo | test | dev) extra="[$goal]" ;;
-  bench) extra="[test,bench]" ;;
-  valgrind) extra="[test]" ;;
-  *) fail "goal '$goal' is unknown; known: build, demo, test, dev, bench, valgrind" ;;
-  esac
+  local stamp=.venv/.stamp-$goal
   [ "$stamp" -nt pyproject.toml ] && return
   say "installing Python packages for '$goal' into .venv and building the library"
   .venv/bin/python - <<'PYTHON' | xargs -d '\n' .venv/bin/python -m pip install
@@ -112,22 +113,24 @@ import tomllib
 with open("pyproject.toml", "rb") as file:
     print(*tomllib.load(file)["build-system"]["requires"], sep="\n")
 PYTHON
+  touch .venv/.stamp-begun
   .venv/bin/python -m pip install --no-build-isolation -e ".$extra"
-  touch "$stamp" .venv/.stamp-build
+  touch "$stamp"
+  mv .venv/.stamp-begun .venv/.stamp-build
 }
 
 # Compile again only when a source is newer than the last build.
 build_library() {
   local stamp=.venv/.stamp-build
   if [ -e "$stamp" ] && [ -e pybridge/libpybridge.so ] &&
-    [ -z "$(find c setup.py -newer "$stamp" \( -name '*.[ch]' -o -name '*.py' -o -name '*.cdef' \) \
+    [ -z "$(find c setup.py -newer "$stamp" \( -name '*.[ch]' -o -name '*.py' -o -name '*.cdef' -o -name '*.map' \) \
       -print -quit)" ]; then
     return
   fi
   say "building the library"
-  touch "$stamp.begun"
+  touch .venv/.stamp-begun
   .venv/bin/python setup.py -q build_ext --inplace
-  mv "$stamp.begun" "$stamp"
+  mv .venv/.stamp-begun "$stamp"
 }
 
 install_packages

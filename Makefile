@@ -2,7 +2,7 @@
 
 PYTHON = .venv/bin/python
 SETUP = tools/setup.sh
-FORMATTED = $(shell git ls-files 'c/*.[ch]' 'tests/*.[ch]' 'examples/*.[ch]' 'benchmarks/*.[ch]')
+FORMATTED = $(shell find c tests examples benchmarks -name '*.[ch]')
 .DEFAULT_GOAL := help
 .PHONY: help build demo test matrix lint format bench asan valgrind soak clean
 

@@ -108,7 +108,8 @@ install_python_packages() {
   local stamp=.venv/.stamp-$goal
   [ "$stamp" -nt pyproject.toml ] && return
   say "installing Python packages for '$goal' into .venv and building the library"
-  .venv/bin/python - <<'PYTHON' | xargs -d '\n' .venv/bin/python -m pip install
+  # wheel is for packages that know only of setup.py, where pip is old.
+  .venv/bin/python - <<'PYTHON' | xargs -d '\n' .venv/bin/python -m pip install wheel
 import tomllib
 with open("pyproject.toml", "rb") as file:
     print(*tomllib.load(file)["build-system"]["requires"], sep="\n")

@@ -4,7 +4,11 @@
 
 #include "internal.h"
 
-extern _Thread_local pyb__thread *pyb__this_thread;
+/* The host thread that runs this code, NULL until its first call. Eight bytes of the
+ * room that the loader keeps for libraries that come late: looking there is free, where
+ * the general way is a function call, twice in every call of ours. */
+extern _Thread_local pyb__thread *pyb__this_thread
+    __attribute__((tls_model("initial-exec")));
 
 /* What `pybridge.host` reaches: the services of the innermost session. Called without
  * the GIL. `names` as in pyb_services. Rows given to write are moved. */

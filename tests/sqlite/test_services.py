@@ -218,3 +218,86 @@ def test_host_write_makes_a_table(filled: Host) -> None:
 
     assert 2 == filled.eval("n")
     assert [(1, "x"), (2, None)] == filled.rows("select * from u")
+
+
+ENDLESS = "with n as (select 1 as x union all select x + 1 from n) select max(x) from n"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_interrupted_transaction_is_taken_back(filled: Host, nested: bool) -> None:
+    """Where a statement in it was stopped, no savepoint stays open with half of it."""
+    if nested:
+        filled.rows("begin")
+        filled.rows("insert into t values (3, 'before')")
+    filled.run(
+        "def move(sql):\n"
+        "    with host.transaction():\n"
+        "        host.execute('delete from t where a = 1')\n"
+        "        with host.transaction():\n"
+        "            host.execute('delete from t where a = 2')\n"
+        "            host.query(sql)\n"
+    )
+    filled.rows("select py_option('timeout_ms', 200)")
+
+    message = filled.error(f"select py_call('move', '{ENDLESS}')")
+    filled.rows("begin")  # which fails inside a transaction
+    filled.rows("rollback")
+    filled.rows("select py_option('timeout_ms', 0)")
+    filled.rows("select py_call('move', 'select 1')")
+
+    assert "deadline" in message.lower()
+    assert 0 == filled.value("select count(*) from t")
+
+
+def test_interrupted_transaction_of_one_level_is_taken_back(filled: Host) -> None:
+    """The exception that stops Python may come before its rollback."""
+    filled.run(
+        "def move(sql):\n"
+        "    with host.transaction():\n"
+        "        host.execute('delete from t where a = 1')\n"
+        "        host.query(sql)\n"
+    )
+    filled.rows("select py_option('timeout_ms', 200)")
+
+    for _ in range(3):
+        assert (
+            "deadline" in filled.error(f"select py_call('move', '{ENDLESS}')").lower()
+        )
+        assert 2 == filled.value("select count(*) from t")
+        filled.rows("begin")
+        filled.rows("commit")
+
+
+def test_transaction_that_cannot_be_kept_is_taken_back(filled: Host) -> None:
+    """A deferred constraint that does not hold at its end undoes it."""
+    filled.rows("pragma foreign_keys = 1")
+    filled.rows("create table p(id integer primary key)")
+    filled.rows("create table c(p references p deferrable initially deferred)")
+    filled.run(
+        "def fill():\n"
+        "    with host.transaction():\n"
+        "        host.execute('insert into c values (1)')\n"
+    )
+
+    message = filled.error("select py_call('fill')")
+    filled.rows("begin")
+    filled.rows("commit")
+
+    assert "FOREIGN KEY constraint failed" in message
+    assert 0 == filled.value("select count(*) from c")
+
+
+def test_transaction_that_fails_may_be_followed_by_others(filled: Host) -> None:
+    """A caught failure takes back the inner transaction alone."""
+    filled.run(
+        "with host.transaction():\n"
+        "    host.execute('delete from t where a = 1')\n"
+        "    for wrong in ('insert into t values (1, 2, 3)', 'bad'):\n"
+        "        try:\n"
+        "            with host.transaction():\n"
+        "                host.execute('delete from t')\n"
+        "                host.execute(wrong)\n"
+        "        except host.HostError: pass\n"
+    )
+
+    assert [(2, None)] == filled.rows("select * from t")

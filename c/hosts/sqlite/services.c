@@ -29,20 +29,6 @@ static char *terminated(const char *sql, size_t *size) {
   return copy;
 }
 
-static pyb_status query(void *data, const char *sql, size_t size,
-                        const pyb_value *params, const char *const *names, size_t n,
-                        struct ArrowArrayStream *rows, pyb_error *error) {
-  char *text = terminated(sql, &size);
-  pyb_status status;
-
-  rows->release = NULL;
-  if (text == NULL)
-    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
-  status = pyb__sqlite_collect(data, text, size, params, names, n, rows, error);
-  sqlite3_free(text);
-  return status;
-}
-
 /* Rows that have been changed on the connection so far, those of triggers included. */
 static int64_t total_changes(sqlite3 *db) {
   return pyb__sqlite_has(3037000) ? sqlite3_total_changes64(db)
@@ -99,17 +85,121 @@ static pyb_status run_script(sqlite3 *db, const char *sql, size_t size,
   return status;
 }
 
+/* ---- Savepoints of pybridge.host.transaction ------------------------------------ */
+
+/* Once a statement was interrupted, SQLite refuses to prepare or run anything until the
+ * outermost statement ends, which is the one that has called Python: also the rollback
+ * to a savepoint, which would stay open then, with half of the changes in it. What it
+ * does even then, for a statement that was prepared before and that writes, is to stop
+ * it at its first step and to roll the whole transaction back. `last_resort` is such a
+ * statement; it is run as soon as that is so, because Python code that is being stopped
+ * may not come to its own rollback. */
+
+static int starts_with(const char *sql, const char *words) {
+  return sqlite3_strnicmp(sql, words, (int)strlen(words)) == 0;
+}
+
+static void drop_last_resort(pyb__sqlite *host) {
+  sqlite3_finalize(host->last_resort);
+  host->last_resort = NULL;
+  host->savepoints = 0;
+}
+
+/* Before a savepoint is set. */
+static pyb_status prepare_last_resort(pyb__sqlite *host, pyb_error *error) {
+  int code = SQLITE_OK;
+
+  if (host->last_resort == NULL)
+    code =
+        sqlite3_prepare_v2(host->db, "begin immediate", -1, &host->last_resort, NULL);
+  return code == SQLITE_OK ? PYB_OK : pyb__sqlite_error(host->db, code, error);
+}
+
+/* After a failure inside a savepoint: where SQLite refuses to go back to it, roll back
+ * everything. Where it does not, the last resort is refused and nothing is changed. */
+static void rescue(pyb__sqlite *host, pyb_error *error) {
+  char message[sizeof error->message];
+
+  if (host->last_resort == NULL)
+    return;
+  if (!sqlite3_get_autocommit(host->db))
+    (void)sqlite3_step(host->last_resort);
+  (void)sqlite3_reset(host->last_resort);
+  if (!sqlite3_get_autocommit(host->db))
+    return;
+  drop_last_resort(host);
+  memcpy(message, error->message, sizeof message);
+  pyb__sqlite_refuse(error, error->status,
+                     "%.900s; SQLite has rolled back the whole transaction", message);
+}
+
+/* After a savepoint was set, or one was released. */
+static void count_savepoint(pyb__sqlite *host, int change) {
+  host->savepoints += change;
+  if (host->savepoints <= 0)
+    drop_last_resort(host);
+}
+
+/* A savepoint that cannot be released (a deferred constraint does not hold) is rolled
+ * back: its owner has left it already. */
+static void undo_release(pyb__sqlite *host, const char *release) {
+  const char *name = release + strlen("release ");
+  char *sql;
+
+  if (host->last_resort == NULL)
+    return;
+  sql = sqlite3_mprintf("rollback to %s; release %s", name, name);
+  if (sql != NULL && sqlite3_exec(host->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+    count_savepoint(host, -1);
+  sqlite3_free(sql);
+}
+
+static pyb_status query(void *data, const char *sql, size_t size,
+                        const pyb_value *params, const char *const *names, size_t n,
+                        struct ArrowArrayStream *rows, pyb_error *error) {
+  char *text = terminated(sql, &size);
+  pyb_status status;
+  pyb_error own;
+
+  rows->release = NULL;
+  if (text == NULL)
+    return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  if (error == NULL)
+    error = &own;
+  status = pyb__sqlite_collect(data, text, size, params, names, n, rows, error);
+  if (status != PYB_OK)
+    rescue(data, error);
+  sqlite3_free(text);
+  return status;
+}
+
 static pyb_status execute(void *data, const char *sql, size_t size,
                           const pyb_value *params, const char *const *names, size_t n,
                           int64_t *changes, pyb_error *error) {
   pyb__sqlite *host = data;
   char *text = terminated(sql, &size);
-  pyb_status status;
+  int begins = text != NULL && starts_with(text, "savepoint pybridge_");
+  int ends = text != NULL && starts_with(text, "release pybridge_");
+  pyb_status status = PYB_OK;
+  pyb_error own;
 
   *changes = 0;
   if (text == NULL)
     return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
-  status = run_script(host->db, text, size, params, names, n, changes, error);
+  if (error == NULL)
+    error = &own;
+  if (begins)
+    status = prepare_last_resort(host, error);
+  if (status == PYB_OK)
+    status = run_script(host->db, text, size, params, names, n, changes, error);
+  if (status != PYB_OK)
+    rescue(host, error);
+  if (status != PYB_OK && ends)
+    undo_release(host, text);
+  if (status == PYB_OK && (begins || ends))
+    count_savepoint(host, begins ? 1 : -1);
+  else if (begins)
+    count_savepoint(host, 0);
   sqlite3_free(text);
   return status;
 }

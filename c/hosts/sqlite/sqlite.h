@@ -4,7 +4,8 @@
  * that Python is lent. It lives as long as anything registered on the connection that
  * points to it: each registration takes a reference, and SQLite's xDestroy gives it
  * back, so that the last function to go takes it along. Nothing here keeps a prepared
- * statement (that would make sqlite3_close fail), and there are no globals.
+ * statement longer than Python code runs (that would make sqlite3_close fail), and
+ * there are no globals.
  *
  * SQLite runs the functions of one connection one at a time, with its mutex held; so
  * what hangs on a connection needs no lock. The one exception is said where it is.
@@ -42,8 +43,10 @@ typedef struct pyb__sqlite {
   pyb_session session; /* its host is this struct */
   pyb_services services;
   int references;
-  char context[128];      /* name of the current context, "main" at first */
-  char dtype_backend[16]; /* "" = the default; else numpy, numpy_nullable, pyarrow */
+  int savepoints;            /* open ones of pybridge.host.transaction */
+  sqlite3_stmt *last_resort; /* only while there are some: see services.c */
+  char context[128];         /* name of the current context, "main" at first */
+  char dtype_backend[16];    /* "" = the default; else numpy, numpy_nullable, pyarrow */
   int parse;     /* 1 = declared DATE, BOOLEAN ... become Python types; 0 at first */
   int pages;     /* 1 = py_table may read the pages itself */
   void *writing; /* the stream that write.c has at hand; NULL = none */

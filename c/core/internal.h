@@ -86,6 +86,7 @@ typedef struct pyb__thread {
   uintptr_t handle;    /* its pthread_t */
   bool main;           /* the thread on which Python handles signals */
   bool ours;           /* the thread state was made by us */
+  atomic_bool blocked; /* it has SIGINT blocked, as far as we know */
   _Atomic(const pyb_session *) outermost, innermost;
   _Atomic(const pyb_session *) served; /* whose service runs at the moment, or NULL */
   atomic_llong deadline; /* monotonic ns of the call that must end first, 0 = none */
@@ -148,6 +149,13 @@ extern atomic_bool pyb__signals_pending;
 
 /* Python has been told of one, and may not have handled it yet. */
 extern atomic_bool pyb__signals_tripped;
+
+/* Has the calling thread blocked SIGINT? */
+bool pyb__signals_blocked(void);
+
+/* Take away a SIGINT that the watch has sent to the calling thread, which blocks it:
+ * the host must not find it. */
+void pyb__signals_swallow(void);
 
 /* In the child of a fork: whoever held the lock is gone. */
 void pyb__signals_forked(void);

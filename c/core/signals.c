@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "internal.h"
 
@@ -34,7 +35,8 @@ static void interrupted(int number, siginfo_t *info, void *machine) {
 }
 
 void pyb__signals_take(void) {
-  struct sigaction ours = {.sa_sigaction = interrupted, .sa_flags = SA_SIGINFO};
+  struct sigaction ours = {.sa_sigaction = interrupted,
+                           .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
   if (atomic_load(&pyb__signals_taken))
     return;
@@ -57,6 +59,24 @@ void pyb__signals_give_back(void) {
     atomic_store(&pyb__signals_taken, false);
   }
   pthread_mutex_unlock(&lock);
+}
+
+bool pyb__signals_blocked(void) {
+  sigset_t mask;
+
+  return pthread_sigmask(SIG_BLOCK, NULL, &mask) == 0 &&
+         sigismember(&mask, SIGINT) == 1;
+}
+
+void pyb__signals_swallow(void) {
+  struct timespec now = {0};
+  sigset_t wanted;
+
+  sigemptyset(&wanted);
+  sigaddset(&wanted, SIGINT);
+  /* What was sent to the thread comes before what was sent to the process. */
+  if (pyb__signals_blocked())
+    sigtimedwait(&wanted, NULL, &now);
 }
 
 void pyb__signals_forked(void) {

@@ -60,6 +60,7 @@ static pyb__thread *new_thread(pyb_error *error) {
   }
   thread->ident = PyThread_get_thread_ident();
   thread->handle = (uintptr_t)pthread_self();
+  atomic_init(&thread->blocked, pyb__signals_blocked());
   return thread;
 }
 
@@ -104,11 +105,14 @@ static pyb__thread *meet_thread(pyb_error *error) {
 /* ---- Entering and leaving ------------------------------------------------------- */
 
 static int64_t deadline_of(const pyb_session *session, int64_t outer) {
+  const int64_t most = INT64_MAX / 4; /* 73 years */
   int64_t deadline;
 
   if (session == NULL || session->deadline_ms <= 0)
     return outer;
-  deadline = pyb__now() + session->deadline_ms * 1000000;
+  deadline =
+      session->deadline_ms < most / 1000000 ? session->deadline_ms * 1000000 : most;
+  deadline += pyb__now();
   return outer != 0 && outer < deadline ? outer : deadline;
 }
 
@@ -165,8 +169,11 @@ pyb_status pyb__enter_control(const pyb_session *session, pyb__call *call,
                               pyb_error *error) {
   pyb_status status = pyb__enter(session, call, error);
 
-  if (status == PYB_OK && call->thread->main && !pyb__attached)
+  if (status == PYB_OK && call->thread->main && !pyb__attached) {
+    atomic_store_explicit(&call->thread->blocked, pyb__signals_blocked(),
+                          memory_order_relaxed);
     pyb__signals_take();
+  }
   return status;
 }
 
@@ -207,8 +214,11 @@ static void leave_slowly(pyb__thread *thread) {
     sched_yield();
   /* A SIGINT that the watch has sent to this thread is handled at the end of any system
    * call: here, before the host's handler is put back. */
-  if (atomic_load(&thread->delivered))
+  if (atomic_load(&thread->delivered)) {
     sched_yield();
+    if (thread->main && !atomic_load(&thread->blocked))
+      pyb__signals_swallow(); /* it was blocked after all */
+  }
   if (atomic_load(&pyb__signals_taken))
     pyb__watch_settle();
   if (atomic_load(&thread->delivered) ||
@@ -269,7 +279,10 @@ void pyb__deliver(pyb__thread *thread, bool again) {
     if (pyb__watch_hold(thread) && atomic_load(&thread->stop) != PYB_OK) {
       atomic_store(&thread->delivered, true);
       pyb__signals_take();
-      pthread_kill((pthread_t)thread->handle, SIGINT);
+      if (!atomic_load(&thread->blocked))
+        pthread_kill((pthread_t)thread->handle, SIGINT);
+      else /* it would stay pending, and be the host's when that looks for it */
+        pyb__signal_python();
     }
     atomic_store(&thread->watched, false);
     /* Code that ignores SIGINT, or takes it for something else, has to stop too. */

@@ -84,6 +84,10 @@ static void no_deadline_no_stop(void) {
     OK(run(&session, "import time\nfor i in range(4): time.sleep(0.01)"));
   session.deadline_ms = 0;
   OK(run(&session, "import time\nfor i in range(20): time.sleep(0.01)"));
+  session.deadline_ms = INT64_MAX;
+  OK(run(&session, "import time\nfor i in range(5): time.sleep(0.01)"));
+  session.deadline_ms = INT64_MIN;
+  OK(run(&session, "import time\nfor i in range(5): time.sleep(0.01)"));
   session.deadline_ms = 1;
   for (int i = 0; i < 300; i++) /* at the very edge: either way, but cleanly */
     if (run(&session, "for i in range(20000): pass") != PYB_OK)

@@ -193,6 +193,37 @@ static void test_sigint_outside_is_the_hosts(void) {
   hosts_own = 0;
 }
 
+/* A host that blocks SIGINT, as one does that waits for signals on a thread of its own,
+ * has deadlines that work, and finds no SIGINT that nobody has sent. */
+static void test_blocked_sigint_stays_the_hosts(void) {
+  pyb_session limited = {.context = "limited", .deadline_ms = 50};
+  sigset_t set, pending;
+  pyb_value value;
+  double start;
+
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  OK(run(&limited, "def loop():\n  while True: pass\n"));
+  for (int i = 0; i < 6; i++) {
+    if (i % 2 == 0) /* else on the data plane, which has not been told of it */
+      pthread_sigmask(SIG_BLOCK, &set, NULL);
+    start = seconds();
+    if (i % 2 == 0)
+      CHECK(run(&limited, "while True: pass") == PYB_DEADLINE);
+    else
+      CHECK(evaluate(&limited, "loop()", &value) == PYB_DEADLINE);
+    CHECK(seconds() - start < 0.4);
+    CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGINT));
+    pthread_sigmask(i % 2 ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+    limited.deadline_ms = 0;
+    OK(evaluate(&limited, "sum(range(100000))", &value));
+    limited.deadline_ms = 50;
+  }
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+  CHECK(hosts_own == 0);
+  check_table();
+}
+
 /* ---- Threads that are not Python's main one ------------------------------------- */
 
 static void *sleep_in_python(void *status) {
@@ -241,6 +272,7 @@ int main(void) {
   RUN(test_sigint_stops_the_data_plane);
   RUN(test_sigint_may_be_handled);
   RUN(test_sigint_outside_is_the_hosts);
+  RUN(test_blocked_sigint_stays_the_hosts);
   RUN(test_sigint_stops_a_foreign_thread_once);
   check_table();
   return 0;

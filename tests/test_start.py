@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import pybridge
-from tests.programs import ROOT, build, run
+from tests.programs import ROOT, build, flags, run
 
 LIBRARY = Path(pybridge.__file__).parent / "libpybridge.so"
 INCLUDE = ["-I", str(ROOT / "c/include"), "-ldl"]
@@ -48,3 +48,21 @@ def test_exit_is_clean_with_running_threads(daemon: bool, tmp_path: Path) -> Non
     code = THREADS.format(n="threads", daemon=daemon)
 
     assert ["ran", "", "0"] == host(tmp_path, code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while True: pass",
+        "import time; time.sleep(60)",
+        "import threading; threading.Event().wait()",
+        "while True: exec('x = [i for i in range(100)]')",
+    ],
+)
+def test_exit_is_clean_while_another_thread_calls(code: str, tmp_path: Path) -> None:
+    """A host may end while a thread of its own is in Python: at once, and well."""
+    program = build(ROOT / "tests/c/exit_in_call.c", tmp_path, flags())
+
+    codes = [run(program, code).returncode for _ in range(5)]
+
+    assert [7] * 5 == codes

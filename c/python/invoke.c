@@ -239,8 +239,9 @@ static pyb_status missing(pyb_error *error, const char *what) {
 }
 
 /* Enter for a call with an object, unless that is from before a soft reset. */
-static pyb_status enter_with(const pyb_session *session, const pyb_object *object,
-                             pyb__call *call, pyb_error *error) {
+static inline pyb_status enter_with(const pyb_session *session,
+                                    const pyb_object *object, pyb__call *call,
+                                    pyb_error *error) {
   pyb_status status;
 
   if (object == NULL)

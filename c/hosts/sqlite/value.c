@@ -142,6 +142,10 @@ static void dump_bytes(sqlite3_context *context, const char *name, pyb_value *va
     release = SQLITE_TRANSIENT;
   if (value->type == PYB_BLOB)
     sqlite3_result_blob64(context, value->data, value->size, release);
+  else if (release != SQLITE_TRANSIENT && strlen(value->data) == value->size)
+    /* The library puts a NUL behind what it owns. SQLite is told that only by -1, and
+     * would make a copy with one otherwise, for whoever asks for the text. */
+    sqlite3_result_text(context, value->data, -1, release);
   else
     sqlite3_result_text64(context, value->data, value->size, release, SQLITE_UTF8);
 }

@@ -86,7 +86,12 @@ void pyb__signals_forked(void) {
 void pyb__signals_guard(void (*work)(void *), void *argument) {
   struct sigaction table[NSIG], plain = {.sa_handler = SIG_DFL};
   bool known[NSIG] = {false};
+  sigset_t set, old;
 
+  /* One that comes meanwhile waits for the host's handler, rather than end the host. */
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set, &old);
   for (int number = 1; number < NSIG; number++)
     known[number] = sigaction(number, NULL, &table[number]) == 0;
   sigaction(SIGINT, &plain, NULL);
@@ -95,4 +100,5 @@ void pyb__signals_guard(void (*work)(void *), void *argument) {
     if (known[number] && sigaction(number, NULL, &plain) == 0 &&
         (number == SIGINT || plain.sa_sigaction != table[number].sa_sigaction))
       sigaction(number, &table[number], NULL);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
 }

@@ -1,5 +1,6 @@
 /* test_start.c: which Python is started, and what is said where none can be. */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -256,6 +257,36 @@ static void test_empty_choice_is_none(void) {
   works();
 }
 
+static volatile sig_atomic_t hosts_own;
+
+static void host_handler(int number) {
+  (void)number;
+  hosts_own++;
+}
+
+/* Ctrl-C while Python starts is the host's, who may not want to die of it. */
+static void test_sigint_during_the_start_is_the_hosts(void) {
+  struct sigaction action = {.sa_handler = host_handler, .sa_flags = SA_RESTART};
+  pid_t sender, host = getpid();
+
+  sigaction(SIGINT, &action, NULL);
+  sender = fork();
+  CHECK(sender >= 0);
+  if (sender == 0)
+    for (int i = 0;; i++) {
+      struct timespec pause = {.tv_nsec = 100000};
+      if (kill(host, SIGINT) != 0)
+        _exit(0);
+      nanosleep(&pause, NULL);
+    }
+  pause_ms(5);
+  OK(pyb_setup(NULL, &error));
+  kill(sender, SIGKILL);
+  waitpid(sender, NULL, 0);
+  CHECK(hosts_own > 0);
+  works();
+}
+
 /* What the host has set up is left alone: locale, working directory, standard files. */
 static void test_start_leaves_the_process(void) {
   char here[4096], there[4096];
@@ -318,6 +349,7 @@ int main(void) {
   IN_CHILD(test_python_that_gives_up_is_an_error);
   IN_CHILD(test_config_chooses);
   IN_CHILD(test_empty_choice_is_none);
+  IN_CHILD(test_sigint_during_the_start_is_the_hosts);
   IN_CHILD(test_start_leaves_the_process);
   snprintf(command, sizeof command, "rm -rf %s", folder);
   return system(command) == 0 ? 0 : 1;

@@ -290,6 +290,32 @@ def test_shell_gets_errors_and_goes_on(shell: Shell, name: str) -> None:
     assert [(1,), (2,)] == shell.rows("select value from json_each('[1, 2]')")
 
 
+# What breaks the package, or Python itself, so that nothing can work afterwards.
+BREAKS = {
+    "no report": "import pybridge.status as s\ns.record = lambda *a: 1 / 0",
+    "no status": "import pybridge._seam.plane as p\np.status = None",
+    "no main": "import pybridge.main as m\nm.execute_code = m.evaluate = None",
+    "no builtins": "import builtins\nfor n in ('isinstance', 'len', 'str', 'getattr',\n"
+    "  'type', 'int', 'tuple', 'BaseException'): delattr(builtins, n)",
+    "all builtins": "import builtins\nvars(builtins).clear()",
+    "no modules for good": "import sys\nsys.modules.clear()",
+    "no seam": "import pybridge._seam.entry as e\ne._plane = e.lib = None",
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_shell_outlives_a_broken_python(own: Shell, name: str) -> None:
+    """Each later failure is an error with its text; the shell's SQL goes on."""
+    own.output(f"select py_exec({quote(BREAKS[name])});")
+
+    for sql in ("py_eval('1 / 0')", "py_exec('1 / 0')", "py_call('nobody')"):
+        message = own.error(f"select {sql}")
+        assert message.partition(": ")[2]
+        assert "cannot be had" not in message
+    assert [(2,)] == own.rows("select 1 + 1")
+    assert 1 == own.close()
+
+
 @pytest.mark.parametrize("name", WORKS)
 def test_c_host_is_not_harmed(program: Program, name: str) -> None:
     """In a C host the call succeeds, what follows works, and the exit is the host's."""

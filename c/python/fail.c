@@ -48,6 +48,29 @@ static bool read_report(PyObject *report, pyb_error *error) {
   return true;
 }
 
+/* What can be said without the package, where the user has broken that. */
+static void say_little(PyObject *exception, pyb_error *error) {
+  const char *type = Py_TYPE(exception)->tp_name;
+  PyObject *text;
+
+  PyErr_Clear();
+  memset(error, 0, sizeof *error);
+  error->status = PyErr_GivenExceptionMatches(exception, PyExc_MemoryError)
+                      ? PYB_NO_MEMORY
+                      : PYB_PYTHON;
+  pyb__copy_text(error->type, sizeof error->type, type, strlen(type));
+  text = PyObject_Str(exception);
+  if (text != NULL)
+    copy(error->message, sizeof error->message, text);
+  PyErr_Clear();
+  Py_XDECREF(text);
+  for (char *c = error->message; *c != '\0'; c++)
+    if ((unsigned char)*c < ' ')
+      *c = ' ';
+  if (error->message[0] == '\0')
+    strcpy(error->message, "the message cannot be had");
+}
+
 /* The call was told to stop: that is what happened, whatever was raised for it. */
 static void say_why_stopped(const pyb_session *session, pyb_error *error) {
   pyb__thread *thread = pyb__this_thread;
@@ -92,14 +115,8 @@ pyb_status pyb__fail_exception(const pyb_session *session, PyObject *exception,
     PyErr_Clear();
     report = PyObject_CallFunctionObjArgs(pyb__py.fail, exception, name, NULL);
   }
-  if (!read_report(report, error)) {
-    PyErr_Clear();
-    if (PyErr_GivenExceptionMatches(exception, PyExc_MemoryError))
-      error->status = PYB_NO_MEMORY;
-    pyb__copy_text(error->type, sizeof error->type, Py_TYPE(exception)->tp_name,
-                   strlen(Py_TYPE(exception)->tp_name));
-    snprintf(error->message, sizeof error->message, "the message cannot be had");
-  }
+  if (!read_report(report, error))
+    say_little(exception, error);
   say_why_stopped(session, error);
   Py_XDECREF(report);
   Py_XDECREF(name);

@@ -74,22 +74,24 @@ missing_packages() {
 
 install_packages() {
   local missing root
-  read -ra missing -d '' < <(missing_packages) || true
-  [ "${#missing[@]}" != 0 ] || return 0
+  missing=$(missing_packages)
+  missing=${missing//$'\n'/ }
+  [ -n "$missing" ] || return 0
   if ! command -v apt-get >/dev/null; then
-    fail "the equivalents of these Debian packages are missing: ${missing[*]}"
+    fail "the equivalents of these Debian packages are missing: $missing"
   elif [ "$(id -u)" = 0 ]; then
     root=
   elif sudo -n true 2>/dev/null; then
     root=sudo
   else
-    fail "packages are missing; run: sudo apt-get install ${missing[*]}"
+    fail "packages are missing; run: sudo apt-get install $missing"
   fi
-  say "installing Debian packages: ${missing[*]}"
+  say "installing Debian packages: $missing"
   # A source that cannot be reached need not be the one that these come from.
   $root apt-get update -qq || true
+  # shellcheck disable=SC2086 # words on purpose
   $root env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -qq -y --no-install-recommends "${missing[@]}"
+    apt-get install -qq -y --no-install-recommends $missing
 }
 
 make_venv() {

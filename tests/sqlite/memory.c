@@ -13,6 +13,9 @@
 #include <string.h>
 #include <dlfcn.h>
 
+/* In a library that was built with -DPYB_TEST: the same for its own allocations. */
+static int64_t (*library_fails)(int64_t nth, int on);
+
 static sqlite3_mem_methods real;
 static long countdown; /* allocations until one fails, 0 = none does */
 
@@ -40,7 +43,23 @@ static int run(sqlite3 *db, const char *sql) {
   return code == SQLITE_OK;
 }
 
-static int try_all(sqlite3 *db, const char *sql, int64_t (*live)(void)) {
+/* Make the nth allocation fail: SQLite's, or the library's. Returns whether there was
+ * one, of the statement that has run since. */
+static void fail_at(long n, int library) {
+  if (library)
+    library_fails(n, 0);
+  else
+    countdown = n;
+}
+
+static int has_failed(long n, int library) {
+  int left = library ? library_fails(0, 0) >= n : countdown == 0;
+
+  countdown = 0;
+  return left;
+}
+
+static int try_all(sqlite3 *db, const char *sql, int64_t (*live)(void), int library) {
   int64_t before;
   long n = 0, failed = 0;
   int left = 0;
@@ -51,10 +70,9 @@ static int try_all(sqlite3 *db, const char *sql, int64_t (*live)(void)) {
   }
   before = live();
   do {
-    countdown = ++n;
+    fail_at(++n, library);
     failed += !run(db, sql);
-    left = countdown == 0;
-    countdown = 0;
+    left = has_failed(n, library);
     if (!sqlite3_get_autocommit(db)) {
       printf("FAIL: %s: allocation %ld leaves a transaction open\n", sql, n);
       return 0;
@@ -70,7 +88,7 @@ static int try_all(sqlite3 *db, const char *sql, int64_t (*live)(void)) {
     }
   } while (left && n < 100000);
   printf("%ld of %ld failed: %s\n", failed, n - 1, sql);
-  return failed > 0;
+  return library || failed > 0;
 }
 
 int main(int argc, char **argv) {
@@ -94,13 +112,15 @@ int main(int argc, char **argv) {
     return 1;
   }
   *(void **)&live = dlsym(dlopen(argv[1], RTLD_NOW), "pyb_live");
+  *(void **)&library_fails = dlsym(dlopen(argv[1], RTLD_NOW), "pyb_test_fail");
   while (good && fgets(line, sizeof line, stdin) != NULL) {
     char *sql = strchr(line, ' ') + 1;
     line[strcspn(line, "\n")] = '\0';
     if (strncmp(line, "setup ", 6) == 0)
       good = run(db, sql) || (printf("FAIL: %s: %s\n", sql, message), 0);
     else
-      good = try_all(db, sql, live);
+      good = try_all(db, sql, live, 0) &&
+             (library_fails == NULL || try_all(db, sql, live, 1));
     fflush(stdout);
   }
   if (sqlite3_close(db) != SQLITE_OK) {

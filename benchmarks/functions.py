@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.data import table
-from benchmarks.harness import Bar, Case, CaseError, Group, Host, Peer, quote, start
+from benchmarks.harness import (
+    LIBRARY,
+    Bar,
+    Case,
+    CaseError,
+    Group,
+    Host,
+    Peer,
+    quote,
+    start,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,6 +29,7 @@ __all__ = ["groups"]
 OURS = "pybridge `py_define`, scalar"
 APSW = "apsw"
 SQLITE3 = "sqlite3 module"
+ATTACHED = "pybridge, loaded into apsw's SQLite"
 OPTIONS = '{"arity": 1, "deterministic": true}'
 REPEATS = 3  # the best of so many is one round's figure: a net time is a difference
 
@@ -52,6 +64,13 @@ class Scalar:
         """Return the group's title."""
         return f"`{self.call}` less `{self.plain}`, f = `{self.source}`"
 
+    @property
+    def define(self) -> str:
+        """Return the SQL that defines f by the library."""
+        return (
+            f"select py_define('f', 'scalar', {quote(self.source)}, {quote(OPTIONS)})"
+        )
+
     def net(self, sql: Callable[[str], float]) -> float:
         """Return what the calls cost above the query, in ns per row."""
         return _net(sql, self.call, self.plain, self.rows)
@@ -60,8 +79,7 @@ class Scalar:
 def _ours(scalar: Scalar) -> Case:
     worker = Host(":memory:")
     worker.sql(INTEGERS.format(scalar.rows))
-    defined = f"'f', 'scalar', {quote(scalar.source)}, {quote(OPTIONS)}"
-    worker.sql(f"select py_define({defined})")
+    worker.sql(scalar.define)
     case = Case(
         OURS, lambda: scalar.net(lambda text: worker.sql(text)[0]), worker.close
     )
@@ -70,10 +88,13 @@ def _ours(scalar: Scalar) -> Case:
 
 
 def _theirs(name: str, peer: str, scalar: Scalar, wanted: str) -> Case:
-    worker = Peer(":memory:", peer)
-    worker.ask(
-        "define", source=f"f = {scalar.source}", setup=[INTEGERS.format(scalar.rows)]
-    )
+    setup = [INTEGERS.format(scalar.rows)]
+    if peer == "attached":
+        worker = Peer(":memory:", peer, sys.executable)
+        setup += [f"select load_extension({quote(str(LIBRARY))})", scalar.define]
+    else:
+        worker = Peer(":memory:", peer)
+    worker.ask("define", source=f"f = {scalar.source}", setup=setup)
     came = str(worker.ask("sql", sql=scalar.call)["value"])
     if came != wanted:
         raise CaseError(f"another result: {came}, not {wanted}")
@@ -89,7 +110,8 @@ def _scalar(scalar: Scalar) -> Group:
     case = _ours(scalar)
     wanted, case.note = case.note, "the GIL is given back between rows"
     group.cases.append(case)
-    for title, peer in ((APSW, "apsw"), (SQLITE3, "sqlite3")):
+    peers = ((APSW, "apsw"), (SQLITE3, "sqlite3"), (ATTACHED, "attached"))
+    for title, peer in peers:
         start(group, title, partial(_theirs, title, peer, scalar, wanted))
     return group
 
@@ -132,13 +154,15 @@ def groups(rows: int) -> Iterable[Group]:
     group.bars = [
         Bar("scalar function, int → int, apsw", OURS, (APSW,), 1.05, faster=False),
         Bar("scalar function, int → int, sqlite3", OURS, (SQLITE3,), 0.9, faster=False),
+        Bar("the same by apsw's SQLite, apsw", ATTACHED, (APSW,), 1.05, faster=False),
     ]
     yield group
     call, plain = "select sum(length(f(s))) from u", "select sum(length(s)) from u"
     group = _scalar(Scalar("scalar-text", "lambda s: s.upper()", call, plain, rows))
     group.bars = [
-        Bar("the same, text → text, apsw", OURS, (APSW,), 1.05, faster=False),
-        Bar("the same, text → text, sqlite3", OURS, (SQLITE3,), 0.9, faster=False),
+        Bar("the same, text → text, apsw", OURS, (APSW,), 0, faster=False),
+        Bar("text → text by apsw's SQLite, apsw", ATTACHED, (APSW,), 0, faster=False),
+        Bar("the same, text → text, sqlite3", OURS, (SQLITE3,), 0, faster=False),
     ]
     yield group
     path = table(rows)

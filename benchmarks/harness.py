@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 __all__ = [
+    "LIBRARY",
     "PEERS",
     "Bar",
     "Case",
@@ -109,8 +110,10 @@ class Host(_Worker):
 class Peer(_Worker):
     """One of the other drivers."""
 
-    def __init__(self, database: str | Path, peer: str) -> None:
-        super().__init__(PEERS, ROOT / "benchmarks" / "peers.py", database, peer)
+    def __init__(
+        self, database: str | Path, peer: str, python: str | Path = PEERS
+    ) -> None:
+        super().__init__(python, ROOT / "benchmarks" / "peers.py", database, peer)
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
         """Send a request and return the answer."""

@@ -183,7 +183,18 @@ def connect_apsw(function: Callable[..., Any]) -> Any:
     return connection
 
 
-CONNECTIONS = {"sqlite3": connect_sqlite3, "apsw": connect_apsw}
+def connect_attached(_: Callable[..., Any]) -> Any:
+    """Return apsw's connection for the library to be loaded into."""
+    connection = module("apsw").Connection(":memory:")
+    connection.enable_load_extension(True)
+    return connection
+
+
+CONNECTIONS = {
+    "sqlite3": connect_sqlite3,
+    "apsw": connect_apsw,
+    "attached": connect_attached,
+}
 
 
 # ---- What is asked for ------------------------------------------------------------
@@ -244,7 +255,7 @@ class Worker:
         exec(source, names)  # noqa: S102 (the benchmark's own words)
         self.connection = CONNECTIONS[self.peer](names["f"])
         for sql in setup:
-            self.connection.execute(sql)
+            self.connection.execute(sql).fetchall()
         return {}
 
     def do_sql(self, sql: str) -> dict[str, Any]:

@@ -129,13 +129,12 @@ def test_fuzz_json_arguments_arrive(args: list[Any], kwargs: dict[str, Any]) -> 
     """What is JSON comes into the function as it is, and back."""
     rows("select py_exec('def echo(*a, **k): return [list(a), k]')")
 
-    (given_back,) = rows(
+    ((given_back,),) = connection().execute(
         "select py_apply('echo', ?1, ?2, null, 'json')",
-        json.dumps(args),
-        json.dumps(kwargs),
+        (json.dumps(args), json.dumps(kwargs)),
     )
 
-    assert [args, kwargs] == json.loads(given_back[0])
+    assert [args, kwargs] == json.loads(given_back)
 
 
 @FEW

@@ -117,10 +117,13 @@ static inline long resident(void) {
   return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-/* How often a counted test runs: `few`, or `many` where PYB_SOAK is set. */
+/* How often a counted test runs: `few`, or `many` where PYB_SOAK is set, and less where
+ * PYB_QUICK is, on the Pythons that are not the first. */
 static inline long rounds(long few, long many) {
   if (checked())
     return few / 50;
+  if (getenv("PYB_QUICK") != NULL)
+    return few / 10;
   return getenv("PYB_SOAK") != NULL ? many : few;
 }
 

@@ -257,7 +257,8 @@ def own() -> Iterator[Shell]:
     started = Shell()
     started.open()
     yield started
-    started.process.kill()
+    if started.process.poll() is None:
+        started.close()
 
 
 def test_c_host_gets_errors_and_goes_on(program: Program) -> None:
@@ -301,6 +302,20 @@ BREAKS = {
     "no modules for good": "import sys\nsys.modules.clear()",
     "no seam": "import pybridge._seam.entry as e\ne._plane = e.lib = None",
 }
+
+
+def test_sql_and_python_that_call_each_other_without_end(own: Shell) -> None:
+    """It is an error before the C stack ends, also with Python's own limit raised."""
+    own.run(
+        "import sys\nfrom pybridge import _plane\n"
+        "def down(n):\n"
+        "  return _plane.host_execute(f\"select py_call('down', {n + 1})\", None)"
+    )
+
+    for limit in (1000, 10**6):
+        own.run(f"sys.setrecursionlimit({limit})")
+        assert "HostError" in own.error("select py_call('down', 0)")
+    assert 2 == own.eval("1 + 1")
 
 
 @pytest.mark.parametrize("name", BREAKS)

@@ -39,6 +39,9 @@ void pyb__pages_free(void *pages, size_t size);
  * loader. */
 const char *pyb__library_path(const void *address);
 
+/* The address below which the C stack of the calling thread has little room left. */
+const char *pyb__stack_floor(void);
+
 /* Make the symbols of the already loaded library at `path` visible to libraries that
  * are loaded later. 0 = done. */
 int pyb__library_promote(const char *path);
@@ -73,6 +76,7 @@ typedef struct pyb__call {
   const pyb_session *session;
   struct pyb__thread *thread;
   int64_t outer_deadline; /* what thread->deadline was */
+  int depth;              /* how many calls of this thread are around it */
   bool held;              /* the thread held the GIL already */
 } pyb__call;
 
@@ -82,6 +86,7 @@ typedef struct pyb__thread {
   struct pyb__thread *next, **link;
   pyb__call *call;     /* innermost call */
   void *state;         /* its Python thread state, kept between calls */
+  const char *floor;   /* its C stack has little room below; NULL = not known yet */
   unsigned long ident; /* Python's number of the thread */
   uintptr_t handle;    /* its pthread_t */
   bool main;           /* the thread on which Python handles signals */

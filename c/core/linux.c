@@ -1,6 +1,8 @@
-/* linux.c: what is Linux's alone: pages that move, and the loader's questions. */
+/* linux.c: what is Linux's alone: pages that move, the loader's questions, the stack.
+ */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include "internal.h"
@@ -29,6 +31,18 @@ void pyb__pages_free(void *pages, size_t size) {
 const char *pyb__library_path(const void *address) {
   Dl_info info;
   return dladdr(address, &info) != 0 ? info.dli_fname : NULL;
+}
+
+const char *pyb__stack_floor(void) {
+  pthread_attr_t attributes;
+  void *lowest = NULL;
+  size_t size = 0;
+
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+    return NULL;
+  pthread_attr_getstack(&attributes, &lowest, &size);
+  pthread_attr_destroy(&attributes);
+  return (const char *)lowest + size / 4;
 }
 
 int pyb__library_promote(const char *path) {

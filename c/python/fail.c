@@ -146,7 +146,9 @@ PyObject *pyb__raise(const pyb_error *error) {
   errors = PyImport_ImportModule("pybridge.errors");
   if (errors != NULL)
     class = PyObject_GetAttrString(errors, name);
-  if (class != NULL && error->type[0] != '\0')
+  /* One that came up through several calls says so once. */
+  if (class != NULL && error->type[0] != '\0' &&
+      strcmp(error->type, "pybridge.HostError") != 0)
     PyErr_Format(class, "%s: %s", error->type, error->message);
   else if (class != NULL)
     PyErr_SetString(class, error->message);

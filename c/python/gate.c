@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 
 #if PY_VERSION_HEX >= 0x030D0000
 #define CURRENT_STATE PyThreadState_GetUnchecked
@@ -116,6 +117,23 @@ static int64_t deadline_of(const pyb_session *session, int64_t outer) {
   return outer != 0 && outer < deadline ? outer : deadline;
 }
 
+/* A host and Python that call each other without end would overflow the C stack, of
+ * which Python's own limit knows nothing. A few calls within each other always fit. */
+static pyb_status check_stack(pyb__thread *thread, pyb_error *error) {
+  char here;
+
+  if (thread->floor == NULL)
+    thread->floor = pyb__stack_floor();
+  if ((uintptr_t)&here > (uintptr_t)thread->floor)
+    return PYB_OK;
+  pyb__fail(error, PYB_PYTHON,
+            "calls between the host and Python are nested too deeply: %d",
+            thread->call->depth + 1);
+  if (error != NULL)
+    memcpy(error->type, "RecursionError", sizeof "RecursionError");
+  return PYB_PYTHON;
+}
+
 pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *error) {
   pyb__thread *thread = pyb__this_thread;
   pyb_status status;
@@ -139,6 +157,9 @@ pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *er
   }
   if (!thread->ours)
     refresh_state(thread);
+  call->depth = thread->call == NULL ? 0 : thread->call->depth + 1;
+  if (__builtin_expect(call->depth > 16, 0) && check_stack(thread, error) != PYB_OK)
+    return PYB_PYTHON;
   call->session = session;
   call->thread = thread;
   call->outer = thread->call;

@@ -557,6 +557,33 @@ static void test_services(void) {
   CHECK(run(&session, "_plane.host_query('select', None)") == PYB_HOST);
 }
 
+static pyb_status nest(void *host, const char *sql, size_t size,
+                       const pyb_value *params, const char *const *names, size_t n,
+                       int64_t *changes, pyb_error *out) {
+  (void)host, (void)params, (void)names, (void)n;
+  *changes = 1;
+  return pyb_execute_code(&calling, sql, size, NULL, out);
+}
+
+/* A host and Python that call each other without end: an error before the C stack ends,
+ * also where the code has raised Python's own limit. */
+static void test_nesting_has_an_end(void) {
+  static const pyb_services services = {.size = sizeof services, .execute = nest};
+
+  calling = (pyb_session){.services = &services, .host = &calling};
+  OK(run(&calling, "import sys\nfrom pybridge import _plane\ndeep = 0\n"
+                   "def down(n):\n"
+                   "  global deep\n"
+                   "  deep = max(deep, n)\n"
+                   "  _plane.host_execute(f'down({n + 1})', None)\n"));
+  CHECK(run(&calling, "down(0)") != PYB_OK && has(error.message, "Recursion"));
+  OK(run(&calling, "sys.setrecursionlimit(10**6); deep = 0"));
+  CHECK(run(&calling, "down(0)") != PYB_OK && has(error.message, "RecursionError"));
+  CHECK(has(error.message, "HostError") || has(error.type, "HostError"));
+  CHECK(integer_of(&calling, "deep") > 100);
+  OK(run(&calling, "sys.setrecursionlimit(1000)"));
+}
+
 /* ---- Start and end -------------------------------------------------------------- */
 
 static void test_setup_after_the_start(void) {
@@ -616,6 +643,7 @@ int main(void) {
   RUN(test_objects);
   RUN(test_object_columns);
   RUN(test_services);
+  RUN(test_nesting_has_an_end);
   RUN(test_setup_after_the_start);
   RUN(test_finalize);
   CHECK(pyb_live() == live);

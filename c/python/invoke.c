@@ -105,6 +105,36 @@ static PyObject *resolve(const pyb_session *session, const char *path) {
 
 /* ---- Calling -------------------------------------------------------------------- */
 
+/* Load a value; the numbers, which come most often, without a call of ours. */
+static inline PyObject *load(const pyb_value *value) {
+  if (value->type == PYB_INT64)
+    return PyLong_FromLongLong(value->integer);
+  if (value->type == PYB_FLOAT64)
+    return PyFloat_FromDouble(value->real);
+  return pyb__load(value);
+}
+
+/* Call with n values, by position. */
+static inline PyObject *call_few(PyObject *callable, const pyb_value *args, size_t n) {
+  PyObject *stack[STACK_ARGS + 1], *result = NULL;
+  size_t loaded = 0;
+
+  while (loaded < n) {
+    PyObject *object = load(&args[loaded]);
+    if (object == NULL)
+      goto done;
+    stack[++loaded] = object;
+  }
+  /* stack[0] is free for the callee's use. */
+  result = PyObject_Vectorcall(callable, stack + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                               NULL);
+
+done:
+  while (loaded > 0)
+    Py_DECREF(stack[loaded--]);
+  return result;
+}
+
 /* Call with n values, the last n_names of them by keyword. */
 static PyObject *call_values(PyObject *callable, const pyb_value *args, size_t n,
                              const char *const *names_of, size_t n_names) {
@@ -145,13 +175,27 @@ done:
   return result;
 }
 
+/* Dump into a value; an integer, which comes most often, without a call of ours. */
+static inline int dump(PyObject *object, pyb_value *value) {
+  if (PyLong_CheckExact(object)) {
+    int overflow;
+    long long integer = PyLong_AsLongLongAndOverflow(object, &overflow);
+
+    if (overflow == 0 && integer != -1) {
+      *value = (pyb_value){.type = PYB_INT64, .integer = integer};
+      return 0;
+    }
+  }
+  return pyb__dump(object, value);
+}
+
 /* Dump a result, a new reference that is taken (NULL = exception set). */
-static pyb_status finish(const pyb_session *session, PyObject *object,
-                         pyb_value *result, pyb_error *error) {
+static inline pyb_status finish(const pyb_session *session, PyObject *object,
+                                pyb_value *result, pyb_error *error) {
   int failed = -1;
 
   if (object != NULL)
-    failed = result == NULL ? 0 : pyb__dump(object, result);
+    failed = result == NULL ? 0 : dump(object, result);
   Py_XDECREF(object);
   return failed == 0 ? PYB_OK : pyb__fail_python(session, error);
 }
@@ -277,6 +321,7 @@ pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
                            pyb_error *error) {
   pyb__call call;
   pyb_status status;
+  PyObject *called;
 
   if (result == NULL)
     return missing(error, "the place for the result");
@@ -286,8 +331,9 @@ pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
   status = enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
-  status =
-      finish(session, call_values(object->object, args, n, NULL, 0), result, error);
+  called = n <= STACK_ARGS ? call_few(object->object, args, n)
+                           : call_values(object->object, args, n, NULL, 0);
+  status = finish(session, called, result, error);
   pyb__leave(&call);
   return status;
 }

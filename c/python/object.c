@@ -147,13 +147,9 @@ int pyb__dump_view(PyObject *object, pyb_value *value, PyObject **keep) {
 int pyb__dump(PyObject *object, pyb_value *value) {
   PyObject *keep;
   pyb_value view;
-  int failed;
+  int failed = pyb__dump_view(object, &view, &keep);
 
   *value = PYB_EMPTY;
-  /* What a function called for each row returns most often owns nothing. */
-  if (PyLong_CheckExact(object))
-    return dump_long(object, value);
-  failed = pyb__dump_view(object, &view, &keep);
   if (failed == 0 &&
       (view.type == PYB_TEXT || view.type == PYB_BLOB || view.type == PYB_DECIMAL)) {
     if (pyb__value_copy(value, view.type, view.data, view.size, NULL) != PYB_OK) {

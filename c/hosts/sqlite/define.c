@@ -7,6 +7,7 @@
  * connection closes, and a definition is what the slot holds at present. A name has one
  * slot, registered for each number of arguments it was ever defined with.
  */
+#include <alloca.h>
 #include <string.h>
 
 #include "define.h"
@@ -109,21 +110,27 @@ static int load_all(sqlite3_context *context, const char *name, int n,
 
 /* ---- Scalar --------------------------------------------------------------------- */
 
+/* So many arguments find room without a variable length. */
+#define FEW 4
+
 static void call_scalar(sqlite3_context *context, int n, sqlite3_value **args) {
   const slot *s = sqlite3_user_data(context);
   const pyb__definition *d = current(context, s, n);
-  pyb_value loaded[n + 1], result;
+  pyb_value few[FEW], *loaded = few, result;
   pyb_error error;
 
-  loaded[0] = PYB_EMPTY; /* where there are none */
+  if (n > FEW)
+    loaded = alloca((size_t)n * sizeof *loaded);
   if (d == NULL || !load_all(context, s->name, n, args, d->special, loaded))
     return;
   /* From here on the name is the slot's: the callable may define it anew. */
   if (pyb_object_call(&d->host->session, d->object, loaded, (size_t)n, &result,
-                      &error) == PYB_OK)
-    pyb__sqlite_dump(context, s->name, &result);
-  else
+                      &error) != PYB_OK)
     pyb__sqlite_fail(context, s->name, &error);
+  else if (result.type == PYB_INT64)
+    sqlite3_result_int64(context, result.integer);
+  else
+    pyb__sqlite_dump(context, s->name, &result);
 }
 
 /* ---- Aggregate and window ------------------------------------------------------- */

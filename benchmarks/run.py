@@ -37,7 +37,7 @@ FILES = {
     "start": start,
     "memory": memory,
 }
-ROUNDS = {"read": 9, "write": 7, "functions": 9, "calls": 15, "start": 15, "memory": 3}
+ROUNDS = {"read": 9, "write": 7, "functions": 15, "calls": 15, "start": 15, "memory": 3}
 
 # ---- The machine ------------------------------------------------------------------
 

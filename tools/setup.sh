@@ -17,11 +17,13 @@ fail() {
   exit 1
 }
 
+# What pip installs for the goal, and the goals for which at least that is installed.
 case $goal in
-build) extra= ;;
-demo | test | dev) extra="[$goal]" ;;
-bench) extra="[test,bench]" ;;
-valgrind) extra="[test]" ;;
+build) extra= done_by="build demo test dev bench valgrind" ;;
+demo) extra="[demo]" done_by="demo test dev bench valgrind" ;;
+test | valgrind) extra="[test]" done_by="test dev bench valgrind" ;;
+bench) extra="[test,bench]" done_by="bench dev" ;;
+dev) extra="[dev]" done_by=dev ;;
 *) fail "goal '$goal' is unknown; known: build, demo, test, dev, bench, valgrind" ;;
 esac
 
@@ -106,8 +108,10 @@ make_venv() {
 
 # The stamp is older than pyproject.toml when what GOAL needs may have changed.
 install_python_packages() {
-  local stamp=.venv/.stamp-$goal
-  [ "$stamp" -nt pyproject.toml ] && return
+  local other
+  for other in $done_by; do
+    [ ".venv/.stamp-$other" -nt pyproject.toml ] && return
+  done
   say "installing Python packages for '$goal' into .venv and building the library"
   # wheel is for packages that know only of setup.py, where pip is old.
   .venv/bin/python - <<'PYTHON' | xargs -d '\n' .venv/bin/python -m pip install wheel
@@ -117,7 +121,7 @@ with open("pyproject.toml", "rb") as file:
 PYTHON
   touch .venv/.stamp-begun
   .venv/bin/python -m pip install --no-build-isolation -e ".$extra"
-  touch "$stamp"
+  touch ".venv/.stamp-$goal"
   mv .venv/.stamp-begun .venv/.stamp-build
 }
 

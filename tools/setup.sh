@@ -120,7 +120,9 @@ with open("pyproject.toml", "rb") as file:
     print(*tomllib.load(file)["build-system"]["requires"], sep="\n")
 PYTHON
   touch .venv/.stamp-begun
-  .venv/bin/python -m pip install --no-build-isolation -e ".$extra"
+  # As a line in a .pth file: setuptools' import hook would double Python's start-up.
+  .venv/bin/python -m pip install --no-build-isolation \
+    --config-settings editable_mode=compat -e ".$extra"
   touch ".venv/.stamp-$goal"
   mv .venv/.stamp-begun .venv/.stamp-build
 }
@@ -139,7 +141,13 @@ build_library() {
   mv .venv/.stamp-begun "$stamp"
 }
 
+# Where PYTHONDONTWRITEBYTECODE is set every start would compile the package anew.
+compile_package() {
+  .venv/bin/python -m compileall -q pybridge
+}
+
 install_packages
 make_venv
 install_python_packages
 build_library
+compile_package

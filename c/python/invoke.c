@@ -321,7 +321,7 @@ pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
                            pyb_error *error) {
   pyb__call call;
   pyb_status status;
-  PyObject *called;
+  PyObject *callable, *called;
 
   if (result == NULL)
     return missing(error, "the place for the result");
@@ -331,9 +331,11 @@ pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
   status = enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
-  called = n <= STACK_ARGS ? call_few(object->object, args, n)
-                           : call_values(object->object, args, n, NULL, 0);
+  callable = Py_NewRef(object->object); /* it may be released in its own call */
+  called = n <= STACK_ARGS ? call_few(callable, args, n)
+                           : call_values(callable, args, n, NULL, 0);
   status = finish(session, called, result, error);
+  Py_DECREF(callable);
   pyb__leave(&call);
   return status;
 }
@@ -342,6 +344,7 @@ pyb_status pyb_object_new(const pyb_session *session, pyb_object *object,
                           pyb_object **instance, pyb_error *error) {
   pyb__call call;
   pyb_status status;
+  PyObject *callable;
 
   if (instance == NULL)
     return missing(error, "the place for the object");
@@ -349,7 +352,9 @@ pyb_status pyb_object_new(const pyb_session *session, pyb_object *object,
   status = enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
-  status = keep(session, PyObject_CallNoArgs(object->object), instance, error);
+  callable = Py_NewRef(object->object);
+  status = keep(session, PyObject_CallNoArgs(callable), instance, error);
+  Py_DECREF(callable);
   pyb__leave(&call);
   return status;
 }
@@ -389,6 +394,7 @@ pyb_status pyb_object_invoke(const pyb_session *session, pyb_object *object,
                              pyb_value *result, pyb_error *error) {
   pyb__call call;
   pyb_status status;
+  PyObject *owner;
 
   if (result != NULL)
     *result = PYB_EMPTY;
@@ -397,8 +403,9 @@ pyb_status pyb_object_invoke(const pyb_session *session, pyb_object *object,
   status = enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
-  status =
-      finish(session, invoke_values(object->object, method, args, n), result, error);
+  owner = Py_NewRef(object->object);
+  status = finish(session, invoke_values(owner, method, args, n), result, error);
+  Py_DECREF(owner);
   pyb__leave(&call);
   return status;
 }
@@ -408,6 +415,7 @@ pyb_status pyb_object_has(const pyb_session *session, pyb_object *object,
                           pyb_error *error) {
   pyb__call call;
   pyb_status status;
+  PyObject *owner;
 
   if (has == NULL || (n > 0 && attributes == NULL))
     return missing(error, "the array of names or the place for the answer");
@@ -416,8 +424,10 @@ pyb_status pyb_object_has(const pyb_session *session, pyb_object *object,
   if (status != PYB_OK)
     return status;
   *has = 1;
+  owner = Py_NewRef(object->object);
   for (size_t i = 0; i < n && *has; i++)
-    *has = PyObject_HasAttrString(object->object, attributes[i]);
+    *has = PyObject_HasAttrString(owner, attributes[i]);
+  Py_DECREF(owner);
   pyb__leave(&call);
   return PYB_OK;
 }
@@ -425,11 +435,13 @@ pyb_status pyb_object_has(const pyb_session *session, pyb_object *object,
 /* Hand the callable and the rows (taken) to one of the vectorised calls. */
 static PyObject *call_columns(PyObject *how, pyb_object *object,
                               struct ArrowArrayStream *rows) {
+  PyObject *callable = Py_NewRef(object->object);
   PyObject *capsule = pyb__capsule(rows), *result = NULL;
 
   if (capsule != NULL)
-    result = PyObject_CallFunctionObjArgs(how, object->object, capsule, NULL);
+    result = PyObject_CallFunctionObjArgs(how, callable, capsule, NULL);
   Py_XDECREF(capsule);
+  Py_DECREF(callable);
   return result;
 }
 

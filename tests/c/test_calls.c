@@ -565,6 +565,46 @@ static pyb_status nest(void *host, const char *sql, size_t size,
   return pyb_execute_code(&calling, sql, size, NULL, out);
 }
 
+static pyb_object *held;
+
+static pyb_status release_held(void *host, const char *sql, size_t size,
+                               const pyb_value *params, const char *const *names,
+                               size_t n, int64_t *changes, pyb_error *out) {
+  (void)host, (void)sql, (void)size, (void)params, (void)names, (void)n, (void)out;
+  *changes = 0;
+  pyb_object_release(held);
+  held = NULL;
+  return PYB_OK;
+}
+
+/* An object may be released while it is being called: the call keeps what it needs. */
+static void test_object_may_be_released_in_its_call(void) {
+  static const pyb_services services = {.size = sizeof services,
+                                        .execute = release_held};
+  pyb_session releasing = {.services = &services};
+  pyb_value args[20] = {int_value(5)};
+
+  OK(run(&releasing, "import functools\nfrom pybridge import _plane\n"
+                     "def make():\n"
+                     "  def f(*args):\n"
+                     "    _plane.host_execute('release', None)\n"
+                     "    return [bytes(n) for n in range(1000)] and len(args)\n"
+                     "  return functools.lru_cache(maxsize=2)(f)\n"
+                     "class Owner:\n"
+                     "  def __init__(self): self.step = make()\n"));
+  for (size_t n = 0; n <= 20; n += 5) {
+    OK(pyb_object_get(&releasing, "make()", &held, &error));
+    OK(pyb_object_call(&releasing, held, args, n, &value, &error));
+    CHECK(held == NULL && value.integer == (int64_t)n);
+    OK(pyb_object_get(&releasing, "Owner()", &held, &error));
+    OK(pyb_object_invoke(&releasing, held, "step", args, n, &value, &error));
+    CHECK(held == NULL && value.integer == (int64_t)n);
+    OK(pyb_object_get(&releasing, "lambda: make()()", &held, &error));
+    OK(pyb_object_call(&releasing, held, args, 0, &value, &error));
+    CHECK(held == NULL && value.integer == 0);
+  }
+}
+
 /* A host and Python that call each other without end: an error before the C stack ends,
  * also where the code has raised Python's own limit. */
 static void test_nesting_has_an_end(void) {
@@ -643,6 +683,7 @@ int main(void) {
   RUN(test_objects);
   RUN(test_object_columns);
   RUN(test_services);
+  RUN(test_object_may_be_released_in_its_call);
   RUN(test_nesting_has_an_end);
   RUN(test_setup_after_the_start);
   RUN(test_finalize);

@@ -30,6 +30,9 @@ pyb_status pyb__environment_find(const char *wanted, char path[PYB__PATH_ROOM],
 /* Start Python, or attach to it, once. No GIL is wanted or kept. */
 pyb_status pyb__start(const pyb_config *config, pyb_error *error);
 
+/* The same for cffi's half, which the control plane needs. */
+pyb_status pyb__start_seam(pyb_error *error);
+
 extern atomic_bool pyb__started; /* the start has been done, and well */
 extern atomic_bool pyb__forked;  /* this process is a child made after the start */
 

@@ -188,8 +188,10 @@ pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *er
 
 pyb_status pyb__enter_control(const pyb_session *session, pyb__call *call,
                               pyb_error *error) {
-  pyb_status status = pyb__enter(session, call, error);
+  pyb_status status = pyb__start_seam(error);
 
+  if (status == PYB_OK)
+    status = pyb__enter(session, call, error);
   if (status == PYB_OK && call->thread->main && !pyb__attached) {
     atomic_store_explicit(&call->thread->blocked, pyb__signals_blocked(),
                           memory_order_relaxed);

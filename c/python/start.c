@@ -164,13 +164,12 @@ static pyb_status fail_import(pyb_error *error) {
 }
 
 static pyb_status load_package(pyb_error *error) {
-  PyObject *cffi = NULL, *plane = NULL, *text = NULL;
+  PyObject *plane = NULL, *text = NULL;
   pyb_status status = PYB_OK;
 
   pyb__py.module = pyb__module();
-  /* cffi would print its troubles and go on: look before. */
-  cffi = pyb__py.module == NULL ? NULL : PyImport_ImportModule("_cffi_backend");
-  plane = cffi == NULL ? NULL : PyImport_ImportModule("pybridge._seam.plane");
+  if (pyb__py.module != NULL)
+    plane = PyImport_ImportModule("pybridge._seam.plane");
   text = attribute(plane, "VERSION");
   pyb__py.expressions = attribute(plane, "EXPRESSIONS");
   pyb__py.namespace_of = attribute(plane, "namespace_of");
@@ -201,7 +200,6 @@ static pyb_status load_package(pyb_error *error) {
   }
   Py_XDECREF(text);
   Py_XDECREF(plane);
-  Py_XDECREF(cffi);
   return status;
 }
 
@@ -260,18 +258,7 @@ static pyb_status start(const pyb_config *config, pyb_error *error) {
   status = check_version(error);
   if (status == PYB_OK)
     status = load_package(error);
-#if PY_VERSION_HEX < 0x030C0000
-  /* cffi's lock is this type's version tag: it waits until that is 0, which is for ever
-   * where Python code has looked at an attribute of a capsule before we came. */
-  PyType_Modified(&PyCapsule_Type);
-#endif
   PyGILState_Release(gil);
-  if (status == PYB_OK && pyb__seam_start() != 0)
-    status =
-        pyb__fail(error, PYB_START,
-                  "cffi could not load the seam of pybridge in \"%s\"; run: python "
-                  "-m pybridge doctor",
-                  program);
   if (status == PYB_OK)
     status = pyb__watch_start(error);
   if (status == PYB_OK) {
@@ -289,22 +276,84 @@ static pyb_status fail_forked(pyb_error *error) {
       "start Python after the fork, or run another program with exec");
 }
 
+/* Wait for the lock without the GIL, which the thread that holds it may want. Returns
+ * the state to restore, NULL = the GIL was not held. */
+static PyThreadState *take_lock(void) {
+  PyThreadState *state =
+      Py_IsInitialized() && PyGILState_Check() ? PyEval_SaveThread() : NULL;
+
+  pthread_mutex_lock(&lock);
+  return state;
+}
+
+static void drop_lock(PyThreadState *state) {
+  pthread_mutex_unlock(&lock);
+  if (state != NULL)
+    PyEval_RestoreThread(state);
+}
+
 pyb_status pyb__start(const pyb_config *config, pyb_error *error) {
   pyb_status status;
-  PyThreadState *state = NULL;
+  PyThreadState *state;
 
   if (atomic_load(&pyb__forked))
     return fail_forked(error);
   if (atomic_load(&pyb__started))
     return PYB_OK;
-  /* Who waits for the lock must not hold the GIL, which the starting thread wants. */
-  if (Py_IsInitialized() && PyGILState_Check())
-    state = PyEval_SaveThread();
-  pthread_mutex_lock(&lock);
+  state = take_lock();
   status = atomic_load(&pyb__started) ? PYB_OK : start(config, error);
-  pthread_mutex_unlock(&lock);
-  if (state != NULL)
-    PyEval_RestoreThread(state);
+  drop_lock(state);
+  return status;
+}
+
+/* ---- The seam ------------------------------------------------------------------- */
+
+/* Load what cffi would load, as it would print its troubles and go on. */
+static pyb_status load_seam(pyb_error *error) {
+  static const char *const modules[] = {"_cffi_backend", "pybridge.main",
+                                        "pybridge.output"};
+  PyGILState_STATE gil = PyGILState_Ensure();
+  pyb_status status = PYB_OK;
+
+  for (size_t i = 0; i < sizeof modules / sizeof *modules && status == PYB_OK; i++) {
+    PyObject *module = PyImport_ImportModule(modules[i]);
+    if (module == NULL)
+      status = fail_import(error);
+    Py_XDECREF(module);
+  }
+#if PY_VERSION_HEX < 0x030C0000
+  /* cffi's lock is this type's version tag: it waits until that is 0, which is for ever
+   * where Python code has looked at an attribute of a capsule before we came. */
+  PyType_Modified(&PyCapsule_Type);
+#endif
+  PyGILState_Release(gil);
+  return status;
+}
+
+/* By itself, at the first call that crosses: what runs on the data plane alone starts
+ * faster without it. */
+pyb_status pyb__start_seam(pyb_error *error) {
+  static atomic_bool crossable;
+  pyb_status status;
+  PyThreadState *state;
+
+  if (atomic_load_explicit(&crossable, memory_order_acquire))
+    return PYB_OK;
+  status = pyb__start(NULL, error);
+  if (status != PYB_OK)
+    return status;
+  state = take_lock();
+  if (!atomic_load(&crossable)) {
+    status = load_seam(error);
+    if (status == PYB_OK && pyb__seam_start() != 0)
+      status =
+          pyb__fail(error, PYB_START,
+                    "cffi could not load the seam of pybridge in \"%s\"; run: python "
+                    "-m pybridge doctor",
+                    program);
+    atomic_store(&crossable, status == PYB_OK);
+  }
+  drop_lock(state);
   return status;
 }
 

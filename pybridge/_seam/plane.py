@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from pybridge import __version__, context, main, status
+from pybridge import __version__, context, status
 from pybridge.errors import (
     BadArgument,
     DeadlineExceeded,
@@ -88,16 +88,22 @@ def namespace_of(name: str) -> dict[str, Any]:
 
 def resolve(name: str, path: str) -> object:
     """Return the object that a path names in a context."""
+    from pybridge import main
+
     return main.resolve(path, name)
 
 
 def apply(function: object, stream: object) -> object:
     """Call a function with the columns of a stream, for one value."""
+    from pybridge import main
+
     return main.apply(function, stream)
 
 
 def map(function: object, stream: object) -> object:  # noqa: A001 (as in main)
     """Call a function with the columns of a stream, for columns."""
+    from pybridge import main
+
     return main.map(function, stream)
 
 

@@ -161,7 +161,7 @@ typedef struct pyb_services {
                       const char *mode, int64_t *count, pyb_error *error);
 
   /* Has the host been asked to stop this call? Called from another thread every few
-   * milliseconds while a call runs; must not block. */
+   * milliseconds while a call runs; must not block, nor want the GIL. */
   int (*interrupted)(void *host);
 
   /* Take Python's output: stream 1 = stdout, 2 = stderr. NULL: C's own stdio. */

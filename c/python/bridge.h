@@ -64,6 +64,13 @@ pyb_status pyb__gate_main(pyb_error *error);
 /* Undo an exception that was sent into this thread and has not been raised. */
 void pyb__gate_drain(pyb__thread *thread);
 
+/* Keep stops away from what must not be cut short, such as the one import that cffi
+ * does not try twice: the call that is in progress on this thread, if any, is out of
+ * the watch's sight until it is exposed again, and is then stopped late. No GIL is
+ * wanted. shelter() returns what expose() wants to know. */
+bool pyb__gate_shelter(void);
+void pyb__gate_expose(bool active);
+
 /* ---- fail.c --------------------------------------------------------------------- */
 
 /* Turn the Python exception that is set into an error; none is set afterwards. */

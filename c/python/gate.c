@@ -213,6 +213,28 @@ void pyb__gate_drain(pyb__thread *thread) {
   atomic_store(&thread->delivered, false);
 }
 
+bool pyb__gate_shelter(void) {
+  pyb__thread *thread = pyb__this_thread;
+  PyGILState_STATE gil;
+
+  if (thread == NULL || !atomic_exchange(&thread->active, false))
+    return false;
+  while (atomic_load(&thread->watched))
+    sched_yield();
+  if (atomic_load(&thread->delivered)) {
+    sched_yield();
+    gil = PyGILState_Ensure();
+    pyb__gate_drain(thread); /* `stop` stays set: it is sent again */
+    PyGILState_Release(gil);
+  }
+  return true;
+}
+
+void pyb__gate_expose(bool active) {
+  if (active)
+    atomic_store(&pyb__this_thread->active, true);
+}
+
 /* An inner call ran into a deadline of its own: the outer one runs on. Wants the GIL.
  */
 static void leave_deadline(pyb__thread *thread, int64_t outer_deadline) {

@@ -344,6 +344,7 @@ pyb_status pyb__start_seam(pyb_error *error) {
     return status;
   state = take_lock();
   if (!atomic_load(&crossable)) {
+    bool active = pyb__gate_shelter();
     status = load_seam(error);
     if (status == PYB_OK && pyb__seam_start() != 0)
       status =
@@ -352,6 +353,7 @@ pyb_status pyb__start_seam(pyb_error *error) {
                     "-m pybridge doctor",
                     program);
     atomic_store(&crossable, status == PYB_OK);
+    pyb__gate_expose(active);
   }
   drop_lock(state);
   return status;

@@ -1,7 +1,8 @@
-/* test_seam.c: the first call that crosses to cffi comes while its caller is told to
+/* test_seam.c: the first crossing comes while its caller is told to stop. */
  * stop. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "test.h"
 

@@ -1,5 +1,4 @@
 /* test_seam.c: the first crossing comes while its caller is told to stop. */
- * stop. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -37,7 +37,7 @@ FILES = {
     "start": start,
     "memory": memory,
 }
-ROUNDS = {"read": 9, "write": 7, "functions": 15, "calls": 15, "start": 15, "memory": 3}
+ROUNDS = {"read": 7, "write": 7, "functions": 11, "calls": 15, "start": 15, "memory": 3}
 
 # ---- The machine ------------------------------------------------------------------
 

@@ -304,5 +304,6 @@ pyb_status pyb_get_schema(const pyb_session *session, const char *variable,
 /* ---- End ------------------------------------------------------------------------ */
 
 pyb_status pyb_finalize(pyb_error *error) {
+  pyb__pool_drain();
   CROSS(NULL, error, pyb__py_finalize(0, ADDRESS(error)), NOTHING);
 }

@@ -21,19 +21,33 @@ void *pyb__calloc(size_t n, size_t size);
 void pyb__free(void *memory);
 
 /* A buffer that may grow to gigabytes: small ones are on the heap, large ones are pages
- * of their own, which move rather than copy when they grow. Fresh memory is zero. The
- * caller remembers the size. resize(NULL, 0, n) allocates; on failure the old buffer is
- * as it was. */
+ * of their own, which move rather than copy when they grow, and never shrink. What is
+ * new of it is not set to anything. The caller remembers the size. resize(NULL, 0, n)
+ * allocates; on failure the old buffer is as it was. */
 void *pyb__buffer_resize(void *buffer, size_t old_size, size_t size);
 void pyb__buffer_free(void *buffer, size_t size);
+
+/* ---- pool.c --------------------------------------------------------------------- */
+
+/* A large buffer, or a larger one for it, mostly of pages that were used before; NULL =
+ * no memory. */
+void *pyb__pool_resize(void *buffer, size_t size);
+void pyb__pool_free(void *buffer);
+
+/* Give all kept pages back to the system. */
+void pyb__pool_drain(void);
 
 /* The counter behind pyb_live. */
 void pyb__live_add(int64_t change);
 
 /* ---- linux.c: what is Linux's alone --------------------------------------------- */
 
-void *pyb__pages_resize(void *pages, size_t old_size, size_t size);
-void pyb__pages_free(void *pages, size_t size);
+/* Pages: mapped, moved (NULL = no memory, and they are where they were), let lie idle
+ * with their content up to the system, unmapped. */
+void *pyb__pages_map(size_t size);
+void *pyb__pages_move(void *pages, size_t old_size, size_t size);
+void pyb__pages_idle(void *pages, size_t size);
+void pyb__pages_unmap(void *pages, size_t size);
 
 /* The path of the loaded library that holds `address`, or NULL; static storage of the
  * loader. */

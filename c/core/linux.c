@@ -7,24 +7,29 @@
 
 #include "internal.h"
 
-/* Buffers never shrink below the size at which they became pages. */
-void *pyb__pages_resize(void *pages, size_t old_size, size_t size) {
-  void *mapped;
+void *pyb__pages_map(size_t size) {
+  void *pages =
+      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-  if (pages == NULL) {
-    mapped =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    /* Huge pages would make short tables resident far beyond their size, and the time
-     * of the first touch depends on what the machine has just given back. */
-    if (mapped != MAP_FAILED)
-      madvise(mapped, size, MADV_NOHUGEPAGE);
-  } else {
-    mapped = mremap(pages, old_size, size, MREMAP_MAYMOVE);
-  }
-  return mapped == MAP_FAILED ? NULL : mapped;
+  if (pages == MAP_FAILED)
+    return NULL;
+  /* Huge pages would make short tables resident far beyond their size, and the time of
+   * the first touch depends on what the machine has just given back. */
+  madvise(pages, size, MADV_NOHUGEPAGE);
+  return pages;
 }
 
-void pyb__pages_free(void *pages, size_t size) {
+void *pyb__pages_move(void *pages, size_t old_size, size_t size) {
+  void *moved = mremap(pages, old_size, size, MREMAP_MAYMOVE);
+
+  return moved == MAP_FAILED ? NULL : moved;
+}
+
+void pyb__pages_idle(void *pages, size_t size) {
+  madvise(pages, size, MADV_FREE);
+}
+
+void pyb__pages_unmap(void *pages, size_t size) {
   munmap(pages, size);
 }
 

@@ -60,26 +60,23 @@ void *pyb__buffer_resize(void *buffer, size_t old_size, size_t size) {
   if (fails())
     return NULL;
   if (old_size >= PAGES_FROM)
-    return pyb__pages_resize(buffer, old_size, size);
+    return pyb__pool_resize(buffer, size);
   if (size >= PAGES_FROM) {
-    grown = pyb__pages_resize(NULL, 0, size);
+    grown = pyb__pool_resize(NULL, size);
     if (grown != NULL && old_size != 0)
       memcpy(grown, buffer, old_size);
     if (grown != NULL)
       free(buffer);
     return grown;
   }
-  grown = realloc(buffer, size == 0 ? 1 : size);
-  if (grown != NULL && size > old_size)
-    memset((char *)grown + old_size, 0, size - old_size);
-  return grown;
+  return realloc(buffer, size == 0 ? 1 : size);
 }
 
 void pyb__buffer_free(void *buffer, size_t size) {
   if (buffer == NULL)
     return;
   if (size >= PAGES_FROM)
-    pyb__pages_free(buffer, size);
+    pyb__pool_free(buffer);
   else
     free(buffer);
 }

@@ -59,6 +59,8 @@ static pyb_status grow_validity(pyb_column *column, int64_t capacity) {
   if (rest->own.validity < capacity) {
     RESIZE(column->validity, validity_size(rest->own.validity),
            validity_size(capacity));
+    memset(column->validity + validity_size(rest->own.validity), 0,
+           validity_size(capacity) - validity_size(rest->own.validity));
     rest->own.validity = capacity;
   }
   return PYB_OK;
@@ -140,6 +142,9 @@ static pyb_status start_type(pyb_column *column, pyb_type type) {
   else if (type == PYB_FLOAT64)
     for (int64_t i = 0; i < column->length; i++)
       column->reals[i] = NAN;
+  else
+    memset(column->integers, 0,
+           (size_t)(column->length + !pyb__is_fixed(type)) * sizeof(int64_t));
   return status;
 }
 
@@ -158,10 +163,13 @@ static pyb_status start_mixture(pyb_column *column) {
         column->validity == NULL || (column->validity[i >> 3] & (1u << (i & 7))) != 0;
     mixed->tags[i] = valid ? (uint8_t)type : PYB_NULL;
   }
-  if (pyb__is_fixed(type))
+  if (pyb__is_fixed(type)) {
     memcpy(mixed->slots, column->integers, (size_t)column->length * 8);
-  else
+    memset(mixed->ends, 0, (size_t)(column->length + 1) * 8);
+  } else {
+    memset(mixed->slots, 0, (size_t)column->length * 8);
     memcpy(mixed->ends, column->offsets, (size_t)(column->length + 1) * 8);
+  }
   pyb__buffer_free(column->integers, (size_t)rest->own.cells * 8);
   column->integers = NULL;
   rest->own.cells = 0;
@@ -173,6 +181,7 @@ static void append_mixed(pyb_column *column, const pyb_value *value) {
   int64_t i = column->length;
 
   mixed->tags[i] = (uint8_t)value->type;
+  mixed->slots[i] = 0;
   if (value->type != PYB_NULL && pyb__is_fixed(value->type))
     memcpy(&mixed->slots[i], &value->integer, 8);
   mixed->ends[i + 1] = column->bytes_size;

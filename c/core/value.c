@@ -23,7 +23,7 @@ pyb_status pyb__value_copy(pyb_value *value, pyb_type type, const void *data,
     return pyb__fail(error, PYB_NO_MEMORY, "no memory for a value of %zu bytes", size);
   if (size != 0)
     memcpy(copy, data, size);
-  copy[size] = '\0'; /* a convenience for C programs; not part of the value */
+  copy[size] = '\0'; /* for C programs, and hosts that want one */
   pyb__live_add(1);
   *value =
       (pyb_value){.type = type, .data = copy, .size = size, .release = release_owned};

@@ -117,7 +117,8 @@ typedef enum pyb_type {
   PYB_DECIMAL = 9    /* data, size: decimal text, "-12.50" */
 } pyb_type;
 
-/* A scalar. All zeros is NULL. A value with `release` owns `data`. */
+/* A scalar. All zeros is NULL. A value with `release` owns `data`, and
+ * where the library made it, a NUL stands behind the `size` bytes. */
 typedef struct pyb_value {
   pyb_type type;
   union {

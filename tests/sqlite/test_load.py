@@ -24,8 +24,13 @@ def maps(shell: Shell) -> str:
     return Path(f"/proc/{shell.process.pid}/maps").read_text(encoding="utf-8")
 
 
+def tasks(shell: Shell) -> int:
+    """Return how many threads the shell has."""
+    return len(list(Path(f"/proc/{shell.process.pid}/task").iterdir()))
+
+
 def test_load_starts_no_python() -> None:
-    """Python starts with the first call that needs it, not before."""
+    """Python, and cffi, start with the first call that needs them, not before."""
     shell = Shell()
     try:
         shell.output(f".mode quote\n.load {TESTED.with_suffix('')}")
@@ -33,16 +38,18 @@ def test_load_starts_no_python() -> None:
         shell.value("select py_context()")
         shell.value("select py_option('timeout_ms', 100)")
         loaded = maps(shell)
-        threads = len(list(Path(f"/proc/{shell.process.pid}/task").iterdir()))
+        before = tasks(shell)
         shell.eval("1")
-        started = maps(shell)
+        started, after = maps(shell), tasks(shell)
+        shell.value("select py_exec('1')")
+        crossed = maps(shell)
     finally:
         code = shell.close()
 
     assert TESTED.name in loaded
-    assert "_cffi_backend" not in loaded
-    assert 1 == threads
-    assert "_cffi_backend" in started
+    assert "_cffi_backend" not in started
+    assert "_cffi_backend" in crossed
+    assert (1, 2) == (before, after)
     assert 0 == code
 
 

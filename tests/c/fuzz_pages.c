@@ -3,7 +3,7 @@
  * The scan may decline, but what it does return must be what SQL returns, and whatever
  * the bytes are it must not read or write beyond its memory, nor loop. Build it with
  * -DSQLITE_CORE -DPYB_TEST and -fsanitize=address,undefined together with
- * c/core/{error,memory,linux,table,value,stream}.c,
+ * c/core/{error,memory,pool,linux,table,value,stream}.c,
  * c/hosts/sqlite/{pages,btree,leaf,value}.c and -lsqlite3.
  *
  *     fuzz_pages SECONDS SEED [FOLDER]   images of its own, damaged at random

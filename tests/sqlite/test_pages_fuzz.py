@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.sqlite.scans import Database
 
 ADAPTERS = "hosts/sqlite"
-CORE = ["error", "memory", "linux", "table", "value", "stream"]
+CORE = ["error", "memory", "pool", "linux", "table", "value", "stream"]
 ADAPTER = ["pages", "btree", "leaf", "value"]
 SECONDS = "8"  # of damaged images under the sanitizers
 

@@ -6,8 +6,6 @@
 
 static double worst; /* ms beyond the deadline, or after the interrupt */
 
-static int measured, late_ones;
-
 #define WITHIN_MS 100
 
 /* A call that must be stopped, and for which status. Returns how long it took, ms. */
@@ -23,16 +21,7 @@ static double stopped(const pyb_session *session, const char *code, pyb_status w
 static void in_time(double late) {
   if (late > worst)
     worst = late;
-  measured++;
-  late_ones += late >= WITHIN_MS;
-  CHECK(late >= -1 && late < 1000);
-}
-
-/* A machine with more to do than it has processors is late now and then by itself. */
-static void check_times(const char *thread) {
-  printf("%s thread: %d of %d stopped within %d ms, at worst %.1f ms late\n", thread,
-         measured - late_ones, measured, WITHIN_MS, worst);
-  CHECK(measured > 10 && late_ones * 10 <= measured);
+  CHECK(late >= -1 && late < WITHIN_MS);
 }
 
 static const char LOOP[] = "while True: pass";
@@ -179,7 +168,7 @@ static void host_may_ask_to_stop(void) {
   pyb_session session = {.services = &services, .host = &patience};
 
   asked = 0;
-  CHECK(stopped(&session, LOOP, PYB_INTERRUPTED) < 1000);
+  CHECK(stopped(&session, LOOP, PYB_INTERRUPTED) < 300);
   CHECK(asked > 3);
   patience = 1 << 30;
   OK(run(&session, "x = 1"));
@@ -251,13 +240,13 @@ static void test_main_thread_waits_are_cut_short(void) {
                 "try:\n"
                 "  while True: pass\n"
                 "finally: signal.signal(signal.SIGINT, old)",
-                PYB_DEADLINE) < 1000);
+                PYB_DEADLINE) < 400);
   CHECK(stopped(&session,
                 "while True:\n"
                 "  try:\n"
                 "    while True: pass\n"
                 "  except KeyboardInterrupt: pass\n",
-                PYB_DEADLINE) < 1000);
+                PYB_DEADLINE) < 400);
   session.deadline_ms = 0;
   OK(run(&session, "import time; time.sleep(0.3)"));
 }
@@ -275,8 +264,9 @@ static void both(void) {
 }
 
 static void test_main_thread(void) {
+  worst = 0;
   both();
-  check_times("main");
+  printf("main thread: at worst %.1f ms late\n", worst);
 }
 
 static void *on_thread(void *unused) {
@@ -288,10 +278,9 @@ static void test_foreign_thread(void) {
   pthread_t thread;
 
   worst = 0;
-  measured = late_ones = 0;
   CHECK(pthread_create(&thread, NULL, on_thread, NULL) == 0);
   pthread_join(thread, NULL);
-  check_times("foreign");
+  printf("foreign thread: at worst %.1f ms late\n", worst);
 }
 
 int main(void) {

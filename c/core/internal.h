@@ -27,6 +27,9 @@ void pyb__free(void *memory);
 void *pyb__buffer_resize(void *buffer, size_t old_size, size_t size);
 void pyb__buffer_free(void *buffer, size_t size);
 
+/* The counter behind pyb_live. */
+void pyb__live_add(int64_t change);
+
 /* ---- pool.c --------------------------------------------------------------------- */
 
 /* A large buffer, or a larger one for it, mostly of pages that were used before; NULL =
@@ -36,9 +39,6 @@ void pyb__pool_free(void *buffer);
 
 /* Give all kept pages back to the system. */
 void pyb__pool_drain(void);
-
-/* The counter behind pyb_live. */
-void pyb__live_add(int64_t change);
 
 /* ---- linux.c: what is Linux's alone --------------------------------------------- */
 

@@ -126,7 +126,7 @@ static pyb_status start_validity(pyb_column *column) {
 
   if (status != PYB_OK)
     return status;
-  for (int64_t i = 0; i < column->length && column->nulls == 0; i++)
+  for (int64_t i = 0; i < column->length; i++)
     set_valid(column, i);
   return PYB_OK;
 }

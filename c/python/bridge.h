@@ -80,7 +80,7 @@ pyb_status pyb__fail_python(const pyb_session *session, pyb_error *error);
 pyb_status pyb__fail_exception(const pyb_session *session, PyObject *exception,
                                pyb_error *error);
 
-/* Raise what an error of a host service says; `what` names the service. */
+/* Raise what an error of a host service says. Returns NULL. */
 PyObject *pyb__raise(const pyb_error *error);
 
 /* ---- object.c ------------------------------------------------------------------- */

@@ -240,8 +240,8 @@ void pyb__gate_expose(bool active) {
 static void leave_deadline(pyb__thread *thread, int64_t outer_deadline) {
   if (outer_deadline != 0 && pyb__now() >= outer_deadline)
     return;
-  for (int i = 0; i < 2;
-       i++) { /* the deadline was still looked at; then, it was sent */
+  /* Twice: the first time the deadline may still be looked at, then it is sent. */
+  for (int i = 0; i < 2; i++) {
     atomic_thread_fence(memory_order_seq_cst);
     while (atomic_load(&thread->watched))
       sched_yield();

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pybridge import errors
-from pybridge.cli import main
+from pybridge.cli import COMMANDS
 from pybridge.location import LIBRARY, PLACES
 from tests.programs import ROOT, build, flags, run
 
@@ -88,7 +88,7 @@ def test_every_command_is_in_the_command_line_page() -> None:
     sections = set(re.findall(r"^## (\w+)$", text, re.MULTILINE))
     rows = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
 
-    assert set(main.commands) == sections
+    assert set(COMMANDS) == sections
     assert set(PLACES) == rows
 
 

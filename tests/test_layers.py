@@ -30,7 +30,16 @@ FOREIGN = {
 # from those below; a new module has to be given one.
 FLOORS = (
     {"errors", "location", "pybridge"},
-    {"source", "status", "serialization", "columnar", "_parse", "_frames", "output"},
+    {
+        "source",
+        "status",
+        "serialization",
+        "columnar",
+        "_parse",
+        "_frames",
+        "output",
+        "settings",
+    },
     {"context", "host"},
     {"snapshot", "proxy", "shell", "main", "_describe", "interop", "functions"},
     {"cli", "doctor", "_seam", "__main__"},

@@ -1,4 +1,4 @@
-"""The command line: where the library is, how to link it, and what is wrong with it."""
+"""Where the library is, how to link it, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,10 @@ import click
 import pybridge
 from pybridge.location import INCLUDE, LIBRARY, PLACES
 
-__all__ = ["main"]
+__all__ = ["config", "doctor", "path", "version"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(pybridge.__version__, prog_name="pybridge")
-def main() -> None:
-    """Python inside the process that holds the data."""
-
-
-@main.command()
+@click.command()
 @click.argument("what", type=click.Choice(tuple(PLACES)))
 def path(what: str) -> None:
     """Print where a file is.
@@ -36,7 +30,7 @@ def path(what: str) -> None:
         sys.exit(1)
 
 
-@main.command()
+@click.command()
 @click.option("--cflags", is_flag=True, help="What the compiler needs.")
 @click.option("--libs", is_flag=True, help="What the linker needs, rpath included.")
 def config(*, cflags: bool, libs: bool) -> None:
@@ -53,7 +47,7 @@ def config(*, cflags: bool, libs: bool) -> None:
     click.echo(shlex.join(flags))
 
 
-@main.command()
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def doctor(*, as_json: bool) -> None:
     """Show what a host will load and why, and what is wrong with it.
@@ -71,7 +65,7 @@ def doctor(*, as_json: bool) -> None:
     sys.exit(0 if examination.healthy else 1)
 
 
-@main.command()
+@click.command()
 def version() -> None:
     """Print the version of the package and the Python that it runs on."""
     click.echo(f"pybridge {pybridge.__version__} (Python {sys.version.split()[0]})")

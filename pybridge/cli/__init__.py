@@ -1,0 +1,51 @@
+"""The command line: each command is a module of this folder, loaded when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+import pybridge
+
+__all__ = ["main"]
+
+# Command -> its module here, where it has the same name, and what `--help` says of it.
+# Only the command that is used is imported: some bring large libraries with them.
+COMMANDS = {
+    "config": ("library", "Print the flags that a C program is built with."),
+    "doctor": ("library", "Show what a host will load and why, and what is wrong."),
+    "path": ("library", "Print where a file of the installed package is."),
+    "version": ("library", "Print the version of the package and of its Python."),
+}
+
+
+class _Commands(click.Group):
+    """A group that imports a command when it is used, not when it is listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
+        """Return the names of the commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        """Return the command of that name."""
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"pybridge.cli.{COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 (click's)
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(pybridge.__version__, prog_name="pybridge")
+def main() -> None:
+    """Python inside the process that holds the data."""

@@ -1,0 +1,71 @@
+"""Settings: what `pybridge.toml` says, a table for each room that has any.
+
+The file is the one that PYBRIDGE_SETTINGS names; otherwise `pybridge.toml` of the
+working directory, where it is the user's own; otherwise that of
+`$XDG_CONFIG_HOME/pybridge`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pybridge.errors import BadArgument
+
+__all__ = ["VARIABLE", "find", "section"]
+
+VARIABLE = "PYBRIDGE_SETTINGS"
+_NAME = "pybridge.toml"
+
+
+def find() -> Path | None:
+    """Return the path of the settings file, or None where there is none.
+
+    Raises:
+        BadArgument: PYBRIDGE_SETTINGS names a file that is not there.
+
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise BadArgument(
+                f"{VARIABLE} names '{named}', which is not a file; correct or unset it"
+            )
+        return path
+    here = Path.cwd() / _NAME
+    if here.is_file() and _is_own(here):
+        return here
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    there = Path(home) / "pybridge" / _NAME
+    return there if there.is_file() else None
+
+
+def section(name: str) -> dict[str, Any]:
+    """Return the table of that name; empty where there is none, or no file.
+
+    Raises:
+        BadArgument: the file is not TOML, or what has that name is not a table.
+
+    """
+    path = find()
+    if path is None:
+        return {}
+    try:
+        whole = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise BadArgument(f"'{path}' is not TOML: {exc}") from None
+    table = whole.get(name, {})
+    if not isinstance(table, dict):
+        raise BadArgument(
+            f"'{name}' in '{path}' is not a table but {table!r}; write [{name}]"
+        )
+    return table
+
+
+def _is_own(path: Path) -> bool:
+    """Is the file the user's, and nobody else's to write? It may name code to run."""
+    found = path.stat()
+    return found.st_uid in {os.getuid(), 0} and not found.st_mode & 0o022

@@ -18,6 +18,7 @@ static const char *format_of(pyb_type type) {
     return "g";
   case PYB_TEXT:
   case PYB_DECIMAL:
+  case PYB_JSON:
     return "U";
   case PYB_BLOB:
     return "Z";

@@ -207,6 +207,11 @@ pyb_status pyb_column_append(pyb_column *column, const pyb_value *value) {
   uint32_t kind = value->type == PYB_NULL ? 0 : 1u << value->type;
   pyb_status status = PYB_OK;
 
+  if (value->type == PYB_JSON) {
+    pyb_value text = {.type = PYB_TEXT, .data = value->data, .size = value->size};
+    return pyb_column_append(column, &text);
+  }
+
   if (column->length == column->capacity)
     status =
         grow(column, column->capacity == 0 ? FIRST_CAPACITY : column->capacity * 2);

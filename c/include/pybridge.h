@@ -114,7 +114,9 @@ typedef enum pyb_type {
   PYB_DATE = 6,      /* integer: days since 1970-01-01, proleptic Gregorian */
   PYB_TIME = 7,      /* integer: microseconds since midnight */
   PYB_TIMESTAMP = 8, /* integer: microseconds since 1970-01-01T00:00:00, no zone */
-  PYB_DECIMAL = 9    /* data, size: decimal text, "-12.50" */
+  PYB_DECIMAL = 9,   /* data, size: decimal text, "-12.50" */
+  PYB_JSON = 10      /* data, size: JSON text; in Python the dict, list ... that it is.
+                        Comes out of pyb_object_call_named alone; text in a column */
 } pyb_type;
 
 /* A scalar. All zeros is NULL. A value with `release` owns `data`, and
@@ -456,6 +458,15 @@ PYB_API PYB_CHECK pyb_status pyb_object_call(const pyb_session *session,
                                              pyb_object *object, const pyb_value *args,
                                              size_t n, pyb_value *result,
                                              pyb_error *error);
+
+/* The same, with the last n_names values as keyword arguments, named by names[0..
+ * n_names). json: a result that has no other type comes as PYB_JSON. */
+PYB_API PYB_CHECK pyb_status pyb_object_call_named(const pyb_session *session,
+                                                   pyb_object *object,
+                                                   const pyb_value *args, size_t n,
+                                                   const char *const *names,
+                                                   size_t n_names, int json,
+                                                   pyb_value *result, pyb_error *error);
 
 /* Call it without arguments and keep what it returns: one instance per group. */
 PYB_API PYB_CHECK pyb_status pyb_object_new(const pyb_session *session,

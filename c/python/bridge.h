@@ -44,11 +44,12 @@ typedef struct pyb__plane {
   PyObject *compile;      /* text -> code, and into `expressions` */
   PyObject *resolve;      /* namespace name, path -> object */
   PyObject *simplify;     /* object -> (type number, payload) */
+  PyObject *to_json;      /* object -> JSON text */
   PyObject *complicate;   /* type number, payload -> object */
   PyObject *fail;         /* exception, context name -> (status, type, ...) */
   PyObject *apply, *map;  /* vectorised calls */
   PyObject *at_exit;
-  PyObject *interrupted, *deadline; /* exception classes */
+  PyObject *interrupted, *deadline, *unsupported; /* exception classes */
 } pyb__plane;
 
 extern pyb__plane pyb__py;

@@ -340,6 +340,52 @@ pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
   return status;
 }
 
+/* Dump a result as what it is, or as JSON where it is nothing else. */
+static int dump_or_json(PyObject *object, pyb_value *value) {
+  PyObject *text;
+  int failed = dump(object, value);
+
+  if (failed == 0 || !PyErr_ExceptionMatches(pyb__py.unsupported))
+    return failed;
+  PyErr_Clear();
+  text = PyObject_CallOneArg(pyb__py.to_json, object);
+  if (text != NULL && (failed = pyb__dump(text, value)) == 0)
+    value->type = PYB_JSON;
+  Py_XDECREF(text);
+  return failed;
+}
+
+pyb_status pyb_object_call_named(const pyb_session *session, pyb_object *object,
+                                 const pyb_value *args, size_t n,
+                                 const char *const *keywords, size_t n_keywords,
+                                 int json, pyb_value *result, pyb_error *error) {
+  pyb__call call;
+  pyb_status status;
+  PyObject *callable, *called;
+  int failed = -1;
+
+  if (result == NULL)
+    return missing(error, "the place for the result");
+  *result = PYB_EMPTY;
+  if (n > 0 && args == NULL)
+    return missing(error, "the array of values");
+  if (n_keywords > n || (n_keywords > 0 && keywords == NULL))
+    return pyb__fail(error, PYB_BAD_ARGUMENT, "%zu names came for %zu values",
+                     keywords == NULL ? 0 : n_keywords, n);
+  status = enter_with(session, object, &call, error);
+  if (status != PYB_OK)
+    return status;
+  callable = Py_NewRef(object->object);
+  called = call_values(callable, args, n, keywords, n_keywords);
+  if (called != NULL)
+    failed = json ? dump_or_json(called, result) : dump(called, result);
+  Py_XDECREF(called);
+  status = failed == 0 ? PYB_OK : pyb__fail_python(session, error);
+  Py_DECREF(callable);
+  pyb__leave(&call);
+  return status;
+}
+
 pyb_status pyb_object_new(const pyb_session *session, pyb_object *object,
                           pyb_object **instance, pyb_error *error) {
   pyb__call call;

@@ -11,11 +11,11 @@ static PyObject *load_text(const pyb_value *value) {
                               (Py_ssize_t)value->size, "strict");
 }
 
-/* Dates, times and decimals: rare, so made in Python. */
+/* Dates, times, decimals and JSON: rare, so made in Python. */
 static PyObject *load_rare(const pyb_value *value) {
   PyObject *payload, *object = NULL;
 
-  if (value->type == PYB_DECIMAL)
+  if (value->type == PYB_DECIMAL || value->type == PYB_JSON)
     payload = load_text(value);
   else
     payload = PyLong_FromLongLong(value->integer);
@@ -43,6 +43,7 @@ PyObject *pyb__load(const pyb_value *value) {
   case PYB_TIME:
   case PYB_TIMESTAMP:
   case PYB_DECIMAL:
+  case PYB_JSON:
     return load_rare(value);
   }
   PyErr_Format(PyExc_SystemError, "unknown value type %d", (int)value->type);

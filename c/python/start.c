@@ -176,6 +176,7 @@ static pyb_status load_package(pyb_error *error) {
   pyb__py.compile = attribute(plane, "compile_expression");
   pyb__py.resolve = attribute(plane, "resolve");
   pyb__py.simplify = attribute(plane, "simplify");
+  pyb__py.to_json = attribute(plane, "to_json");
   pyb__py.complicate = attribute(plane, "complicate");
   pyb__py.fail = attribute(plane, "fail");
   pyb__py.apply = attribute(plane, "apply");
@@ -183,6 +184,7 @@ static pyb_status load_package(pyb_error *error) {
   pyb__py.at_exit = attribute(plane, "at_exit");
   pyb__py.interrupted = attribute(plane, "Interrupted");
   pyb__py.deadline = attribute(plane, "DeadlineExceeded");
+  pyb__py.unsupported = attribute(plane, "Unsupported");
   if (plane == NULL || PyErr_Occurred() != NULL)
     status = fail_import(error);
   else if (text == NULL || !PyUnicode_Check(text) ||

@@ -27,6 +27,7 @@ __all__ = [
     "VERSION",
     "DeadlineExceeded",
     "Interrupted",
+    "Unsupported",
     "apply",
     "at_exit",
     "compile_expression",
@@ -37,12 +38,13 @@ __all__ = [
     "resolve",
     "simplify",
     "take_over",
+    "to_json",
 ]
 
 VERSION = __version__
 
 # The numbers of pyb_type in pybridge.h.
-NULL, BOOL, INT64, FLOAT64, TEXT, BLOB, DATE, TIME, TIMESTAMP, DECIMAL = range(10)
+NULL, BOOL, INT64, FLOAT64, TEXT, BLOB, DATE, TIME, TIMESTAMP, DECIMAL, JSON = range(11)
 
 
 def take_over() -> None:
@@ -261,7 +263,9 @@ def _no_counterpart(value: object) -> str:
 
 
 def complicate(kind: int, plain: object) -> object:
-    """Return the Python object for a date, a time or a decimal of the host."""
+    """Return the Python object for a date, a time, a decimal or JSON of the host."""
+    if kind == JSON:
+        return _from_json(plain)
     if kind == DECIMAL:
         import decimal
 
@@ -277,3 +281,19 @@ def complicate(kind: int, plain: object) -> object:
         )
     since = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=number)
     return since.time() if kind == TIME else since
+
+
+def to_json(value: object) -> str | bytes:
+    """Return the JSON text of an object that is no scalar."""
+    from pybridge import serialization
+
+    return serialization.dumps(value, "json")
+
+
+def _from_json(text: Any) -> object:
+    from pybridge import serialization
+
+    try:
+        return serialization.loads(text, "json")
+    except ValueError as exc:
+        raise BadArgument(f"the argument is not JSON: {exc}") from None

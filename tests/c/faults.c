@@ -143,6 +143,8 @@ static void use_objects(void) {
       done(pyb_object_invoke(&session, sum, "step", args, 20, NULL, &error));
       take(pyb_object_invoke(&session, sum, "text", NULL, 0, &value, &error), &value);
       take(pyb_object_call(&session, sum, args, 20, &value, &error), &value);
+      take(pyb_object_call_named(&session, sum, args, 20, NULL, 0, 1, &value, &error),
+           &value);
     }
   }
   pyb_object_release(sum);

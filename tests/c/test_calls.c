@@ -410,6 +410,7 @@ static void test_streams(void) {
 static void test_objects(void) {
   static const char *const methods[] = {"step", "finish"}, *const more[] = {"step",
                                                                             "x"};
+  static const char *const x[] = {"x"};
   pyb_object *class, *sum, *none;
   pyb_value args[20] = {[0] = int_value(5)};
   int answer;
@@ -432,6 +433,12 @@ static void test_objects(void) {
   OK(pyb_object_call(&session, sum, args, 1, &value, &error));
   CHECK(value.integer == 6);
   failed(PYB_PYTHON, pyb_object_call(&session, sum, args, 0, &value, &error));
+  OK(pyb_object_call_named(&session, sum, args, 1, x, 1, 0, &value, &error));
+  CHECK(value.integer == 6);
+  failed(PYB_BAD_ARGUMENT,
+         pyb_object_call_named(&session, sum, args, 1, x, 2, 0, &value, &error));
+  failed(PYB_BAD_ARGUMENT,
+         pyb_object_call_named(&session, sum, args, 1, NULL, 1, 0, &value, &error));
   CHECK(pyb_object_invoke(&session, sum, "nobody", NULL, 0, NULL, &error) ==
         PYB_PYTHON);
   failed(PYB_UNDEFINED, pyb_object_get(&session, "nobody", &none, &error));
@@ -440,11 +447,41 @@ static void test_objects(void) {
   OK(pyb_object_call(&session, sum, args, 1, &value, &error));
   OK(pyb_finalize(&error));
   failed(PYB_UNDEFINED, pyb_object_call(&session, sum, args, 1, &value, &error));
+  failed(PYB_UNDEFINED,
+         pyb_object_call_named(&session, sum, args, 1, NULL, 0, 1, &value, &error));
   failed(PYB_UNDEFINED, pyb_object_new(&session, class, &none, &error));
   failed(PYB_UNDEFINED,
          pyb_object_invoke(&session, sum, "finish", NULL, 0, &value, &error));
   pyb_object_release(class);
   pyb_object_release(sum);
+}
+
+/* JSON goes in as what it describes, and comes out where there is no other type. */
+static void test_object_json(void) {
+  pyb_value args[2] = {{.type = PYB_JSON, .data = "[3, 1, 2]", .size = 9},
+                       {.type = PYB_JSON, .data = "{", .size = 1}};
+  static const char *const reverse[] = {"reverse"};
+  pyb_object *sorted, *length;
+
+  OK(pyb_object_get(&session, "sorted", &sorted, &error));
+  OK(pyb_object_get(&session, "len", &length, &error));
+  OK(pyb_object_call(&session, length, args, 1, &value, &error));
+  CHECK(value.integer == 3);
+  OK(pyb_object_call_named(&session, sorted, args, 1, NULL, 0, 1, &value, &error));
+  CHECK(value.type == PYB_JSON && has(value.data, "[1,2,3]"));
+  pyb_value_release(&value);
+  failed(PYB_UNSUPPORTED,
+         pyb_object_call_named(&session, sorted, args, 1, NULL, 0, 0, &value, &error));
+  failed(PYB_PYTHON,
+         pyb_object_call_named(&session, length, args, 0, NULL, 0, 1, &value, &error));
+  failed(PYB_BAD_ARGUMENT,
+         pyb_object_call(&session, length, args + 1, 1, &value, &error));
+  args[1] = int_value(1);
+  OK(pyb_object_call_named(&session, sorted, args, 2, reverse, 1, 1, &value, &error));
+  CHECK(has(value.data, "[3,2,1]"));
+  pyb_value_release(&value);
+  pyb_object_release(sorted);
+  pyb_object_release(length);
 }
 
 static void test_object_columns(void) {
@@ -681,6 +718,7 @@ int main(void) {
   RUN(test_context_is_utf8);
   RUN(test_streams);
   RUN(test_objects);
+  RUN(test_object_json);
   RUN(test_object_columns);
   RUN(test_services);
   RUN(test_object_may_be_released_in_its_call);

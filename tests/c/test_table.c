@@ -89,7 +89,8 @@ static void test_one_type_is_kept(void) {
     const char *format;
   } kinds[] = {{PYB_BOOL, "b"},   {PYB_INT64, "l"},        {PYB_FLOAT64, "g"},
                {PYB_TEXT, "U"},   {PYB_BLOB, "Z"},         {PYB_DATE, "tdD"},
-               {PYB_TIME, "ttu"}, {PYB_TIMESTAMP, "tsu:"}, {PYB_DECIMAL, "U"}};
+               {PYB_TIME, "ttu"}, {PYB_TIMESTAMP, "tsu:"}, {PYB_DECIMAL, "U"},
+               {PYB_JSON, "U"}};
 
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     pyb_column *column = begin();
@@ -99,7 +100,7 @@ static void test_one_type_is_kept(void) {
       else if (kinds[i].type == PYB_FLOAT64)
         append(column, real_value(row));
       else if (kinds[i].type == PYB_TEXT || kinds[i].type == PYB_BLOB ||
-               kinds[i].type == PYB_DECIMAL)
+               kinds[i].type == PYB_DECIMAL || kinds[i].type == PYB_JSON)
         append(column, bytes_value(kinds[i].type, "12"));
       else
         append(column, of(kinds[i].type, row % 2));

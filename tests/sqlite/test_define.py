@@ -134,6 +134,73 @@ def test_define_from_python_called_from_python(host: Host) -> None:
     assert 3628800 == host.value("select fact(10)")
 
 
+def test_define_scalar_takes_keyword_arguments(host: Host) -> None:
+    """py_kw names an argument; a NULL one is a NULL argument."""
+    define(host, "rounded", "scalar", "round")
+    host.run("def pair(a, b=2, *, c=3): return f'{a} {b} {c}'")
+    define(host, "pair", "scalar", "pair", '{"null": "special"}')
+
+    rows = host.rows(
+        "select rounded(1.26, py_kw('ndigits', 1)),"
+        " rounded(1.5, py_kw('ndigits', null)),"
+        " pair(1), pair(1, py_kw('c', 4), py_kw('b', null)),"
+        " pair(py_kw('a', 1), py_kw('c', 'x'))"
+    )
+
+    assert [(1.3, None, "1 2 3", "1 None 4", "1 2 x")] == rows
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("f(py_kw('a', 1), 2)", 'keyword "a" has to stand behind all other arguments'),
+        (
+            "f(py_kw('a', 1), 2, py_kw('b', 3))",
+            "argument 2 has no name",
+        ),
+        ("f(1, py_kw('z', 3))", "unexpected keyword argument 'z'"),
+    ],
+)
+def test_define_refuses_keywords_in_other_places(
+    host: Host, call: str, message: str
+) -> None:
+    """A keyword argument is never taken for NULL."""
+    host.run("def f(a, b=0): return a + b")
+    define(host, "f", "scalar", "f")
+
+    assert message in host.error(f"select {call}")
+
+
+def test_define_scalar_takes_and_gives_json(host: Host) -> None:
+    """With the option json, JSON is what it describes, and plain text is text."""
+    define(host, "mean", "scalar", "__import__('statistics').mean", '{"json": true}')
+    define(host, "kind", "scalar", "lambda x: type(x).__name__", '{"json": true}')
+    define(host, "plain", "scalar", "lambda x: type(x).__name__")
+    define(host, "parts", "scalar", "lambda x, n: x.split()[:n]", '{"json": true}')
+    define(host, "big", "scalar", "lambda n: 2 ** n", '{"json": true}')
+
+    rows = host.rows(
+        "select mean(json_array(1, 2, 6)), mean(json('[0.5, 1]')),"
+        " kind(json_object('a', 1)), kind('[1]'), plain(json_array(1)),"
+        " kind(parts('a b', 1)), json_array(parts('a b c', py_kw('n', 2))),"
+        " big(3), big(64), kind(null)"
+    )
+
+    assert [
+        (3, 0.75, "dict", "str", "str", "list", '[["a","b"]]', 8, str(2**64), None)
+    ] == rows
+
+
+def test_define_json_says_what_has_no_form(host: Host) -> None:
+    """A result that not even JSON has is an error; other kinds have no such option."""
+    define(host, "f", "scalar", "lambda: (i for i in 'ab')", '{"json": true}')
+
+    assert "generator" in host.error("select f()")
+    assert 'option "json" is for kind scalar' in host.error(
+        "select py_define('g', 'aggregate', 'len', '{\"json\": true}')"
+    )
+
+
 # ---- Aggregate ----
 
 

@@ -102,7 +102,16 @@ static int load_all(sqlite3_context *context, const char *name, int n,
       pyb__sqlite_say(context, name, PYB_NO_MEMORY, "out of memory");
       return 0;
     }
-    if (loaded[i].type == PYB_NULL && !nulls)
+    if (loaded[i].type != PYB_NULL)
+      continue;
+    if (pyb__sqlite_keyword(args[i]) != NULL) {
+      pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT,
+                      "keyword \"%s\" has to stand behind all other arguments of a "
+                      "scalar function",
+                      pyb__sqlite_keyword(args[i])->name);
+      return 0;
+    }
+    if (!nulls)
       return 0;
   }
   return 1;
@@ -113,6 +122,55 @@ static int load_all(sqlite3_context *context, const char *name, int n,
 /* So many arguments find room without a variable length. */
 #define FEW 4
 
+/* Load n arguments of which some may be keyword arguments, or JSON. Returns how many
+ * are named, or -1 when there is nothing to call: as load_all. */
+static int load_named(sqlite3_context *context, const slot *s, int n,
+                      sqlite3_value **args, pyb_value *loaded, const char **names) {
+  const pyb__definition *d = s->definition;
+  int n_names = 0, null = 0;
+
+  for (int i = 0; i < n; i++) {
+    const pyb__sqlite_named *named = pyb__sqlite_keyword(args[i]);
+    sqlite3_value *value = named != NULL ? named->value : args[i];
+
+    if (named != NULL)
+      names[n_names++] = named->name;
+    else if (n_names != 0) {
+      pyb__sqlite_say(context, s->name, PYB_BAD_ARGUMENT,
+                      "argument %d has no name but comes after keyword \"%s\"", i + 1,
+                      names[n_names - 1]);
+      return -1;
+    }
+    if (pyb__sqlite_load(value, &loaded[i]) != PYB_OK) {
+      pyb__sqlite_say(context, s->name, PYB_NO_MEMORY, "out of memory");
+      return -1;
+    }
+    null |= loaded[i].type == PYB_NULL;
+    if (d->json && loaded[i].type == PYB_TEXT &&
+        sqlite3_value_subtype(value) == PYB__SQLITE_JSON)
+      loaded[i].type = PYB_JSON;
+  }
+  return null && !d->special ? -1 : n_names;
+}
+
+/* The way of calls that have keyword arguments, or take and give JSON. */
+static void call_named(sqlite3_context *context, const slot *s, int n,
+                       sqlite3_value **args, pyb_value *loaded) {
+  const pyb__definition *d = s->definition;
+  const char **names = alloca(((size_t)n + 1) * sizeof *names);
+  int n_names = load_named(context, s, n, args, loaded, names);
+  pyb_value result;
+  pyb_error error;
+
+  if (n_names < 0)
+    return;
+  if (pyb_object_call_named(&d->host->session, d->object, loaded, (size_t)n, names,
+                            (size_t)n_names, d->json, &result, &error) != PYB_OK)
+    pyb__sqlite_fail(context, s->name, &error);
+  else
+    pyb__sqlite_dump(context, s->name, &result);
+}
+
 static void call_scalar(sqlite3_context *context, int n, sqlite3_value **args) {
   const slot *s = sqlite3_user_data(context);
   const pyb__definition *d = current(context, s, n);
@@ -121,6 +179,11 @@ static void call_scalar(sqlite3_context *context, int n, sqlite3_value **args) {
 
   if (n > FEW)
     loaded = alloca((size_t)n * sizeof *loaded);
+  /* Keyword arguments come last, and are NULL to all who do not ask. */
+  if (d != NULL && (d->json || (n > 0 && pyb__sqlite_keyword(args[n - 1]) != NULL))) {
+    call_named(context, s, n, args, loaded);
+    return;
+  }
   if (d == NULL || !load_all(context, s->name, n, args, d->special, loaded))
     return;
   /* From here on the name is the slot's: the callable may define it anew. */
@@ -383,8 +446,15 @@ static int taken(sqlite3 *db, const char *name, pyb__kind kind) {
   return found;
 }
 
+/* Scalars may take JSON as such and make it, which newer ones of SQLite want to know.
+ */
+#ifndef SQLITE_RESULT_SUBTYPE
+#define SQLITE_RESULT_SUBTYPE 0x1000000
+#endif
+
 static int flags_of(const pyb__definition *d) {
   return SQLITE_UTF8 | (d->deterministic ? SQLITE_DETERMINISTIC : 0) |
+         (d->kind == PYB__SCALAR ? SQLITE_SUBTYPE | SQLITE_RESULT_SUBTYPE : 0) |
          (d->innocuous ? SQLITE_INNOCUOUS : SQLITE_DIRECTONLY);
 }
 

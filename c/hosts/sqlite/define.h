@@ -30,6 +30,7 @@ typedef struct pyb__definition {
   int special;       /* NULL is passed on, not handled by the bridge */
   int deterministic; /* the three are what SQLite must know */
   int innocuous;
+  int json;           /* scalar: JSON comes in and goes out as what it describes */
   int whole;          /* an aggregate that is a function of whole columns */
   int64_t batch;      /* vectorized: rows of one call */
   pyb__names columns; /* vectorized: that come back */

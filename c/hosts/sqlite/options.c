@@ -111,6 +111,11 @@ static pyb_status read_option(sqlite3 *db, sqlite3_stmt *member, pyb__definition
     return read_flag(key, type, &d->deterministic, error);
   if (strcmp(key, "innocuous") == 0)
     return read_flag(key, type, &d->innocuous, error);
+  if (strcmp(key, "json") == 0 && d->kind == PYB__SCALAR)
+    return read_flag(key, type, &d->json, error);
+  if (strcmp(key, "json") == 0)
+    return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                              "option \"json\" is for kind scalar");
   if (strcmp(key, "arity") == 0) {
     status =
         read_number(key, type, member, -1,
@@ -129,7 +134,8 @@ static pyb_status read_option(sqlite3 *db, sqlite3_stmt *member, pyb__definition
     return read_vectorized(db, member, key, type, d, error);
   return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
                             "option \"%s\" is not known; there are arity, "
-                            "deterministic, null, innocuous, batch, columns and keep",
+                            "deterministic, null, innocuous, json, batch, columns and "
+                            "keep",
                             key);
 }
 

@@ -91,6 +91,9 @@ void pyb__sqlite_lend(pyb__sqlite *host);
  * when text has to change its encoding. */
 PYB_CHECK pyb_status pyb__sqlite_load(sqlite3_value *value, pyb_value *loaded);
 
+/* The subtype that SQLite's own JSON functions give their results. */
+#define PYB__SQLITE_JSON 'J'
+
 /* Dump a value as the result of the SQL function `name`; `value` is moved and empty
  * afterwards. Text that owns its data is handed over without a copy. bool -> 0/1,
  * NaN -> NULL (SQLite's own rule), date/time/timestamp -> ISO text, decimal -> text.

@@ -169,6 +169,10 @@ void pyb__sqlite_dump(sqlite3_context *context, const char *name, pyb_value *val
   case PYB_DECIMAL:
     dump_bytes(context, name, value);
     break;
+  case PYB_JSON:
+    dump_bytes(context, name, value);
+    sqlite3_result_subtype(context, PYB__SQLITE_JSON);
+    break;
   case PYB_DATE:
   case PYB_TIME:
   case PYB_TIMESTAMP:
@@ -194,6 +198,7 @@ int pyb__sqlite_bind(sqlite3_stmt *statement, int i, const pyb_value *value) {
     return sqlite3_bind_double(statement, i, value->real);
   case PYB_TEXT:
   case PYB_DECIMAL:
+  case PYB_JSON:
     return sqlite3_bind_text64(statement, i, value->size != 0 ? value->data : "",
                                value->size, SQLITE_STATIC, SQLITE_UTF8);
   case PYB_BLOB:

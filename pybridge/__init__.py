@@ -28,8 +28,10 @@ if TYPE_CHECKING:
         DeadlineExceeded,
         HostError,
         Interrupted,
+        NotTrusted,
         TooLarge,
         Undefined,
+        UnknownSnapshot,
         Unsupported,
     )
 
@@ -41,8 +43,10 @@ __all__ = [
     "DeadlineExceeded",
     "HostError",
     "Interrupted",
+    "NotTrusted",
     "TooLarge",
     "Undefined",
+    "UnknownSnapshot",
     "Unsupported",
     "__version__",
     "columnar",

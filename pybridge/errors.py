@@ -10,8 +10,10 @@ __all__ = [
     "DeadlineExceeded",
     "HostError",
     "Interrupted",
+    "NotTrusted",
     "TooLarge",
     "Undefined",
+    "UnknownSnapshot",
     "Unsupported",
     "status_of",
 ]
@@ -63,6 +65,20 @@ class HostError(BridgeError, RuntimeError):
 
     __module__ = "pybridge"
     status = 11
+
+
+class UnknownSnapshot(BridgeError, LookupError):
+    """The store has no snapshot of that number or name."""
+
+    __module__ = "pybridge"
+    status = _UNDEFINED
+
+
+class NotTrusted(BridgeError, PermissionError):
+    """The snapshot is unsigned, changed or signed by another key."""
+
+    __module__ = "pybridge"
+    status = 13
 
 
 class Interrupted(KeyboardInterrupt):

@@ -74,13 +74,14 @@ PYB_API const char *pyb_python_version(void);
   X(START, 3, "Python could not be started")                                           \
   X(FORKED, 4, "Python was started before this process was forked")                    \
   X(PYTHON, 5, "the Python code raised an exception")                                  \
-  X(UNDEFINED, 6, "the context has no such variable, function or module")              \
+  X(UNDEFINED, 6, "there is no such variable, function, module or snapshot")           \
   X(UNSUPPORTED, 7, "the value has no exact counterpart on the other side")            \
   X(TOO_LARGE, 8, "the value is larger than the host takes")                           \
   X(INTERRUPTED, 9, "the call was interrupted")                                        \
   X(DEADLINE, 10, "the call ran longer than its deadline")                             \
   X(HOST, 11, "a service of the host failed")                                          \
-  X(INTERNAL, 12, "a fault of pybridge itself")
+  X(INTERNAL, 12, "a fault of pybridge itself")                                        \
+  X(UNTRUSTED, 13, "the snapshot is unsigned, changed or signed by another key")
 
 typedef enum pyb_status {
 #define X(name, number, text) PYB_##name = number,

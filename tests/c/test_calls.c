@@ -20,7 +20,7 @@ static void failed(pyb_status wanted, pyb_status status) {
 
 static void test_every_status_has_a_text(void) {
   CHECK(strcmp(pyb_status_text(PYB_OK), "success") == 0);
-  for (int status = 0; status <= 12; status++)
+  for (int status = 0; status <= 13; status++)
     CHECK(strcmp(pyb_status_text((pyb_status)status), "unknown status") != 0);
   CHECK(strcmp(pyb_status_text((pyb_status)99), "unknown status") == 0);
 }

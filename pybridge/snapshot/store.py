@@ -1,0 +1,311 @@
+"""Where snapshots are kept: tables of an SQLite database, the host's or a file's."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pybridge import host
+from pybridge.errors import BadArgument, HostError, Undefined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Row = tuple[Any, ...]
+
+__all__ = ["FORMAT", "VARIABLE", "Store", "data_home"]
+
+FORMAT = 1
+VARIABLE = "PYBRIDGE_STORE"
+
+_ITEM = """
+  context integer not null references pybridge_context on delete cascade,
+  name text not null,
+  position integer not null,
+  type text not null,
+  size integer not null,
+  repr text not null,
+"""
+_SCHEMA = [
+    """
+create table if not exists pybridge_context (
+  id integer primary key autoincrement,
+  name text not null,
+  description text not null,
+  created text not null,
+  python text not null,
+  format integer not null,
+  manifest text not null,
+  signature text not null,
+  key text not null)""",
+    """
+create table if not exists pybridge_module (
+  context integer not null references pybridge_context on delete cascade,
+  name text not null,
+  position integer not null,
+  module text not null,
+  attribute text not null,
+  version text not null,
+  submodules text not null,
+  primary key (context, name))""",
+    f"""
+create table if not exists pybridge_function ({_ITEM}
+  kind text not null,
+  signature text not null,
+  docs text not null,
+  source text not null,
+  pickle integer not null,
+  part integer not null,
+  primary key (context, name))""",
+    f"""
+create table if not exists pybridge_variable ({_ITEM}
+  json text,
+  arrow blob,
+  pickle integer not null,
+  part integer not null,
+  primary key (context, name))""",
+    """
+create table if not exists pybridge_pickle (
+  context integer not null references pybridge_context on delete cascade,
+  number integer not null,
+  data blob not null,
+  primary key (context, number))""",
+    """
+create table if not exists pybridge_buffer (
+  context integer not null references pybridge_context on delete cascade,
+  pickle integer not null,
+  position integer not null,
+  hash text not null,
+  size integer not null,
+  primary key (context, pickle, position))""",
+    """
+create table if not exists pybridge_source (
+  context integer not null references pybridge_context on delete cascade,
+  number integer not null,
+  text text not null,
+  primary key (context, number))""",
+    """
+create table if not exists pybridge_skipped (
+  context integer not null references pybridge_context on delete cascade,
+  name text not null,
+  kind text not null,
+  type text not null,
+  size integer not null,
+  reason text not null,
+  primary key (context, name))""",
+    "create index if not exists pybridge_context_name on pybridge_context (name)",
+    "create index if not exists pybridge_buffer_hash on pybridge_buffer (hash)",
+]
+TABLES = (
+    "pybridge_module",
+    "pybridge_function",
+    "pybridge_variable",
+    "pybridge_pickle",
+    "pybridge_buffer",
+    "pybridge_source",
+    "pybridge_skipped",
+)
+
+
+class Store:
+    """A database with snapshots, and the folder of their large buffers beside it."""
+
+    buffers: Path  # where the folder is, or would be
+
+    @staticmethod
+    def open(path: str | Path | None = None) -> Store:
+        """Return a store: of the host's own connection, or of a file.
+
+        None is the host's where it has SQL, and otherwise the file that PYBRIDGE_STORE
+        names, or `$XDG_DATA_HOME/pybridge/contexts.db`.
+
+        Raises:
+            BadArgument: the file cannot be opened, or is no SQLite database.
+
+        """
+        if path is None and host.in_host():
+            try:
+                return HostStore()
+            except HostError:
+                pass  # a host without SQL
+        return FileStore(Path(path) if path is not None else _default())
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
+        """Return the rows of a query."""
+        raise NotImplementedError
+
+    def execute(self, sql: str, params: Sequence[object] = ()) -> None:
+        """Run one statement."""
+        raise NotImplementedError
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep all statements inside, or none on an exception; writers wait."""
+        raise NotImplementedError
+        yield
+
+    def settled(self) -> bool:
+        """Tell whether what was deleted before cannot come back by a rollback."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+    def __enter__(self) -> Store:
+        """Use the store for a while."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the database."""
+        self.close()
+
+    # ---- What all stores do ----------------------------------------------------------
+
+    def create(self) -> None:
+        """Make the tables that are not there yet; inside a transaction."""
+        for statement in _SCHEMA:
+            self.execute(statement)
+
+    def has_tables(self) -> bool:
+        """Tell whether anything was ever saved here."""
+        return bool(
+            self.query(
+                "select 1 from sqlite_master where type = 'table' and name = ?",
+                ["pybridge_context"],
+            )
+        )
+
+    def resolve(self, which: int | str) -> int:
+        """Return the id of a context: of an id, or of the newest with that name.
+
+        Raises:
+            Undefined: there is no such context.
+
+        """
+        if self.has_tables():
+            by_id = not isinstance(which, str)
+            rows = self.query(
+                "select max(id) from pybridge_context where "
+                + ("id = ?" if by_id else "name = ?"),
+                [which],
+            )
+            if rows[0][0] is None and not by_id and str(which).strip().isdecimal():
+                return self.resolve(int(which))
+            if rows[0][0] is not None:
+                return int(rows[0][0])
+        raise Undefined(f"there is no saved context {which!r}; py_contexts lists them")
+
+
+def data_home() -> Path:
+    """Return the folder of the user's data."""
+    home = os.environ.get("XDG_DATA_HOME")
+    return Path(home or Path.home() / ".local" / "share") / "pybridge"
+
+
+def _default() -> Path:
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else data_home() / "contexts.db"
+
+
+# ---- A file -------------------------------------------------------------------------
+
+
+class FileStore(Store):
+    """A database file of our own."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; made on the first save, in a folder of the user's own."""
+        self.path = path.absolute()
+        self.buffers = self.path.with_name(self.path.name + "-buffers")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            new = not self.path.exists()
+            self.connection = sqlite3.connect(
+                self.path, timeout=60, isolation_level=None, check_same_thread=False
+            )
+            if new:
+                self.path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+            self.connection.execute("pragma foreign_keys = on")
+            self.connection.execute("select 1 from sqlite_master").fetchall()
+        except (OSError, sqlite3.Error) as exc:
+            raise BadArgument(f"the store '{self.path}' cannot be opened: {exc}") from (
+                None
+            )
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
+        """Return the rows of a query."""
+        return self.connection.execute(sql, params).fetchall()
+
+    def execute(self, sql: str, params: Sequence[object] = ()) -> None:
+        """Run one statement."""
+        self.connection.execute(sql, params)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep all statements inside, or none on an exception; writers wait."""
+        self.connection.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("rollback")
+            raise
+        self.connection.execute("commit")
+
+    def settled(self) -> bool:
+        """Tell whether what was deleted before cannot come back by a rollback."""
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+
+# ---- The host's own connection ------------------------------------------------------
+
+
+class HostStore(Store):
+    """The connection that the host calls from."""
+
+    def __init__(self) -> None:
+        """Find out whether the host has SQLite, and where its database is.
+
+        Raises:
+            HostError: it has no SQL, or not SQLite's.
+
+        """
+        rows = self.query("select file from pragma_database_list where name = 'main'")
+        file = str(rows[0][0]) if rows and rows[0][0] else ""
+        if file:
+            self.buffers = Path(file + "-buffers")
+        else:
+            self.buffers = data_home() / "buffers"
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
+        """Return the rows of a query."""
+        table = host.query(sql, list(params), "arrow")
+        columns = [one.to_pylist() for one in table.columns]
+        return list(zip(*columns, strict=True)) if table.num_rows else []
+
+    def execute(self, sql: str, params: Sequence[object] = ()) -> None:
+        """Run one statement."""
+        host.execute(sql, list(params))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep all statements inside, or none on an exception."""
+        with host.transaction():
+            yield
+
+    def settled(self) -> bool:
+        """Tell whether what was deleted before cannot come back by a rollback."""
+        try:
+            host.execute("begin")
+        except HostError:
+            return False
+        host.execute("commit")
+        return True

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 __all__ = [
     "apply",
     "call",
+    "delete_context",
+    "describe_context",
+    "diff_contexts",
+    "display_context",
     "evaluate",
     "execute_code",
     "execute_function",
+    "export_context",
     "finalize",
     "get_function_info",
     "get_module_info",
@@ -38,13 +43,22 @@ __all__ = [
     "get_variable_defined",
     "get_variable_info",
     "get_variable_type",
+    "import_context",
     "import_module",
+    "inspect_context",
+    "list_contexts",
     "map",
     "resolve",
+    "restore_context",
+    "save_context",
+    "search_contexts",
     "set_stream",
     "set_variable",
     "simple_string",
     "to_stream",
+    "transfer_variables",
+    "trust_context",
+    "verify_context",
 ]
 
 
@@ -321,6 +335,213 @@ def map(function: Any, stream: object) -> Any:
     from pybridge import columnar
 
     return columnar.map(function, stream)
+
+
+# ---- Snapshots ----------------------------------------------------------------------
+# `snapshot` is the number of one, or a name: the newest of that name. `store` is the
+# path of a store's file; none is that of the host, and outside of one that of the user.
+
+
+def save_context(
+    name: str = "",
+    mask: str = "*",
+    max_length: int = 0,
+    description: str = "",
+    *,
+    context: str | None = None,
+    store: str | None = None,
+) -> dict[str, Any]:
+    """Keep a context; return the report, in which "id" is the snapshot's number.
+
+    max_length is the largest pickle of a name in bytes, 0 = any. What cannot be kept is
+    in the report's "skipped" with its reason, and stops nothing.
+    """
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        report = snapshots.save(
+            context, name, mask, max_length, description, store=opened
+        )
+        return report.json()
+
+
+def restore_context(
+    snapshot: int | str,
+    mask: str = "*",
+    clear: bool = False,
+    *,
+    mode: str = "full",
+    strict: bool = True,
+    trust: bool = False,
+    context: str | None = None,
+    store: str | None = None,
+) -> dict[str, Any]:
+    """Put a snapshot back into a context, which is emptied before with `clear`.
+
+    mode "safe" restores nothing that could run code. On failure the context is as it
+    was.
+
+    Raises:
+        NotTrusted: the snapshot is unsigned, changed or signed by another key.
+        UnknownSnapshot: the store has none such.
+
+    """
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        report = snapshots.restore(
+            snapshot,
+            mask,
+            clear,
+            context=context,
+            mode=mode,
+            strict=strict,
+            trust=trust,
+            store=opened,
+        )
+        return report.json()
+
+
+def display_context(
+    snapshot: int | str | None = None,
+    *,
+    context: str | None = None,
+    store: str | None = None,
+) -> str:
+    """Return a text for people about a snapshot; none is the context as it is now."""
+    from pybridge import snapshot as snapshots
+
+    if snapshot is None:
+        return snapshots.describe(None, context=context).text()
+    with snapshots.Store.open(store) as opened:
+        return snapshots.describe(snapshot, store=opened).text()
+
+
+def describe_context(
+    snapshot: int | str | None = None,
+    *,
+    context: str | None = None,
+    store: str | None = None,
+) -> dict[str, Any]:
+    """Return the same as data: what the snapshot is, and its "items"."""
+    from pybridge import _listings as rows
+    from pybridge import snapshot as snapshots
+
+    if snapshot is None:
+        return rows.description(snapshots.describe(None, context=context))
+    with snapshots.Store.open(store) as opened:
+        return rows.description(snapshots.describe(snapshot, store=opened))
+
+
+def list_contexts(*, store: str | None = None) -> list[dict[str, Any]]:
+    """Return the snapshots of a store, the newest first."""
+    from pybridge import _listings as rows
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        return rows.summaries(snapshots.contexts(opened))
+
+
+def search_contexts(
+    name: str | None = None,
+    type: str | None = None,
+    text: str | None = None,
+    after: str | None = None,
+    before: str | None = None,
+    *,
+    store: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return the items of all snapshots for which all that is given holds.
+
+    name and type are masks; text stands in the name, type, preview or JSON; after and
+    before are the time of saving as ISO text.
+    """
+    from pybridge import _listings as rows
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        found = snapshots.search(
+            name=name, type=type, text=text, after=after, before=before, store=opened
+        )
+        return rows.found(found)
+
+
+def diff_contexts(
+    a: int | str, b: int | str, *, store: str | None = None
+) -> list[dict[str, Any]]:
+    """Return what two snapshots do not have in common, from `a` to `b`."""
+    from pybridge import _listings as rows
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        return rows.difference(snapshots.diff(a, b, store=opened))
+
+
+def delete_context(snapshot: int | str, *, store: str | None = None) -> int:
+    """Remove a snapshot and return its number."""
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        number = opened.resolve(snapshot)
+        snapshots.delete(number, store=opened)
+        return number
+
+
+def transfer_variables(
+    variables: str, source: str | None = None, target: str | None = None
+) -> dict[str, Any]:
+    """Carry variables, given as a mask, from one live context to another.
+
+    The objects are the same ones in both.
+    """
+    from pybridge import snapshot as snapshots
+
+    return snapshots.transfer(variables, source, target).json()
+
+
+def export_context(snapshot: int | str, path: str, *, store: str | None = None) -> None:
+    """Write a snapshot with all that belongs to it to one file."""
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        snapshots.export(snapshot, path, store=opened)
+
+
+def import_context(path: str, *, store: str | None = None) -> int:
+    """Read such a file into a store and return the snapshot's number there."""
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        return snapshots.load(path, store=opened)
+
+
+def inspect_context(
+    snapshot: int | str, *, store: str | None = None
+) -> list[dict[str, Any]]:
+    """Return what restoring would import, found without loading any pickle."""
+    from pybridge import _listings as rows
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        return rows.imports(snapshots.inspect(snapshot, store=opened))
+
+
+def verify_context(snapshot: int | str, *, store: str | None = None) -> dict[str, Any]:
+    """Read all of a snapshot and tell whether it is what was saved."""
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        return snapshots.verify(snapshot, store=opened).json()
+
+
+def trust_context(snapshot: int | str, *, store: str | None = None) -> int:
+    """Sign a snapshot as it is now with this user's key, and return its number."""
+    from pybridge import snapshot as snapshots
+
+    with snapshots.Store.open(store) as opened:
+        number = opened.resolve(snapshot)
+        snapshots.trust(number, store=opened)
+        return number
 
 
 # ---- Names and paths ----------------------------------------------------------------

@@ -41,7 +41,16 @@ FLOORS = (
         "settings",
     },
     {"context", "host"},
-    {"snapshot", "proxy", "shell", "main", "_describe", "interop", "functions"},
+    {
+        "snapshot",
+        "proxy",
+        "shell",
+        "main",
+        "_describe",
+        "_listings",
+        "interop",
+        "functions",
+    },
     {"cli", "doctor", "_seam", "__main__"},
 )
 

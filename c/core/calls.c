@@ -301,6 +301,132 @@ pyb_status pyb_get_schema(const pyb_session *session, const char *variable,
         release_schema(schema));
 }
 
+/* ---- Snapshots ------------------------------------------------------------------ */
+
+#define TEXTS(...)                                                                     \
+  (const char *const[]){__VA_ARGS__},                                                  \
+      sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)
+
+/* All of them cross by one entry: `verb` says what is done with the n texts. *number is
+ * a number that goes along, and the one that comes back. */
+static pyb_status keep(const pyb_session *session, const char *verb,
+                       const char *const *texts, size_t n, int64_t *number,
+                       pyb_value *result, pyb_error *error) {
+  CROSS(session, error,
+        pyb__py_snapshot(ADDRESS(session), verb, texts, n, number, ADDRESS(result),
+                         ADDRESS(error)),
+        if (result != NULL) pyb_value_release(result));
+}
+
+/* One whose result is wanted. */
+static pyb_status ask(const pyb_session *session, const char *verb,
+                      const char *const *texts, size_t n, pyb_value *result,
+                      pyb_error *error) {
+  int64_t none = 0;
+
+  if (result == NULL)
+    return missing(error, "the place for the result");
+  *result = PYB_EMPTY;
+  return keep(session, verb, texts, n, &none, result, error);
+}
+
+/* One that gives the number of a snapshot. */
+static pyb_status count(const pyb_session *session, const char *verb,
+                        const char *const *texts, size_t n, int64_t given, int64_t *id,
+                        pyb_value *report, pyb_error *error) {
+  pyb_status status;
+
+  if (id != NULL)
+    *id = 0;
+  if (report != NULL)
+    *report = PYB_EMPTY;
+  status = keep(session, verb, texts, n, &given, report, error);
+  if (status == PYB_OK && id != NULL)
+    *id = given;
+  return status;
+}
+
+pyb_status pyb_save_context(const pyb_session *session, const char *name,
+                            const char *mask, int64_t max_length,
+                            const char *description, const char *store, int64_t *id,
+                            pyb_value *report, pyb_error *error) {
+  return count(session, "save", TEXTS(name, mask, description, store), max_length, id,
+               report, error);
+}
+
+pyb_status pyb_restore_context(const pyb_session *session, const char *snapshot,
+                               const char *mask, int clear, const char *options,
+                               const char *store, pyb_value *report, pyb_error *error) {
+  return count(session, "restore", TEXTS(snapshot, mask, options, store), clear, NULL,
+               report, error);
+}
+
+pyb_status pyb_display_context(const pyb_session *session, const char *snapshot,
+                               const char *store, pyb_value *result, pyb_error *error) {
+  return ask(session, "display", TEXTS(snapshot, store), result, error);
+}
+
+pyb_status pyb_describe_context(const pyb_session *session, const char *snapshot,
+                                const char *store, pyb_value *result,
+                                pyb_error *error) {
+  return ask(session, "describe", TEXTS(snapshot, store), result, error);
+}
+
+pyb_status pyb_list_contexts(const pyb_session *session, const char *store,
+                             pyb_value *result, pyb_error *error) {
+  return ask(session, "list", TEXTS(store), result, error);
+}
+
+pyb_status pyb_search_contexts(const pyb_session *session, const char *name,
+                               const char *type, const char *text, const char *after,
+                               const char *before, const char *store, pyb_value *result,
+                               pyb_error *error) {
+  return ask(session, "search", TEXTS(name, type, text, after, before, store), result,
+             error);
+}
+
+pyb_status pyb_diff_contexts(const pyb_session *session, const char *a, const char *b,
+                             const char *store, pyb_value *result, pyb_error *error) {
+  return ask(session, "diff", TEXTS(a, b, store), result, error);
+}
+
+pyb_status pyb_delete_context(const pyb_session *session, const char *snapshot,
+                              const char *store, int64_t *id, pyb_error *error) {
+  return count(session, "delete", TEXTS(snapshot, store), 0, id, NULL, error);
+}
+
+pyb_status pyb_transfer_variables(const pyb_session *session, const char *variables,
+                                  const char *source, const char *target,
+                                  pyb_value *report, pyb_error *error) {
+  return count(session, "transfer", TEXTS(variables, source, target), 0, NULL, report,
+               error);
+}
+
+pyb_status pyb_export_context(const pyb_session *session, const char *snapshot,
+                              const char *path, const char *store, pyb_error *error) {
+  return count(session, "export", TEXTS(snapshot, path, store), 0, NULL, NULL, error);
+}
+
+pyb_status pyb_import_context(const pyb_session *session, const char *path,
+                              const char *store, int64_t *id, pyb_error *error) {
+  return count(session, "import", TEXTS(path, store), 0, id, NULL, error);
+}
+
+pyb_status pyb_inspect_context(const pyb_session *session, const char *snapshot,
+                               const char *store, pyb_value *result, pyb_error *error) {
+  return ask(session, "inspect", TEXTS(snapshot, store), result, error);
+}
+
+pyb_status pyb_verify_context(const pyb_session *session, const char *snapshot,
+                              const char *store, pyb_value *result, pyb_error *error) {
+  return ask(session, "verify", TEXTS(snapshot, store), result, error);
+}
+
+pyb_status pyb_trust_context(const pyb_session *session, const char *snapshot,
+                             const char *store, pyb_error *error) {
+  return count(session, "trust", TEXTS(snapshot, store), 0, NULL, NULL, error);
+}
+
 /* ---- End ------------------------------------------------------------------------ */
 
 pyb_status pyb_finalize(pyb_error *error) {

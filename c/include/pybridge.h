@@ -302,6 +302,110 @@ PYB_API PYB_CHECK pyb_status pyb_get_module_info(const pyb_session *session,
 PYB_API PYB_CHECK pyb_status pyb_get_status(const pyb_session *session,
                                             pyb_value *result, pyb_error *error);
 
+/* ---- Snapshots: contexts that are kept (control plane) -------------------------- */
+/* A snapshot is a context as it was when it was saved. It lies in a store, an SQLite
+ * database: `store` = the path of its file; NULL or "" = the host's own database where
+ * the host lends SQL (then inside the caller's transaction), and otherwise the file of
+ * PYBRIDGE_STORE or of the user. `snapshot` = the number of one as text, "12", or a
+ * name: the newest of that name; PYB_UNDEFINED where the store has none such. `mask` =
+ * names by comma, with * and ?; NULL = "*". Reports and lists are JSON text, whose
+ * members docs/contexts.md names. What is stopped or fails leaves the store and the
+ * context as they were. */
+
+/* Keep the session's context. max_length = the largest pickle of a variable in bytes,
+ * 0 = any. What cannot be kept is in the report with its reason and stops nothing.
+ * *id = the number of the snapshot. id and report may be NULL. */
+PYB_API PYB_CHECK pyb_status pyb_save_context(const pyb_session *session,
+                                              const char *name, const char *mask,
+                                              int64_t max_length,
+                                              const char *description,
+                                              const char *store, int64_t *id,
+                                              pyb_value *report, pyb_error *error);
+
+/* Put a snapshot back into the session's context; clear != 0 empties that before.
+ * options: JSON object or NULL: "mode" ("full", or "safe": nothing that could run
+ * code), "strict" (true: one item that does not load undoes all; false: the rest is
+ * restored), "trust" (true: also where the signature is not this user's). A snapshot
+ * that is unsigned, changed or signed by another key is PYB_UNTRUSTED. The report may
+ * be NULL. */
+PYB_API PYB_CHECK pyb_status pyb_restore_context(const pyb_session *session,
+                                                 const char *snapshot, const char *mask,
+                                                 int clear, const char *options,
+                                                 const char *store, pyb_value *report,
+                                                 pyb_error *error);
+
+/* Text for people: the modules, variables and functions of a snapshot; NULL or "" = of
+ * the session's context as it is now. Loads no pickle. */
+PYB_API PYB_CHECK pyb_status pyb_display_context(const pyb_session *session,
+                                                 const char *snapshot,
+                                                 const char *store, pyb_value *result,
+                                                 pyb_error *error);
+
+/* The same as JSON text: what the snapshot is, and its "items". */
+PYB_API PYB_CHECK pyb_status pyb_describe_context(const pyb_session *session,
+                                                  const char *snapshot,
+                                                  const char *store, pyb_value *result,
+                                                  pyb_error *error);
+
+/* JSON array of the snapshots of a store, the newest first. */
+PYB_API PYB_CHECK pyb_status pyb_list_contexts(const pyb_session *session,
+                                               const char *store, pyb_value *result,
+                                               pyb_error *error);
+
+/* JSON array of the items for which all that is given holds; NULL = anything. `name`
+ * and `type` are masks, `text` is looked for in names, types, previews and JSON;
+ * `after` and `before` are times of saving as ISO text, "2024-02-29" or "2024-02-29
+ * 12:00". */
+PYB_API PYB_CHECK pyb_status pyb_search_contexts(const pyb_session *session,
+                                                 const char *name, const char *type,
+                                                 const char *text, const char *after,
+                                                 const char *before, const char *store,
+                                                 pyb_value *result, pyb_error *error);
+
+/* JSON array of what two snapshots do not have in common, from `a` to `b`. */
+PYB_API PYB_CHECK pyb_status pyb_diff_contexts(const pyb_session *session,
+                                               const char *a, const char *b,
+                                               const char *store, pyb_value *result,
+                                               pyb_error *error);
+
+/* Remove a snapshot. *id = its number; may be NULL. */
+PYB_API PYB_CHECK pyb_status pyb_delete_context(const pyb_session *session,
+                                                const char *snapshot, const char *store,
+                                                int64_t *id, pyb_error *error);
+
+/* Carry variables (a mask) from one live context to another: the objects are the same
+ * ones in both. A NULL context is the session's. The report may be NULL. */
+PYB_API PYB_CHECK pyb_status pyb_transfer_variables(
+    const pyb_session *session, const char *variables, const char *source,
+    const char *target, pyb_value *report, pyb_error *error);
+
+/* Write a snapshot with all that belongs to it to one file, or read such a file into
+ * the store. *id = its number there; may be NULL. A snapshot that comes from a file
+ * keeps its signature: one of another user has to be trusted before it is restored. */
+PYB_API PYB_CHECK pyb_status pyb_export_context(const pyb_session *session,
+                                                const char *snapshot, const char *path,
+                                                const char *store, pyb_error *error);
+PYB_API PYB_CHECK pyb_status pyb_import_context(const pyb_session *session,
+                                                const char *path, const char *store,
+                                                int64_t *id, pyb_error *error);
+
+/* JSON array of what restoring would import or call, found without loading. */
+PYB_API PYB_CHECK pyb_status pyb_inspect_context(const pyb_session *session,
+                                                 const char *snapshot,
+                                                 const char *store, pyb_value *result,
+                                                 pyb_error *error);
+
+/* JSON object: does the signature hold, and is each buffer what was saved? Reads all.
+ */
+PYB_API PYB_CHECK pyb_status pyb_verify_context(const pyb_session *session,
+                                                const char *snapshot, const char *store,
+                                                pyb_value *result, pyb_error *error);
+
+/* Sign a snapshot as it is now with this user's key. */
+PYB_API PYB_CHECK pyb_status pyb_trust_context(const pyb_session *session,
+                                               const char *snapshot, const char *store,
+                                               pyb_error *error);
+
 /* ---- Rows ----------------------------------------------------------------------- */
 
 /* Make a frame of `rows` (moved) and assign it to `variable`. type: "dataframe",

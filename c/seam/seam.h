@@ -42,6 +42,8 @@ int pyb__py_get_stream(uintptr_t session, const char *variable,
                        uintptr_t error);
 int pyb__py_get_schema(uintptr_t session, const char *variable, uintptr_t schema,
                        uintptr_t error);
+int pyb__py_snapshot(uintptr_t session, const char *verb, const char *const *texts,
+                     size_t n, int64_t *number, uintptr_t result, uintptr_t error);
 int pyb__py_finalize(uintptr_t session, uintptr_t error);
 
 /* What the entries ask of a session, and sizes of the struct arrays that they read. */

@@ -208,5 +208,20 @@ def get_schema(context: str, variable: Any, schema: int) -> None:
 
 
 @_entry
+def snapshot(
+    context: str, verb: Any, texts: Any, n: int, number: Any, result: int
+) -> None:
+    from pybridge._seam import snapshots
+
+    given = [_text(texts[i]) for i in range(n)]
+    number[0], answer = snapshots.run(_text(verb) or "", context, number[0], given)
+    if result:
+        _plane.dump(
+            answer if answer is None or isinstance(answer, str) else _json(answer),
+            result,
+        )
+
+
+@_entry
 def finalize(context: str) -> None:  # noqa: ARG001 (each entry is given it)
     main.finalize()

@@ -1,4 +1,4 @@
-"""docs/sqlite.md: what the guide shows is what happens, and it names every function."""
+"""The guides: what they show is what happens; docs/sqlite.md names every function."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.sqlite.hosts import TESTED
 
@@ -18,9 +20,9 @@ GUIDE = (ROOT / "docs" / "sqlite.md").read_text(encoding="utf-8")
 NUMBER = re.compile(r"<pybridge:\d+>")  # counts what was compiled before
 
 
-def steps() -> list[tuple[str, str]]:
-    """Return what is typed at each prompt of the guide, and what is answered."""
-    blocks = re.findall(r"^```\n(sqlite> .*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+def steps(guide: str) -> list[tuple[str, str]]:
+    """Return what is typed at each prompt of a guide, and what is answered."""
+    blocks = re.findall(r"^```\n(sqlite> .*?)^```$", guide, re.DOTALL | re.MULTILINE)
     typed = []
     for step in re.split(r"^sqlite> ", "".join(blocks), flags=re.MULTILINE)[1:]:
         first, *rest = step.splitlines()
@@ -32,9 +34,10 @@ def steps() -> list[tuple[str, str]]:
     return typed
 
 
-def test_guide_shows_what_happens() -> None:
+@pytest.mark.parametrize(("page", "least"), [("sqlite.md", 30), ("contexts.md", 5)])
+def test_guide_shows_what_happens(page: str, least: int) -> None:
     """Its blocks, typed into one shell, are answered as they are printed there."""
-    typed = steps()
+    typed = steps((ROOT / "docs" / page).read_text(encoding="utf-8"))
     given = "".join(f"{statement}\n.print <end>\n" for statement, _ in typed)
 
     shell = subprocess.run(
@@ -50,7 +53,7 @@ def test_guide_shows_what_happens() -> None:
     printed = re.sub(r" near line \d+:", ":", NUMBER.sub("<code>", shell.stdout))
     answers = [text.strip("\n") for text in printed.split("<end>\n")[:-1]]
 
-    assert 30 < len(typed)
+    assert least < len(typed)
     assert typed == list(zip([s for s, _ in typed], answers, strict=True))
 
 

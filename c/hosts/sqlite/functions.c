@@ -471,6 +471,25 @@ static void get_pages(pyb__sqlite *host, sqlite3_context *context) {
   sqlite3_result_int(context, host->pages);
 }
 
+static int set_store(pyb__sqlite *host, sqlite3_value *value) {
+  const char *text = "";
+
+  if (sqlite3_value_type(value) != SQLITE_NULL) {
+    text = (const char *)sqlite3_value_text(value);
+    if (sqlite3_value_type(value) != SQLITE_TEXT || text == NULL ||
+        strlen(text) >= sizeof host->store ||
+        strlen(text) != (size_t)sqlite3_value_bytes(value))
+      return 0;
+  }
+  strcpy(host->store, text);
+  return 1;
+}
+
+static void get_store(pyb__sqlite *host, sqlite3_context *context) {
+  if (host->store[0] != '\0')
+    sqlite3_result_text(context, host->store, -1, SQLITE_TRANSIENT);
+}
+
 static int set_scanned(pyb__sqlite *host, sqlite3_value *value) {
   (void)host;
   (void)value;
@@ -490,6 +509,8 @@ static const option options[] = {
      "'default', 'numpy', 'numpy_nullable' or 'pyarrow'"},
     {"parse", set_parse, get_parse, "0 or 1"},
     {"pages", set_pages, get_pages, "0 or 1"},
+    {"store", set_store, get_store,
+     "the path of an SQLite file, or NULL for this database"},
     {"scanned", set_scanned, get_scanned, "no value, it can only be read"},
 };
 

@@ -47,9 +47,10 @@ typedef struct pyb__sqlite {
   sqlite3_stmt *last_resort; /* only while there are some: see services.c */
   char context[128];         /* name of the current context, "main" at first */
   char dtype_backend[16];    /* "" = the default; else numpy, numpy_nullable, pyarrow */
-  int parse;     /* 1 = declared DATE, BOOLEAN ... become Python types; 0 at first */
-  int pages;     /* 1 = py_table may read the pages itself */
-  void *writing; /* the stream that write.c has at hand; NULL = none */
+  int parse;       /* 1 = declared DATE, BOOLEAN ... become Python types; 0 at first */
+  int pages;       /* 1 = py_table may read the pages itself */
+  void *writing;   /* the stream that write.c has at hand; NULL = none */
+  char store[512]; /* file of the snapshots; "" = this connection's database */
   char scanned[160]; /* how the last py_table read: "pages", "query: <reason>" */
 } pyb__sqlite;
 
@@ -75,6 +76,8 @@ int pyb__sqlite_register_table(pyb__sqlite *host);     /* table.c: py_table */
 int pyb__sqlite_register_frame(pyb__sqlite *host);     /* frame.c: py_frame */
 int pyb__sqlite_register_write(pyb__sqlite *host);     /* write.c: py_write */
 int pyb__sqlite_register_define(pyb__sqlite *host);    /* define.c: py_define */
+int pyb__sqlite_register_contexts(pyb__sqlite *host);  /* contexts.c: py_save ... */
+int pyb__sqlite_register_listings(pyb__sqlite *host);  /* listings.c: py_contexts ... */
 
 /* A pointer of this type given to py_context is an int that it sets to 1: how a load
  * finds out that the connection is served already. */

@@ -34,6 +34,7 @@ COMPILE = [
     "-O2",
     "-fvisibility=hidden",
     "-fno-semantic-interposition",
+    "-fno-plt",
     *WARN,
     f'-DPYB_BUILD_PYTHON="{sys.executable}"',
 ]

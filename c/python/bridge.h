@@ -35,6 +35,7 @@ pyb_status pyb__start_seam(pyb_error *error);
 
 extern atomic_bool pyb__started; /* the start has been done, and well */
 extern atomic_bool pyb__forked;  /* this process is a child made after the start */
+extern atomic_bool pyb__open;    /* started, and not forked since */
 
 /* The Python functions that the data plane needs, all in pybridge/_seam/plane.py. */
 typedef struct pyb__plane {

@@ -1,5 +1,5 @@
 /* gate.c: how a host's thread comes into Python and leaves it. */
-#include "bridge.h"
+#include "gate.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -7,19 +7,9 @@
 #include <string.h>
 
 #if PY_VERSION_HEX >= 0x030D0000
-#define CURRENT_STATE PyThreadState_GetUnchecked
 #define FINALIZING Py_IsFinalizing
 #else
-#define CURRENT_STATE _PyThreadState_UncheckedGet
 #define FINALIZING _Py_IsFinalizing
-#endif
-
-/* Between raising `active` and reading what the watch wrote stands a full barrier. On
- * x86-64 the locked instructions with which the GIL is taken and dropped are one. */
-#ifdef __x86_64__
-#define GIL_BARRIER() atomic_signal_fence(memory_order_seq_cst)
-#else
-#define GIL_BARRIER() atomic_thread_fence(memory_order_seq_cst)
 #endif
 
 static pthread_key_t key;
@@ -90,6 +80,14 @@ static void refresh_state(pyb__thread *thread) {
   thread->state = state;
 }
 
+bool pyb__gate_refresh(pyb__thread *thread) {
+  if (!Py_IsInitialized())
+    return false;
+  if (!thread->ours)
+    refresh_state(thread);
+  return true;
+}
+
 /* Make the calling thread known. A thread that Python has never seen gets a thread
  * state that is kept until the thread ends: making one costs a hundred calls. */
 static pyb__thread *meet_thread(pyb_error *error) {
@@ -138,19 +136,17 @@ pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *er
   pyb__thread *thread = pyb__this_thread;
   pyb_status status;
 
-  if (__builtin_expect(!atomic_load_explicit(&pyb__started, memory_order_acquire) ||
-                           atomic_load_explicit(&pyb__forked, memory_order_relaxed),
-                       0)) {
+  if (!atomic_load_explicit(&pyb__open, memory_order_acquire)) {
     status = pyb__start(NULL, error);
     if (status != PYB_OK)
       return status;
     thread = pyb__this_thread;
   }
   /* Who started the Python that we are attached to may also have ended it. */
-  if (__builtin_expect(pyb__attached, 0) && !Py_IsInitialized())
+  if (pyb__attached && !Py_IsInitialized())
     return pyb__fail(error, PYB_START,
                      "the Python of this process has ended; call before its end");
-  if (__builtin_expect(thread == NULL, 0)) {
+  if (thread == NULL) {
     thread = meet_thread(error);
     if (thread == NULL)
       return PYB_NO_MEMORY;
@@ -160,29 +156,12 @@ pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *er
   call->depth = thread->call == NULL ? 0 : thread->call->depth + 1;
   if (__builtin_expect(call->depth > 16, 0) && check_stack(thread, error) != PYB_OK)
     return PYB_PYTHON;
-  call->session = session;
-  call->thread = thread;
   call->outer = thread->call;
   call->outer_deadline = atomic_load_explicit(&thread->deadline, memory_order_relaxed);
   if (session != NULL && session->deadline_ms > 0)
     atomic_store_explicit(&thread->deadline, deadline_of(session, call->outer_deadline),
                           memory_order_relaxed);
-  atomic_store_explicit(&thread->innermost, session, memory_order_relaxed);
-  if (call->outer == NULL) {
-    atomic_store_explicit(&thread->outermost, session, memory_order_relaxed);
-    atomic_store_explicit(
-        &thread->calls, atomic_load_explicit(&thread->calls, memory_order_relaxed) + 1,
-        memory_order_relaxed);
-    atomic_store_explicit(&thread->active, true, memory_order_release);
-  }
-  thread->call = call;
-  call->held = CURRENT_STATE() == thread->state;
-  if (!call->held)
-    PyEval_RestoreThread(thread->state);
-  GIL_BARRIER();
-  if (__builtin_expect(atomic_load_explicit(&pyb__watch_asleep, memory_order_relaxed),
-                       0))
-    pyb__watch_wake();
+  pyb__gate_take(thread, session, call);
   return PYB_OK;
 }
 
@@ -253,8 +232,18 @@ static void leave_deadline(pyb__thread *thread, int64_t outer_deadline) {
   }
 }
 
-/* The rare end of a call that was interrupted, or that lasted. */
-static void leave_slowly(pyb__thread *thread) {
+/* The end of a call in a thread that held the GIL before: somebody else's call. The
+ * usual slow end would want the GIL twice. */
+static void leave_held(pyb__thread *thread) {
+  atomic_thread_fence(memory_order_seq_cst);
+  while (atomic_load(&thread->watched))
+    sched_yield();
+  if (atomic_load(&thread->delivered))
+    pyb__gate_drain(thread);
+  atomic_store(&thread->stop, PYB_OK);
+}
+
+void pyb__gate_settle(pyb__thread *thread) {
   while (atomic_load(&thread->watched))
     sched_yield();
   /* A SIGINT that the watch has sent to this thread is handled at the end of any system
@@ -277,36 +266,24 @@ static void leave_slowly(pyb__thread *thread) {
 
 void pyb__leave(pyb__call *call) {
   pyb__thread *thread = call->thread;
-  bool last = call->outer == NULL;
+  pyb__call *outer = call->outer;
 
-  thread->call = call->outer;
+  if (outer == NULL && !call->held) {
+    pyb__gate_drop(thread);
+    return;
+  }
+  thread->call = outer;
   atomic_store_explicit(&thread->deadline, call->outer_deadline, memory_order_relaxed);
-  atomic_store_explicit(&thread->innermost, last ? NULL : call->outer->session,
-                        memory_order_relaxed);
-  if (last)
+  if (outer == NULL) {
     atomic_store_explicit(&thread->active, false, memory_order_release);
-  else if (__builtin_expect(atomic_load(&thread->stop) == PYB_DEADLINE, 0))
+    leave_held(thread);
+    return;
+  }
+  atomic_store_explicit(&thread->innermost, outer->session, memory_order_relaxed);
+  if (atomic_load(&thread->stop) == PYB_DEADLINE)
     leave_deadline(thread, call->outer_deadline);
   if (!call->held)
     PyEval_SaveThread();
-  if (!last)
-    return;
-  if (call->held) { /* somebody else's call: the slow end would want the GIL twice */
-    atomic_thread_fence(memory_order_seq_cst);
-    while (atomic_load(&thread->watched))
-      sched_yield();
-    if (atomic_load(&thread->delivered))
-      pyb__gate_drain(thread);
-    atomic_store(&thread->stop, PYB_OK);
-    return;
-  }
-  GIL_BARRIER();
-  if (__builtin_expect(
-          atomic_load_explicit(&thread->watched, memory_order_relaxed) ||
-              atomic_load_explicit(&thread->stop, memory_order_relaxed) != PYB_OK ||
-              atomic_load_explicit(&pyb__signals_taken, memory_order_relaxed),
-          0))
-    leave_slowly(thread);
 }
 
 /* ---- Stopping ------------------------------------------------------------------- */

@@ -1,9 +1,10 @@
 /* invoke.c: calls that are cheap enough for every row: cached code, cached names. */
-#include "bridge.h"
+#include "gate.h"
 
 #include <string.h>
 
 #define STACK_ARGS 16
+#define INLINE inline __attribute__((always_inline))
 
 /* ---- Contexts ------------------------------------------------------------------- */
 
@@ -114,8 +115,17 @@ static inline PyObject *load(const pyb_value *value) {
   return pyb__load(value);
 }
 
+/* PyObject_Vectorcall. A function written in Python needs no looking for how it is
+ * called, and none whether it has returned what it must. */
+static inline PyObject *vectorcall(PyObject *callable, PyObject *const *args,
+                                   size_t n) {
+  if (PyFunction_Check(callable))
+    return ((PyFunctionObject *)callable)->vectorcall(callable, args, n, NULL);
+  return PyObject_Vectorcall(callable, args, n, NULL);
+}
+
 /* Call with n values, by position. */
-static inline PyObject *call_few(PyObject *callable, const pyb_value *args, size_t n) {
+static INLINE PyObject *call_few(PyObject *callable, const pyb_value *args, size_t n) {
   PyObject *stack[STACK_ARGS + 1], *result = NULL;
   size_t loaded = 0;
 
@@ -126,8 +136,7 @@ static inline PyObject *call_few(PyObject *callable, const pyb_value *args, size
     stack[++loaded] = object;
   }
   /* stack[0] is free for the callee's use. */
-  result = PyObject_Vectorcall(callable, stack + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                               NULL);
+  result = vectorcall(callable, stack + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET);
 
 done:
   while (loaded > 0)
@@ -175,18 +184,28 @@ done:
   return result;
 }
 
-/* Dump into a value; an integer, which comes most often, without a call of ours. */
-static inline int dump(PyObject *object, pyb_value *value) {
-  if (PyLong_CheckExact(object)) {
-    int overflow;
-    long long integer = PyLong_AsLongLongAndOverflow(object, &overflow);
+/* Is the exact int of one digit at most? Its value is then *integer. */
+static inline bool is_compact(PyObject *object, int64_t *integer) {
+#if PY_VERSION_HEX >= 0x030C0000
+  if (!PyUnstable_Long_IsCompact((PyLongObject *)object))
+    return false;
+  *integer = PyUnstable_Long_CompactValue((PyLongObject *)object);
+#else
+  if (Py_SIZE(object) < -1 || Py_SIZE(object) > 1)
+    return false;
+  *integer = Py_SIZE(object) * (int64_t)((PyLongObject *)object)->ob_digit[0];
+#endif
+  return true;
+}
 
-    if (overflow == 0 && integer != -1) {
-      *value = (pyb_value){.type = PYB_INT64, .integer = integer};
-      return 0;
-    }
-  }
-  return pyb__dump(object, value);
+/* Dump into a value; a small integer, which comes most often, without any call. */
+static inline int dump(PyObject *object, pyb_value *value) {
+  int64_t integer;
+
+  if (!PyLong_CheckExact(object) || !is_compact(object, &integer))
+    return pyb__dump(object, value);
+  *value = (pyb_value){.type = PYB_INT64, .integer = integer};
+  return 0;
 }
 
 /* Dump a result, a new reference that is taken (NULL = exception set). */
@@ -205,7 +224,7 @@ pyb_status pyb__call_function(const pyb_session *session, const char *function,
                               const char *const *keywords, size_t n_keywords,
                               pyb_value *result, pyb_error *error) {
   pyb__call call;
-  pyb_status status = pyb__enter(session, &call, error);
+  pyb_status status = pyb__enter_row(session, &call, error);
   PyObject *callable, *object = NULL;
 
   if (status != PYB_OK)
@@ -215,7 +234,7 @@ pyb_status pyb__call_function(const pyb_session *session, const char *function,
     object = call_values(callable, args, n, keywords, n_keywords);
   Py_XDECREF(callable);
   status = finish(session, object, result, error);
-  pyb__leave(&call);
+  pyb__leave_row(&call);
   return status;
 }
 
@@ -240,7 +259,7 @@ static PyObject *code_of(const char *expression, size_t size) {
 pyb_status pyb__evaluate(const pyb_session *session, const char *expression,
                          size_t size, pyb_value *result, pyb_error *error) {
   pyb__call call;
-  pyb_status status = pyb__enter(session, &call, error);
+  pyb_status status = pyb__enter_row(session, &call, error);
   PyObject *namespace, *code = NULL, *object = NULL;
 
   if (status != PYB_OK)
@@ -253,7 +272,7 @@ pyb_status pyb__evaluate(const pyb_session *session, const char *expression,
   Py_XDECREF(code);
   Py_XDECREF(namespace);
   status = finish(session, object, result, error);
-  pyb__leave(&call);
+  pyb__leave_row(&call);
   return status;
 }
 
@@ -283,15 +302,15 @@ static pyb_status missing(pyb_error *error, const char *what) {
 }
 
 /* Enter for a call with an object, unless that is from before a soft reset. */
-static inline pyb_status enter_with(const pyb_session *session,
+static INLINE pyb_status enter_with(const pyb_session *session,
                                     const pyb_object *object, pyb__call *call,
                                     pyb_error *error) {
   pyb_status status;
 
-  if (object == NULL)
+  if (PYB__RARE(object == NULL))
     return missing(error, "the object");
-  status = pyb__enter(session, call, error);
-  if (status != PYB_OK || object->generation == pyb__generation)
+  status = pyb__enter_row(session, call, error);
+  if (PYB__RARE(status != PYB_OK) || object->generation == pyb__generation)
     return status;
   pyb__leave(call);
   return pyb__fail(error, PYB_UNDEFINED,
@@ -326,17 +345,21 @@ pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
   if (result == NULL)
     return missing(error, "the place for the result");
   *result = PYB_EMPTY;
-  if (n > 0 && args == NULL)
+  if (PYB__RARE(n > 0 && args == NULL))
     return missing(error, "the array of values");
   status = enter_with(session, object, &call, error);
-  if (status != PYB_OK)
+  if (PYB__RARE(status != PYB_OK))
     return status;
   callable = Py_NewRef(object->object); /* it may be released in its own call */
-  called = n <= STACK_ARGS ? call_few(callable, args, n)
-                           : call_values(callable, args, n, NULL, 0);
+  if (n == 1)
+    called = call_few(callable, args, 1);
+  else if (n <= STACK_ARGS)
+    called = call_few(callable, args, n);
+  else
+    called = call_values(callable, args, n, NULL, 0);
   status = finish(session, called, result, error);
   Py_DECREF(callable);
-  pyb__leave(&call);
+  pyb__leave_row(&call);
   return status;
 }
 

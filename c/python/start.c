@@ -11,6 +11,7 @@ int pyb__seam_start(void);
 
 atomic_bool pyb__started;
 atomic_bool pyb__forked;
+atomic_bool pyb__open;
 bool pyb__attached;
 pyb__plane pyb__py;
 uintptr_t pyb__generation = 1;
@@ -27,6 +28,7 @@ static bool begun;                   /* the start has been tried, and got this f
 static void after_fork(void) {
   if (begun)
     atomic_store(&pyb__forked, true);
+  atomic_store(&pyb__open, false);
   pthread_mutex_init(&lock, NULL);
   pyb__watch_forked();
   pyb__signals_forked();
@@ -265,6 +267,7 @@ static pyb_status start(const pyb_config *config, pyb_error *error) {
     status = pyb__watch_start(error);
   if (status == PYB_OK) {
     atomic_store(&pyb__started, true);
+    atomic_store(&pyb__open, true);
     if (!pyb__attached)
       atexit(at_exit);
   }

@@ -14,6 +14,8 @@
 
 #define NAME "py_define"
 
+#define INLINE inline __attribute__((always_inline))
+
 typedef pyb__slot slot;
 
 typedef struct registry {
@@ -72,17 +74,17 @@ static void release_registry(void *data) {
 /* ---- Calls of every kind -------------------------------------------------------- */
 
 /* The definition that a call with n arguments goes to, or NULL and an error. */
-static pyb__definition *current(sqlite3_context *context, const slot *s, int n) {
+static inline pyb__definition *current(sqlite3_context *context, const slot *s, int n) {
   pyb__definition *d = s->definition;
 
+  if (d != NULL && (n < 0 || d->arity < 0 || n == d->arity))
+    return d;
   if (d == NULL)
     pyb__sqlite_say(context, s->name, PYB_UNDEFINED,
                     "has been dropped; define it again");
-  else if (n >= 0 && d->arity >= 0 && n != d->arity)
+  else
     pyb__sqlite_say(context, s->name, PYB_BAD_ARGUMENT,
                     "is defined with %d arguments, %d came", d->arity, n);
-  else
-    return d;
   return NULL;
 }
 
@@ -93,34 +95,62 @@ static int any_null(int n, sqlite3_value **args) {
   return 0;
 }
 
-/* Load n values. 0 = nothing to call: an error has been set, or one of them is NULL
- * and NULLs are not passed on. */
-static int load_all(sqlite3_context *context, const char *name, int n,
-                    sqlite3_value **args, int nulls, pyb_value *loaded) {
-  for (int i = 0; i < n; i++) {
-    if (pyb__sqlite_load(args[i], &loaded[i]) != PYB_OK) {
-      pyb__sqlite_say(context, name, PYB_NO_MEMORY, "out of memory");
-      return 0;
-    }
-    if (loaded[i].type != PYB_NULL)
-      continue;
-    if (pyb__sqlite_keyword(args[i]) != NULL) {
-      pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT,
-                      "keyword \"%s\" has to stand behind all other arguments of a "
-                      "scalar function",
-                      pyb__sqlite_keyword(args[i])->name);
-      return 0;
-    }
-    if (!nulls)
-      return 0;
+/* What comes of loading arguments: NONE = there is nothing to call, as an error has
+ * been set, or one of them is NULL and NULLs are not passed on; NAMED = the last one is
+ * a keyword argument. */
+enum { NONE, LOADED, NAMED };
+
+static void refuse_keyword(sqlite3_context *context, const char *name,
+                           sqlite3_value *value) {
+  pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT,
+                  "keyword \"%s\" has to stand behind all other arguments of a "
+                  "scalar function",
+                  pyb__sqlite_keyword(value)->name);
+}
+
+/* Load argument i, which is no number. */
+static int load_other(sqlite3_context *context, const char *name, int n,
+                      sqlite3_value **args, int i, int nulls, pyb_value *loaded) {
+  if (pyb__sqlite_load(args[i], loaded) != PYB_OK) {
+    pyb__sqlite_say(context, name, PYB_NO_MEMORY, "out of memory");
+    return NONE;
   }
-  return 1;
+  if (loaded->type != PYB_NULL)
+    return LOADED;
+  /* Keyword arguments come last, and are NULL to all who do not ask. */
+  if (pyb__sqlite_keyword(args[i]) == NULL)
+    return nulls ? LOADED : NONE;
+  if (pyb__sqlite_keyword(args[n - 1]) != NULL)
+    return NAMED;
+  refuse_keyword(context, name, args[i]);
+  return NONE;
+}
+
+/* Load n values. Numbers are loaded here, as they come most often. */
+static INLINE int load_all(sqlite3_context *context, const char *name, int n,
+                           sqlite3_value **args, int nulls, pyb_value *loaded) {
+  for (int i = 0; i < n; i++) {
+    int came = LOADED;
+
+    switch (sqlite3_value_type(args[i])) {
+    case SQLITE_INTEGER:
+      loaded[i].type = PYB_INT64;
+      loaded[i].integer = sqlite3_value_int64(args[i]);
+      break;
+    case SQLITE_FLOAT:
+      loaded[i].type = PYB_FLOAT64;
+      loaded[i].real = sqlite3_value_double(args[i]);
+      break;
+    default:
+      came = load_other(context, name, n, args, i, nulls, &loaded[i]);
+    }
+    if (came != LOADED)
+      return came;
+  }
+  return LOADED;
 }
 
 /* ---- Scalar --------------------------------------------------------------------- */
-
-/* So many arguments find room without a variable length. */
-#define FEW 4
 
 /* Load n arguments of which some may be keyword arguments, or JSON. Returns how many
  * are named, or -1 when there is nothing to call: as load_all. */
@@ -171,21 +201,16 @@ static void call_named(sqlite3_context *context, const slot *s, int n,
     pyb__sqlite_dump(context, s->name, &result);
 }
 
-static void call_scalar(sqlite3_context *context, int n, sqlite3_value **args) {
-  const slot *s = sqlite3_user_data(context);
-  const pyb__definition *d = current(context, s, n);
-  pyb_value few[FEW], *loaded = few, result;
+/* The usual way. Returns NAMED where the other one has to be taken. */
+static INLINE int call_plain(sqlite3_context *context, const slot *s, int n,
+                             sqlite3_value **args, pyb_value *loaded) {
+  const pyb__definition *d = s->definition;
+  int came = load_all(context, s->name, n, args, d->special, loaded);
+  pyb_value result;
   pyb_error error;
 
-  if (n > FEW)
-    loaded = alloca((size_t)n * sizeof *loaded);
-  /* Keyword arguments come last, and are NULL to all who do not ask. */
-  if (d != NULL && (d->json || (n > 0 && pyb__sqlite_keyword(args[n - 1]) != NULL))) {
-    call_named(context, s, n, args, loaded);
-    return;
-  }
-  if (d == NULL || !load_all(context, s->name, n, args, d->special, loaded))
-    return;
+  if (came != LOADED)
+    return came;
   /* From here on the name is the slot's: the callable may define it anew. */
   if (pyb_object_call(&d->host->session, d->object, loaded, (size_t)n, &result,
                       &error) != PYB_OK)
@@ -194,6 +219,27 @@ static void call_scalar(sqlite3_context *context, int n, sqlite3_value **args) {
     sqlite3_result_int64(context, result.integer);
   else
     pyb__sqlite_dump(context, s->name, &result);
+  return LOADED;
+}
+
+static __attribute__((noinline)) void call_any(sqlite3_context *context, const slot *s,
+                                               int n, sqlite3_value **args) {
+  pyb_value loaded[n + 1];
+
+  if (s->definition->json || call_plain(context, s, n, args, loaded) == NAMED)
+    call_named(context, s, n, args, loaded);
+}
+
+static void call_scalar(sqlite3_context *context, int n, sqlite3_value **args) {
+  const slot *s = sqlite3_user_data(context);
+  const pyb__definition *d = current(context, s, n);
+  pyb_value loaded[1];
+
+  if (d == NULL)
+    return;
+  /* One argument on its own, as most have one, and a row is soon done. */
+  if (n != 1 || d->json || call_plain(context, s, 1, args, loaded) == NAMED)
+    call_any(context, s, n, args);
 }
 
 /* ---- Aggregate and window ------------------------------------------------------- */
@@ -263,9 +309,13 @@ static void invoke(sqlite3_context *context, group *g, const slot *s,
                    const char *method, int n, sqlite3_value **args, int wanted) {
   pyb_value loaded[n + 1], result;
   pyb_error error;
+  int came;
 
   loaded[0] = PYB_EMPTY; /* where there are none */
-  if (!load_all(context, s->name, n, args, 1, loaded))
+  came = load_all(context, s->name, n, args, 1, loaded);
+  if (came == NAMED)
+    refuse_keyword(context, s->name, args[n - 1]);
+  if (came != LOADED)
     g->failed = 1;
   else if (pyb_object_invoke(&g->definition->host->session, g->instance, method, loaded,
                              (size_t)n, wanted ? &result : NULL, &error) != PYB_OK)

@@ -1,0 +1,94 @@
+/* gate.h: the quick way into Python and out of it, which every row of a query pays.
+ *
+ * What is usual is done here, inline: a thread that is known, no call around this one,
+ * no deadline. All else is for gate.c. How the flags and barriers hold together is
+ * explained in watch.c. */
+#ifndef PYB_GATE_H
+#define PYB_GATE_H
+
+#include "bridge.h"
+
+#if PY_VERSION_HEX >= 0x030D0000
+#define PYB__CURRENT_STATE PyThreadState_GetUnchecked
+#else
+#define PYB__CURRENT_STATE _PyThreadState_UncheckedGet
+#endif
+
+/* Between raising `active` and reading what the watch wrote stands a full barrier. On
+ * x86-64 the locked instructions with which the GIL is taken and dropped are one. */
+#ifdef __x86_64__
+#define PYB__GIL_BARRIER() atomic_signal_fence(memory_order_seq_cst)
+#else
+#define PYB__GIL_BARRIER() atomic_thread_fence(memory_order_seq_cst)
+#endif
+
+#define PYB__RARE(condition) __builtin_expect((condition) != 0, 0)
+
+/* Attached: has Python not been ended, and is the thread's state as it was? The state
+ * is seen to. */
+bool pyb__gate_refresh(pyb__thread *thread);
+
+/* The rare end of an outermost call: it was interrupted, or it has lasted. No GIL. */
+void pyb__gate_settle(pyb__thread *thread);
+
+/* Push the call, whose `outer`, `outer_deadline` and `depth` are set, and take the GIL.
+ */
+static inline void pyb__gate_take(pyb__thread *thread, const pyb_session *session,
+                                  pyb__call *call) {
+  call->session = session;
+  call->thread = thread;
+  atomic_store_explicit(&thread->innermost, session, memory_order_relaxed);
+  if (call->outer == NULL) {
+    atomic_store_explicit(&thread->outermost, session, memory_order_relaxed);
+    atomic_store_explicit(
+        &thread->calls, atomic_load_explicit(&thread->calls, memory_order_relaxed) + 1,
+        memory_order_relaxed);
+    atomic_store_explicit(&thread->active, true, memory_order_release);
+  }
+  thread->call = call;
+  call->held = PYB__CURRENT_STATE() == thread->state;
+  if (!call->held)
+    PyEval_RestoreThread(thread->state);
+  PYB__GIL_BARRIER();
+  if (PYB__RARE(atomic_load_explicit(&pyb__watch_asleep, memory_order_relaxed)))
+    pyb__watch_wake();
+}
+
+/* Pop the outermost call and drop the GIL, which it has taken. */
+static inline void pyb__gate_drop(pyb__thread *thread) {
+  thread->call = NULL;
+  atomic_store_explicit(&thread->deadline, 0, memory_order_relaxed);
+  atomic_store_explicit(&thread->active, false, memory_order_release);
+  PyEval_SaveThread();
+  PYB__GIL_BARRIER();
+  if (PYB__RARE(atomic_load_explicit(&thread->watched, memory_order_relaxed) ||
+                atomic_load_explicit(&thread->stop, memory_order_relaxed) != PYB_OK ||
+                atomic_load_explicit(&pyb__signals_taken, memory_order_relaxed)))
+    pyb__gate_settle(thread);
+}
+
+/* pyb__enter and pyb__leave for a row. */
+static inline pyb_status pyb__enter_row(const pyb_session *session, pyb__call *call,
+                                        pyb_error *error) {
+  pyb__thread *thread = pyb__this_thread;
+
+  if (PYB__RARE(thread == NULL || thread->call != NULL || session == NULL ||
+                session->deadline_ms > 0 ||
+                !atomic_load_explicit(&pyb__open, memory_order_acquire)) ||
+      (PYB__RARE(pyb__attached) && !pyb__gate_refresh(thread)))
+    return pyb__enter(session, call, error);
+  call->outer = NULL;
+  call->outer_deadline = 0;
+  call->depth = 0;
+  pyb__gate_take(thread, session, call);
+  return PYB_OK;
+}
+
+static inline void pyb__leave_row(pyb__call *call) {
+  if (PYB__RARE(call->outer != NULL || call->held))
+    pyb__leave(call);
+  else
+    pyb__gate_drop(call->thread);
+}
+
+#endif /* PYB_GATE_H */

@@ -22,6 +22,7 @@
 #define PYB__GIL_BARRIER() atomic_thread_fence(memory_order_seq_cst)
 #endif
 
+#define PYB__INLINE inline __attribute__((always_inline))
 #define PYB__RARE(condition) __builtin_expect((condition) != 0, 0)
 
 /* Attached: has Python not been ended, and is the thread's state as it was? The state
@@ -33,8 +34,8 @@ void pyb__gate_settle(pyb__thread *thread);
 
 /* Push the call, whose `outer`, `outer_deadline` and `depth` are set, and take the GIL.
  */
-static inline void pyb__gate_take(pyb__thread *thread, const pyb_session *session,
-                                  pyb__call *call) {
+static PYB__INLINE void pyb__gate_take(pyb__thread *thread, const pyb_session *session,
+                                       pyb__call *call) {
   call->session = session;
   call->thread = thread;
   atomic_store_explicit(&thread->innermost, session, memory_order_relaxed);
@@ -55,7 +56,7 @@ static inline void pyb__gate_take(pyb__thread *thread, const pyb_session *sessio
 }
 
 /* Pop the outermost call and drop the GIL, which it has taken. */
-static inline void pyb__gate_drop(pyb__thread *thread) {
+static PYB__INLINE void pyb__gate_drop(pyb__thread *thread) {
   thread->call = NULL;
   atomic_store_explicit(&thread->deadline, 0, memory_order_relaxed);
   atomic_store_explicit(&thread->active, false, memory_order_release);
@@ -68,8 +69,8 @@ static inline void pyb__gate_drop(pyb__thread *thread) {
 }
 
 /* pyb__enter and pyb__leave for a row. */
-static inline pyb_status pyb__enter_row(const pyb_session *session, pyb__call *call,
-                                        pyb_error *error) {
+static PYB__INLINE pyb_status pyb__enter_row(const pyb_session *session,
+                                             pyb__call *call, pyb_error *error) {
   pyb__thread *thread = pyb__this_thread;
 
   if (PYB__RARE(thread == NULL || thread->call != NULL || session == NULL ||
@@ -84,7 +85,7 @@ static inline pyb_status pyb__enter_row(const pyb_session *session, pyb__call *c
   return PYB_OK;
 }
 
-static inline void pyb__leave_row(pyb__call *call) {
+static PYB__INLINE void pyb__leave_row(pyb__call *call) {
   if (PYB__RARE(call->outer != NULL || call->held))
     pyb__leave(call);
   else

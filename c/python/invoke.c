@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define STACK_ARGS 16
-#define INLINE inline __attribute__((always_inline))
 
 /* ---- Contexts ------------------------------------------------------------------- */
 
@@ -125,7 +124,8 @@ static inline PyObject *vectorcall(PyObject *callable, PyObject *const *args,
 }
 
 /* Call with n values, by position. */
-static INLINE PyObject *call_few(PyObject *callable, const pyb_value *args, size_t n) {
+static PYB__INLINE PyObject *call_few(PyObject *callable, const pyb_value *args,
+                                      size_t n) {
   PyObject *stack[STACK_ARGS + 1], *result = NULL;
   size_t loaded = 0;
 
@@ -302,9 +302,9 @@ static pyb_status missing(pyb_error *error, const char *what) {
 }
 
 /* Enter for a call with an object, unless that is from before a soft reset. */
-static INLINE pyb_status enter_with(const pyb_session *session,
-                                    const pyb_object *object, pyb__call *call,
-                                    pyb_error *error) {
+static PYB__INLINE pyb_status enter_with(const pyb_session *session,
+                                         const pyb_object *object, pyb__call *call,
+                                         pyb_error *error) {
   pyb_status status;
 
   if (PYB__RARE(object == NULL))

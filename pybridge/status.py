@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Frame = tuple[str, int, str, str | None]
 
-__all__ = ["Status", "is_library", "record", "type_name"]
+__all__ = ["Status", "is_library", "is_own", "record", "type_name"]
 
 _MAX_MESSAGE = 1000
 _MAX_TEXT = 100_000
@@ -298,7 +298,7 @@ def _frames(trace: TracebackType | None) -> list[Frame]:
     while trace is not None:
         code = trace.tb_frame.f_code
         name = code.co_filename
-        if not name.startswith((_HERE, "<frozen importlib")):
+        if not is_own(name):
             line = trace.tb_lineno or 0
             frames.append(
                 (_clean(name, 4096), line, _clean(code.co_qualname, 200), None)
@@ -332,6 +332,11 @@ def is_library(file: str) -> bool:
     if file.startswith("<"):
         return not file.startswith("<pybridge:")
     return file.startswith(sys.modules["os"].__file__.rpartition("/")[0] + "/")  # type: ignore[union-attr]
+
+
+def is_own(file: str) -> bool:
+    """Is it a file of the bridge, or of what imports modules?"""
+    return file.startswith((_HERE, "<frozen importlib"))
 
 
 def _frame_lines(frames: list[Frame], lines: list[str]) -> None:

@@ -1,0 +1,339 @@
+"""The worker of a session: the process in which the code runs and the state lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pybridge import context as contexts
+from pybridge import serialization, source, status
+from pybridge.errors import BadArgument
+from pybridge.zpy import wire
+from pybridge.zpy.terminal import Terminal
+
+if TYPE_CHECKING:
+    import socket
+    from types import CodeType
+
+    from pybridge.context import Context
+
+__all__ = ["main"]
+
+_FAILED = 1
+_INTERRUPTED = 130
+_TOLD_TO_END = 143
+
+
+def main(sock: socket.socket, name: str, policy: dict[str, Any]) -> None:
+    """Be the worker until the keeper is gone, or says that this is the end."""
+    # As in Python's own shell: `__main__` is the user's, and imports begin here.
+    contexts.OWNED = True
+    sys.argv = [""]
+    if not os.environ.get("PYTHONSAFEPATH"):
+        sys.path.insert(0, "")
+    import faulthandler
+
+    from pybridge import main as _  # noqa: F401  (it is what contexts are begun by)
+
+    worker = Worker(sock, name, policy)
+    faulthandler.enable(2)
+    signal.signal(signal.SIGTERM, worker.told_to_end)
+    signal.signal(signal.SIGINT, _nothing)
+    source.share()
+    worker.serve()
+
+
+class _Ended(BaseException):
+    """Raised where the worker waits for a call, to end it."""
+
+
+class Worker:
+    """Runs calls, one after the other."""
+
+    def __init__(self, sock: socket.socket, name: str, policy: dict[str, Any]) -> None:
+        self.sock = sock
+        self.name = name
+        self.policy = policy
+        self.pid = os.getpid()
+        self.terminal = Terminal()
+        self.in_call = False
+        self.ending = False
+        self.begun = False
+
+    def serve(self) -> None:
+        """Serve until the end."""
+        try:
+            while not self.ending:
+                try:
+                    kind, payload, fds = wire.receive(self.sock)
+                except KeyboardInterrupt:
+                    continue
+                if kind == wire.REQUEST:
+                    self._call(payload, fds)
+                elif kind == wire.END and self._end(payload):
+                    return
+        except (wire.Gone, _Ended):
+            pass
+        # Nobody has asked: the keeper is gone, or somebody has told this process to end.
+        told = self._save() if self.policy["save"] != "never" else ""
+        try:
+            wire.send(self.sock, wire.ENDED, told.encode())
+        except (wire.Gone, OSError):
+            self._say(told)
+
+    def told_to_end(self, *_: object) -> None:
+        """End: at once where nothing runs, else when what runs has stopped."""
+        self.ending = True
+        if self.in_call:
+            raise SystemExit(_TOLD_TO_END)
+        raise _Ended
+
+    # ---- Calls ----------------------------------------------------------------------
+
+    def _call(self, payload: bytes, fds: list[int]) -> None:
+        action, context, show, folder, text = (
+            part.decode("utf-8", "surrogateescape") for part in payload.split(b"\0", 4)
+        )
+        self.terminal.take(fds)
+        code = _FAILED
+        try:
+            self._begin_call(folder)
+            code = self._do(action, context, show, text)
+        except KeyboardInterrupt:
+            code = _INTERRUPTED
+        except SystemExit as exc:
+            code = _exit_code(exc)
+        finally:
+            if os.getpid() != self.pid:
+                # The code has forked, and its child came back here.
+                self.terminal.give_back()
+                os._exit(code)
+            self._end_call()
+            if not self.terminal.give_back() and not code:
+                code = _FAILED
+            told = f"{code}\0{json.dumps(self._names())}"
+            wire.send(self.sock, wire.EXIT, told.encode())
+
+    def _begin_call(self, folder: str) -> None:
+        self.in_call = True
+        if signal.getsignal(signal.SIGINT) is _nothing:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if folder:
+            try:
+                os.chdir(folder)
+            except OSError as exc:
+                self._note(f"the working directory stays '{os.getcwd()}': {exc}")
+        if not self.begun:
+            self.begun = True
+            contexts.get()
+            if self.policy["restore"]:
+                self._restore_last()
+
+    def _end_call(self) -> None:
+        """Let no interrupt that comes late reach anything."""
+        for _ in range(10):
+            try:
+                self.in_call = False
+                if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                    signal.signal(signal.SIGINT, _nothing)
+                return
+            except (KeyboardInterrupt, SystemExit, _Ended):
+                pass
+
+    def _do(self, action: str, context: str, show: str, text: str) -> int:
+        """Do what is asked, and return the exit code; errors are said on stderr."""
+        at = contexts.get(context)
+        try:
+            if action == "run":
+                _run(text, at, show or self.policy["show"])
+            elif action == "file":
+                _run_file(text, at)
+            elif action == "shell":
+                from pybridge import shell
+
+                return int(shell.interact(context))
+            elif action == "save":
+                from pybridge import snapshot
+
+                print(_brief(snapshot.save(context, text)))
+            elif action == "restore":
+                from pybridge import snapshot
+
+                wanted = int(text) if text.isdecimal() else text
+                print(_brief(snapshot.restore(wanted, context=context)))
+            else:
+                raise BadArgument(f"a session cannot '{action}'")
+        except SystemExit as exc:
+            return _exit_code(exc)
+        except BaseException as exc:
+            _tell(exc, at)
+            return _INTERRUPTED if isinstance(exc, KeyboardInterrupt) else _FAILED
+        return 0
+
+    def _note(self, text: str) -> None:
+        wire.send(self.sock, wire.NOTE, text.encode("utf-8", "surrogateescape"))
+
+    # ---- What is kept -----------------------------------------------------------------
+
+    def _names(self) -> dict[str, int]:
+        """Return how many names of the user's each context has."""
+        return {
+            name: sum(_is_state(key, value) for key, value in list(space.items()))
+            for name, space in (
+                (name, contexts.get(name).namespace) for name in contexts.names()
+            )
+        }
+
+    def _end(self, payload: bytes) -> bool:
+        """End, if that is to be; save first where it is said so."""
+        asked = payload[1:2] == b"1"
+        if not asked and _threads():
+            wire.send(self.sock, wire.BUSY)
+            return False
+        told = self._save() if payload[:1] == b"1" else ""
+        wire.send(self.sock, wire.ENDED, told.encode())
+        return True
+
+    def _save(self) -> str:
+        """Save every context that has something to lose; say what became of it."""
+        told = []
+        for name, count in self._names().items():
+            if not count:
+                continue
+            try:
+                from pybridge import snapshot
+
+                report = snapshot.save(
+                    name,
+                    self._saved_name(name),
+                    description=f"context '{name}' of zpy session '{self.name}'",
+                )
+            except Exception as exc:
+                told.append(f"context '{name}' could not be saved: {exc}")
+            else:
+                told.append(self._how_to_restore(name, report))
+        return "; ".join(told)
+
+    def _saved_name(self, context: str) -> str:
+        own = f"zpy-{self.name}"
+        return own if context == contexts.MAIN else f"{own}-{context}"
+
+    def _how_to_restore(self, context: str, report: Any) -> str:
+        words = "" if self.name == "main" else f" -s {self.name}"
+        words += "" if context == contexts.MAIN else f" -c {context}"
+        return f"{_brief(report)}; get it back with: zpy{words} --restore {report.id}"
+
+    def _restore_last(self) -> None:
+        """Restore what the session before this one had, where that was saved."""
+        from pybridge import snapshot
+
+        wanted = self._saved_name(contexts.MAIN)
+        try:
+            if any(wanted == saved.name for saved in snapshot.contexts()):
+                self._note(_brief(snapshot.restore(wanted, context=contexts.MAIN)))
+        except Exception as exc:
+            self._note(f"what was saved as '{wanted}' could not be restored: {exc}")
+
+    def _say(self, text: str) -> None:
+        if text:
+            print(f"zpy {text}", file=sys.stderr, flush=True)
+
+
+# ---- Running code -------------------------------------------------------------------
+
+
+def _run(text: str, at: Context, show: str) -> None:
+    """Run code, and show the value where it ends in an expression."""
+    first: CodeType | None
+    last: CodeType | None
+    try:
+        first, last = source.compile_value(text)
+    except BadArgument:
+        first, last = source.compile_code(text), None
+    if first is not None:
+        exec(first, at.namespace)
+    if last is not None:
+        _show(eval(last, at.namespace), show)
+
+
+def _run_file(path: str, at: Context) -> None:
+    """Run a file in the context; tracebacks name the file."""
+    import tokenize
+
+    try:
+        with tokenize.open(path) as file:
+            text = file.read()
+    except OSError as exc:
+        raise BadArgument(f"'{path}' cannot be read: {exc.strerror}") from None
+    exec(compile(text, os.path.abspath(path), "exec"), at.namespace)
+
+
+def _show(value: object, show: str) -> None:
+    if show == "json":
+        print(serialization.dumps(value, "json"))
+    elif show == "repr":
+        sys.displayhook(value)
+    elif value is not None:
+        print(value)
+
+
+def _tell(exc: BaseException, at: Context) -> None:
+    """Show an exception with the user's own lines, and keep it for `pdb.pm()`."""
+    trace = exc.__traceback__
+    while trace is not None and status.is_own(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    sys.last_type, sys.last_value, sys.last_traceback = type(exc), exc, trace
+    if sys.version_info >= (3, 12):
+        sys.last_exc = exc
+    try:
+        if sys.excepthook is not sys.__excepthook__:
+            sys.excepthook(type(exc), exc, trace)
+            return
+        status.record(exc, at)
+        failure = at.status.failure
+        sys.stderr.write(failure.traceback() if failure is not None else "")
+    except OSError:
+        pass  # nobody reads it
+    finally:
+        exc.__traceback__ = trace
+
+
+def _exit_code(exc: SystemExit) -> int:
+    if exc.code is None:
+        return 0
+    if isinstance(exc.code, int):
+        return exc.code & 0xFF
+    print(exc.code, file=sys.stderr)
+    return _FAILED
+
+
+def _is_state(key: str, value: object) -> bool:
+    """Would this be missed? A module would not, and Python's own names neither."""
+    return not key.startswith("__") and type(value) is not type(os)
+
+
+def _threads() -> bool:
+    """Does a thread of the user's run that Python itself would wait for?"""
+    threading = sys.modules.get("threading")
+    return threading is not None and any(
+        not thread.daemon and thread is not threading.main_thread()
+        for thread in threading.enumerate()
+    )
+
+
+def _brief(report: Any) -> str:
+    """Say in one line what was saved or restored."""
+    for word in ("saved", "restored"):
+        done = getattr(report, word, None)
+        if done is not None:
+            text = f"{word} {len(done)} names as {report.id}"
+            left = [f"'{entry.name}': {entry.reason}" for entry in report.skipped]
+            return f"{text}, but not {', '.join(left)}" if left else text
+    return str(report)
+
+
+def _nothing(*_: object) -> None:
+    """Take an interrupt that comes when nothing runs."""

@@ -48,10 +48,11 @@ FLOORS = (
         "main",
         "_describe",
         "_listings",
+        "initializer",
         "interop",
         "functions",
     },
-    {"cli", "doctor", "_seam", "__main__"},
+    {"cli", "doctor", "_seam", "__main__", "zpy"},
 )
 
 

@@ -107,8 +107,10 @@ def say(text: str) -> None:
 
 
 def _run(words: list[str]) -> int:
-    options = _parse(words)
-    if options is None:
+    try:
+        options = _parse(words)
+    except _WrongWords as exc:
+        say(str(exc))
         return USAGE
     place.check_name(options.session)
     if options.action in {"list", "stop", "help", "version"}:
@@ -123,54 +125,63 @@ def _run(words: list[str]) -> int:
     return call(options)
 
 
-def _parse(words: list[str]) -> Options | None:
-    """Return what the words ask for, or None where they are wrong and that was said."""
+class _WrongWords(Exception):  # noqa: N818 (what the user is told)
+    """The command line is not understood."""
+
+
+def _parse(words: list[str]) -> Options:
+    """Return what the words ask for.
+
+    Raises:
+        _WrongWords: they ask for nothing that there is.
+
+    """
     options = Options()
     words = words.copy()
     while words:
         word = words.pop(0)
+        if word != "--" and word.startswith("-") and _is_option(word):
+            _option(options, word, words)
+            continue
         if word == "--":
-            if words:
-                options.text = words.pop(0)
-            break
-        if not word.startswith("-") or word == "-":
-            if options.text is not None:
+            if not words:
                 break
-            options.text = _read_stdin() if word == "-" else word
-            continue
-        if word in {"-h", "--help", "--version"}:
-            options.action = "version" if word == "--version" else "help"
-            continue
-        word, equals, value = word.partition("=")
-        field = _VALUES.get(word)
-        if field is not None:
-            if not equals:
-                if not words:
-                    say(f"{word} wants a value; see zpy --help")
-                    return None
-                value = words.pop(0)
-            if field in {"file", "save", "restore"}:
-                options.action, options.name = field, value
-            else:
-                setattr(options, field, value)
-        elif word in _FLAGS and not equals:
-            _set(options, word[2:])
-        elif word.startswith("-") and not _is_option(word):
-            # A negative number, or the negation of something.
-            options.text = word + equals + value
+            code = words.pop(0)
         else:
-            say(f"the option '{word}' is unknown; see zpy --help")
-            return None
-    if words:
-        say(
-            f"one piece of code at a time, but '{words[0]}' follows; "
-            "put all of it in quotes"
-        )
-        return None
+            code = _read_stdin() if word == "-" else word
+        if options.text is not None:
+            raise _WrongWords(
+                f"one piece of code at a time, but '{code}' follows; "
+                "put all of it in quotes"
+            )
+        options.text = code
     return options
 
 
+def _option(options: Options, word: str, words: list[str]) -> None:
+    """Take an option, and its value from the words that follow."""
+    if word in {"-h", "--help", "--version"}:
+        options.action = "version" if word == "--version" else "help"
+        return
+    name, equals, value = word.partition("=")
+    field = _VALUES.get(name)
+    if field is None:
+        if word not in _FLAGS:
+            raise _WrongWords(f"the option '{word}' is unknown; see zpy --help")
+        _set(options, word[2:])
+        return
+    if not equals:
+        if not words:
+            raise _WrongWords(f"{name} wants a value; see zpy --help")
+        value = words.pop(0)
+    if field in {"file", "save", "restore"}:
+        options.action, options.name = field, value
+    else:
+        setattr(options, field, value)
+
+
 def _is_option(word: str) -> bool:
+    """Tell an option from a negative number, or the negation of something."""
     return word.startswith("--") or word[1:].isalpha()
 
 

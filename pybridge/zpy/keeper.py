@@ -34,10 +34,14 @@ def run() -> None:
     keeper = Keeper(told)
     try:
         keeper.serve()
+        return
     except _Born as born:
-        from pybridge.zpy import worker
+        sock = born.sock
+    # Behind the except: what the code raises is not in the context of anything here.
+    del keeper
+    from pybridge.zpy import worker
 
-        worker.main(born.sock, told["name"], told["policy"])
+    worker.main(sock, told["name"], told["policy"])
 
 
 class _Born(BaseException):
@@ -50,7 +54,7 @@ class _Born(BaseException):
 class _Client:
     """A connection, and the request that came over it."""
 
-    __slots__ = ("fields", "fds", "frames", "gone", "pid", "since", "sock", "told")
+    __slots__ = ("fds", "fields", "frames", "gone", "pid", "since", "sock", "told")
 
     def __init__(self, sock: socket.socket, pid: int) -> None:
         self.sock = sock
@@ -232,7 +236,7 @@ class Keeper:
                 client.send(wire.NOTE, note)
             self.queue.append(client)
         else:
-            # It is not looked at: the client starts a new session when this one is gone.
+            # Not looked at: the client starts a new session when this one is gone.
             self.ending.waiting.append(client)
 
     def _lost(self, client: _Client) -> None:
@@ -271,10 +275,12 @@ class Keeper:
         again = f"zpy --stop -s {self.name} lets the next call start a new one"
         if version != own:
             return (
-                f"session '{self.name}' runs with pybridge and Python {own}, not {version}"
-                f"; {again}"
+                f"session '{self.name}' runs with pybridge and Python {own}, "
+                f"not {version}; {again}"
             )
-        if _files() != self.files:
+        files = _files()
+        if files != self.files:
+            self.files = files  # told once
             return (
                 f"the files of pybridge or Python have changed since session "
                 f"'{self.name}' started; {again}"
@@ -527,7 +533,6 @@ class Keeper:
             else:
                 client.drop()
 
-
     def _wait_for_worker(self) -> None:
         """Wait until the worker is gone; a thread of the user's may keep it."""
         until = time.monotonic() + _SECONDS_TO_STOP
@@ -553,7 +558,7 @@ class _Ending:
 
 
 def _close_all_but(kept: set[int]) -> None:
-    """Close what was inherited: a pipe that a daemon holds never ends for its reader."""
+    """Close what was inherited: a pipe that is held here never ends for its reader."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) not in kept:
             try:
@@ -606,4 +611,6 @@ def _short(code: bytes) -> str:
 
 def _log(text: str) -> None:
     """Write a line of our own to the log; they all begin alike."""
-    print(f"zpy {time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=sys.stderr, flush=True)
+    print(
+        f"zpy {time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=sys.stderr, flush=True
+    )

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge import __version__
 from pybridge.zpy import place, wire
-from pybridge.zpy.client import Conversation, Options, open_session, request, say
+from pybridge.zpy.client import Conversation, open_session, request, say
 
 if TYPE_CHECKING:
     from _socket import socket
+
+    from pybridge.zpy.client import Options
 
 __all__ = ["run"]
 
@@ -48,7 +50,7 @@ def run(options: Options) -> int:
     if options.action == "help":
         sys.stdout.write(HELP)
     elif options.action == "version":
-        print(f"zpy {__version__} (Python {sys.version.split()[0]})")  # noqa: T201 (its result)
+        print(f"zpy {__version__} (Python {sys.version.split()[0]})")
     elif options.action == "list":
         _list(as_json=options.json)
     else:
@@ -97,7 +99,7 @@ def with_limit(sock: socket) -> None:
 def _list(*, as_json: bool) -> None:
     found = [info for info in map(_ask, _running()) if info is not None]
     if as_json:
-        print(json.dumps(found))  # noqa: T201 (its result)
+        print(json.dumps(found))
         return
     if not found:
         say("no session runs")
@@ -121,7 +123,7 @@ def _list(*, as_json: bool) -> None:
         line = "  ".join(
             cell.ljust(width) for cell, width in zip(row, widths, strict=True)
         )
-        print(line.rstrip())  # noqa: T201 (its result)
+        print(line.rstrip())
 
 
 def _span(seconds: float) -> str:
@@ -152,7 +154,7 @@ def _stop(options: Options) -> int:
 
 
 def _what_to_keep(wanted: str, info: dict[str, Any] | None) -> str:
-    """Return "save" or "discard"; ask where that was not said, and somebody is there."""
+    """Return "save" or "discard"; ask where it was not said and somebody is there."""
     if wanted:
         return "save" if wanted == "keep" else "discard"
     if info is None or not info["names"] or info["save"] == "never":

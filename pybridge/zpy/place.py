@@ -8,10 +8,20 @@ from __future__ import annotations
 import os
 from _socket import AF_UNIX, SO_PEERCRED, SOCK_STREAM, SOL_SOCKET, socket
 
-__all__ = ["Refused", "address", "check_name", "connect", "folder", "own_peer", "read_token"]
+__all__ = [
+    "Refused",
+    "address",
+    "check_name",
+    "connect",
+    "folder",
+    "own_peer",
+    "read_token",
+]
 
 _LONGEST = 64
-_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+_ALLOWED = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+)
 
 
 class Refused(Exception):  # noqa: N818 (what the user is told, in one sentence)

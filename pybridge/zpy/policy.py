@@ -75,7 +75,7 @@ def seconds(value: object) -> float | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value).strip())
     if found is None or not float(found[1]):
         raise Refused(
-            f"[zpy] idle is a time such as \"30m\" or \"8h\", or \"never\", not {value!r}"
+            f'[zpy] idle is a time such as "30m" or "8h", or "never", not {value!r}'
         )
     return float(found[1]) * _UNITS[found[2]]
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TextIO
 
 __all__ = ["Terminal"]
+
+_UNBUFFERED = bool(os.environ.get("PYTHONUNBUFFERED"))
 
 
 class Terminal:
@@ -42,10 +43,10 @@ class Terminal:
             sys.stdin = reader
         sys.__stdin__ = reader  # type: ignore[misc]
         # The same objects for ever: a logging handler may have kept them.
-        self._out.reconfigure(line_buffering=os.isatty(1))
+        self._out.reconfigure(line_buffering=os.isatty(1) or _UNBUFFERED)
 
     def give_back(self) -> bool:
-        """Write what is still to be written, and let go; False = it cannot be written."""
+        """Write what is still to be written and let go; False = that cannot be."""
         whole = self._flush()
         os.dup2(self._null, 0)
         os.dup2(self._log, 1)
@@ -92,7 +93,7 @@ def _writer(number: int) -> io.TextIOWrapper:
     )
 
 
-def _reader() -> TextIO:
+def _reader() -> io.TextIOWrapper:
     raw = io.FileIO(0, "r", closefd=False)
     raw.name = "<stdin>"
     return io.TextIOWrapper(io.BufferedReader(raw))

@@ -79,7 +79,8 @@ def send(
             packed = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
             sent = sock.sendmsg([frame], [(SOL_SOCKET, SCM_RIGHTS, packed)])
             frame = frame[sent:]
-        sock.sendall(frame)
+        if frame:  # the other side may have answered and gone by now
+            sock.sendall(frame)
     except (BrokenPipeError, ConnectionResetError):
         raise Gone from None
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from pybridge.context import Context
+    from pybridge.snapshot import Report
 
 __all__ = ["main"]
 
@@ -77,7 +78,7 @@ class Worker:
                     return
         except (wire.Gone, _Ended):
             pass
-        # Nobody has asked: the keeper is gone, or somebody has told this process to end.
+        # Nobody has asked: the keeper is gone, or this process was told to end.
         told = self._save() if self.policy["save"] != "never" else ""
         try:
             wire.send(self.sock, wire.ENDED, told.encode())
@@ -152,9 +153,9 @@ class Worker:
             elif action == "file":
                 _run_file(text, at)
             elif action == "shell":
-                from pybridge import shell
+                from importlib import import_module
 
-                return int(shell.interact(context))
+                return int(import_module("pybridge.shell").interact(context))
             elif action == "save":
                 from pybridge import snapshot
 
@@ -176,7 +177,7 @@ class Worker:
     def _note(self, text: str) -> None:
         wire.send(self.sock, wire.NOTE, text.encode("utf-8", "surrogateescape"))
 
-    # ---- What is kept -----------------------------------------------------------------
+    # ---- What is kept ---------------------------------------------------------------
 
     def _names(self) -> dict[str, int]:
         """Return how many names of the user's each context has."""
@@ -221,7 +222,7 @@ class Worker:
         own = f"zpy-{self.name}"
         return own if context == contexts.MAIN else f"{own}-{context}"
 
-    def _how_to_restore(self, context: str, report: Any) -> str:
+    def _how_to_restore(self, context: str, report: Report) -> str:
         words = "" if self.name == "main" else f" -s {self.name}"
         words += "" if context == contexts.MAIN else f" -c {context}"
         return f"{_brief(report)}; get it back with: zpy{words} --restore {report.id}"
@@ -324,15 +325,13 @@ def _threads() -> bool:
     )
 
 
-def _brief(report: Any) -> str:
+def _brief(report: Report) -> str:
     """Say in one line what was saved or restored."""
-    for word in ("saved", "restored"):
-        done = getattr(report, word, None)
-        if done is not None:
-            text = f"{word} {len(done)} names as {report.id}"
-            left = [f"'{entry.name}': {entry.reason}" for entry in report.skipped]
-            return f"{text}, but not {', '.join(left)}" if left else text
-    return str(report)
+    done = report.restored or report.saved
+    word = "restored" if report.restored else "saved"
+    text = f"{word} {len(done)} name{'s' * (len(done) != 1)}, context {report.id}"
+    left = [f"'{entry.name}' ({entry.reason})" for entry in report.skipped]
+    return f"{text}, without {', '.join(left)}" if left else text
 
 
 def _nothing(*_: object) -> None:

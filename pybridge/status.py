@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 
 from pybridge import source
+from pybridge.errors import BridgeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,6 +212,9 @@ def _failure(exc: BaseException, depth: int, seen: set[int]) -> _Failure:
         failure.file, failure.line = failure.place[0], failure.place[1]
     else:
         failure.file, failure.line = _where(failure.frames)
+        if isinstance(exc, BridgeError) and is_library(failure.file):
+            # It was raised by the bridge itself, which Python's library had called.
+            failure.file, failure.line = "", 0
     if depth >= _MAX_CHAIN:
         return failure
     if isinstance(exc, BaseExceptionGroup):

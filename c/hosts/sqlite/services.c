@@ -192,7 +192,12 @@ static pyb_status execute(void *data, const char *sql, size_t size,
     status = prepare_last_resort(host, error);
   if (status == PYB_OK)
     status = run_script(host->db, text, size, params, names, n, changes, error);
-  if (status != PYB_OK)
+  if (status != PYB_OK && begins && sqlite3_errcode(host->db) == SQLITE_BUSY)
+    pyb__sqlite_refuse(error, status,
+                       "a transaction cannot be begun inside a statement that writes "
+                       "itself; do it before or after that");
+  /* Where not even the first savepoint was set, there is nothing to be taken back. */
+  if (status != PYB_OK && !(begins && host->savepoints == 0))
     rescue(host, error);
   if (status != PYB_OK && ends)
     undo_release(host, text);

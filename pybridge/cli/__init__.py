@@ -14,6 +14,7 @@ __all__ = ["main"]
 # Only the command that is used is imported: some bring large libraries with them.
 COMMANDS = {
     "config": ("library", "Print the flags that a C program is built with."),
+    "context": ("context", "Save contexts, look at them, bring them back."),
     "doctor": ("library", "Show what a host will load and why, and what is wrong."),
     "path": ("library", "Print where a file of the installed package is."),
     "version": ("library", "Print the version of the package and of its Python."),

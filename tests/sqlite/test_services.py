@@ -301,3 +301,17 @@ def test_transaction_that_fails_may_be_followed_by_others(filled: Host) -> None:
     )
 
     assert [(2, None)] == filled.rows("select * from t")
+
+
+def test_transaction_inside_a_statement_that_writes_is_refused(filled: Host) -> None:
+    """SQLite cannot begin one there; the error says so, and nothing is rolled back."""
+    filled.run("def begin():\n    with host.transaction(): pass\n")
+
+    alone = filled.error("insert into t select 3, py_call('begin')")
+    filled.rows("begin; insert into t values (4, 'kept')")
+    message = filled.error("insert into t select 3, py_call('begin')")
+    filled.rows("commit")
+
+    assert "inside a statement that writes itself" in message
+    assert "rolled back" not in message + alone
+    assert 3 == filled.value("select count(*) from t")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pybridge.errors import (
         BadArgument,
         BridgeError,
+        DatabaseError,
         DeadlineExceeded,
         HostError,
         Interrupted,
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BadArgument",
     "BridgeError",
+    "DatabaseError",
     "DeadlineExceeded",
     "HostError",
     "Interrupted",

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     Cell = TypeVar("Cell")
     Load = Callable[["Rows", "Options"], Any]
 
-__all__ = ["BACKENDS", "TYPES", "apply", "load", "map", "to_schema", "to_stream"]
+__all__ = [
+    "BACKENDS",
+    "TYPES",
+    "apply",
+    "check",
+    "load",
+    "map",
+    "to_schema",
+    "to_stream",
+]
 
 BACKENDS = ("default", "numpy", "numpy_nullable", "pyarrow")
 _DECLARED = b"pybridge.declared"
@@ -49,6 +58,8 @@ class Options:
         """
         given = dict(options or {})
         given.pop("params", None)  # is for the host, which has bound them by now
+        if not given.get("namespace"):  # the host itself, which has read the rows
+            given.pop("namespace", None)
         backend = given.pop("dtype_backend", None) or "default"
         self.parse = given.pop("parse", None)
         if given:
@@ -100,13 +111,25 @@ def load(
         Unsupported: a column has no exact form of that type.
 
     """
-    made = _LOADS.get(type or "dataframe")
-    if made is None:
-        raise BadArgument(f"the type '{type}' is unknown; known are {', '.join(TYPES)}")
-    chosen = Options(options)
+    made, chosen = check(type, options)
     rows = Rows(_read(stream))
     _parse.parse(rows, chosen.parse)
     return made(rows, chosen), rows.length
+
+
+def check(
+    type: str | None, options: Mapping[str, object] | None
+) -> tuple[Load, Options]:
+    """Return what makes frames of a type, and what the options say.
+
+    Raises:
+        BadArgument: the type or an option is unknown.
+
+    """
+    made = _LOADS.get(type or "dataframe")
+    if made is None:
+        raise BadArgument(f"the type '{type}' is unknown; known are {', '.join(TYPES)}")
+    return made, Options(options)
 
 
 def column_name(name: object) -> str:

@@ -65,6 +65,9 @@ def reset() -> None:
     """
     contexts = list(_CONTEXTS.values())
     _CONTEXTS.clear()
+    connections = sys.modules.get("pybridge.connections")
+    if connections is not None:
+        connections.close()
     # The library keeps namespaces of the contexts that are known. It must forget them
     # after no call can find them any more, and before they are gone.
     plane = sys.modules.get("pybridge._plane")

@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = [
     "BadArgument",
     "BridgeError",
+    "DatabaseError",
     "DeadlineExceeded",
     "HostError",
     "Interrupted",
@@ -58,6 +59,20 @@ class TooLarge(BridgeError, OverflowError):
 
     __module__ = "pybridge"
     status = 8
+
+
+class DatabaseError(BridgeError, RuntimeError):
+    """Another database, or its driver, refused; the words are the driver's own.
+
+    `sqlstate` is the five letters of its kind, or "" where the driver gives none.
+    """
+
+    __module__ = "pybridge"
+
+    def __init__(self, message: str = "", sqlstate: str = "") -> None:
+        """Keep the words and the SQLSTATE."""
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 class HostError(BridgeError, RuntimeError):

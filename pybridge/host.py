@@ -18,22 +18,60 @@ if TYPE_CHECKING:
 
     Params = Sequence[object] | Mapping[str, object] | None
 
-__all__ = ["Transaction", "execute", "in_host", "query", "transaction", "write"]
+__all__ = [
+    "Transaction",
+    "execute",
+    "frame",
+    "in_host",
+    "query",
+    "transaction",
+    "write",
+]
 
 
 def query(
-    sql: str, params: Params = None, type: str = "dataframe", **options: object
+    sql: str,
+    params: Params = None,
+    type: str = "dataframe",
+    namespace: object = None,
+    **options: object,
 ) -> Any:
     """Return the rows of a query as a frame; types and options as for `py_query`.
 
+    A namespace is another database: the name of a connection, an ODBC connection
+    string, or a connection.
+
     Raises:
+        DatabaseError: the other database refuses the query.
         HostError: the host refuses the query, or no call of a host is in progress.
 
     """
-    capsule = _plane().host_query(sql, params)
-    from pybridge import columnar
+    return frame(sql, params, type, options, namespace)[0]
 
-    return columnar.load(capsule, type, options)[0]
+
+def frame(
+    sql: str,
+    params: Any,
+    type: str,
+    options: Mapping[str, object],
+    namespace: object = None,
+    context: str | None = None,
+) -> tuple[Any, int]:
+    """Return the rows of a query as a frame, and how many they are.
+
+    A statement on another database that gives no rows returns how many it has changed.
+    """
+    if namespace is None or namespace == "":
+        rows: object = _plane().host_query(sql, params)
+        from pybridge import columnar
+
+        return columnar.load(rows, type, options)
+    from pybridge import columnar, elsewhere
+
+    columnar.check(type, options)  # before another database does anything
+    rows, count = elsewhere.query(sql, params, namespace, context)
+    made, length = columnar.load(rows, type, options)
+    return made, length or count
 
 
 def execute(sql: str, params: Params = None) -> int:

@@ -32,6 +32,7 @@ __all__ = [
     "evaluate",
     "execute_code",
     "execute_function",
+    "execute_query",
     "export_context",
     "finalize",
     "get_function_info",
@@ -292,6 +293,48 @@ def set_stream(
     name = _plain_name(variable)
     frame, rows = columnar.load(
         stream, type or "dataframe", _mapping(options, "options")
+    )
+    get(context).namespace[name] = frame
+    return rows
+
+
+def execute_query(
+    sql: str,
+    variable: str,
+    type: str | None = "dataframe",
+    namespace: object = None,
+    options: str | Mapping[str, object] | None = None,
+    *,
+    params: Sequence[object] | Mapping[str, object] | None = None,
+    context: str | None = None,
+) -> int:
+    """Make a frame of a query's rows, assign it, and return how many rows it has.
+
+    namespace: None or "" is the host itself; otherwise the name of a connection, an
+    ODBC connection string or a connection, as `pybridge.connections` says. A statement
+    that gives no rows returns how many it has changed. `params` may be in the options.
+
+    Raises:
+        DatabaseError: the other database refuses.
+        HostError: the host refuses, or no call of a host is in progress.
+        Undefined: there is no connection of that name.
+
+    """
+    from pybridge import host
+
+    name = _plain_name(variable)
+    chosen = _mapping(options, "options")
+    within = chosen.pop("namespace", None)
+    bound = chosen.pop("params", None)
+    if bound is not None and params is not None:
+        raise BadArgument("the parameters are given twice, once in the options")
+    frame, rows = host.frame(
+        _text(sql, "sql"),
+        bound if params is None else params,
+        type or "dataframe",
+        chosen,
+        namespace or within,
+        context,
     )
     get(context).namespace[name] = frame
     return rows

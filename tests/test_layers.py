@@ -29,7 +29,7 @@ FOREIGN = {
 # The floors of the package, from the ground up. A module imports from its own floor and
 # from those below; a new module has to be given one.
 FLOORS = (
-    {"errors", "location", "pybridge"},
+    {"errors", "location", "masking", "pybridge"},
     {
         "source",
         "status",
@@ -40,7 +40,8 @@ FLOORS = (
         "output",
         "settings",
     },
-    {"context", "host"},
+    {"context"},
+    {"connections", "elsewhere", "host"},
     {
         "snapshot",
         "proxy",

@@ -263,6 +263,29 @@ pyb_status pyb_set_stream(const pyb_session *session, const char *variable,
   return status;
 }
 
+pyb_status pyb_execute_query(const pyb_session *session, const char *sql, size_t size,
+                             const char *variable, const char *type, const char *from,
+                             const char *options, const pyb_value *params,
+                             const char *const *names, size_t n, int64_t *count,
+                             pyb_error *error) {
+  int64_t unwanted;
+
+  if (count == NULL)
+    count = &unwanted;
+  *count = 0;
+  if (sql == NULL)
+    return missing(error, "the query");
+  if (variable == NULL)
+    return missing(error, "the variable's name");
+  if (n > 0 && params == NULL)
+    return missing(error, "the array of parameters");
+  CROSS(session, error,
+        pyb__py_execute_query(ADDRESS(session), sql, size_of(sql, size), variable, type,
+                              from, options, ADDRESS(params), names, n, count,
+                              ADDRESS(error)),
+        *count = 0);
+}
+
 static void release_rows(struct ArrowArrayStream *rows) {
   if (rows->release != NULL)
     rows->release(rows);

@@ -417,6 +417,19 @@ PYB_API PYB_CHECK pyb_status pyb_set_stream(const pyb_session *session,
                                             struct ArrowArrayStream *rows,
                                             int64_t *count, pyb_error *error);
 
+/* Run a query and assign its rows to `variable` as a frame. from: NULL or "" = the host
+ * itself, by the session's services; else the name of a connection in pybridge.toml, an
+ * ODBC connection string (it has a "="), or a variable of the context that is a
+ * connection. size: bytes of sql, or PYB_NTS. type, options: as for pyb_set_stream; the
+ * n parameters are bound by position, or by name where names is not NULL and names[i]
+ * is not. *count = rows; of a statement without any, how many it has changed. On
+ * failure the variable is as it was. Other databases are in autocommit: what has run
+ * stays. */
+PYB_API PYB_CHECK pyb_status pyb_execute_query(
+    const pyb_session *session, const char *sql, size_t size, const char *variable,
+    const char *type, const char *from, const char *options, const pyb_value *params,
+    const char *const *names, size_t n, int64_t *count, pyb_error *error);
+
 /* The rows of a frame (pandas, polars, pyarrow, dict of arrays, list of tuples or
  * dicts): of all columns, or of the n named ones, in that order. */
 PYB_API PYB_CHECK pyb_status pyb_get_stream(const pyb_session *session,

@@ -34,6 +34,11 @@ int pyb__py_import_module(uintptr_t session, const char *module, const char *ali
 int pyb__py_get_module_info(uintptr_t session, const char *module, uintptr_t result,
                             uintptr_t error);
 int pyb__py_get_status(uintptr_t session, uintptr_t result, uintptr_t error);
+int pyb__py_execute_query(uintptr_t session, const char *sql, size_t size,
+                          const char *variable, const char *type, const char *from,
+                          const char *options, uintptr_t params,
+                          const char *const *names, size_t n, int64_t *count,
+                          uintptr_t error);
 int pyb__py_set_stream(uintptr_t session, const char *variable, const char *type,
                        const char *options, uintptr_t rows, int64_t *count,
                        uintptr_t error);

@@ -10,6 +10,7 @@ from _pybridge import ffi, lib
 
 from pybridge import _plane, main, output
 from pybridge.context import get
+from pybridge.errors import BadArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -193,6 +194,58 @@ def set_stream(
         _text(options),
         context=context,
     )
+
+
+@_entry
+def execute_query(
+    context: str,
+    sql: Any,
+    size: int,
+    variable: Any,
+    kind: Any,
+    namespace: Any,
+    options: Any,
+    params: int,
+    names: Any,
+    n: int,
+    count: Any,
+) -> None:
+    count[0] = main.execute_query(
+        _code(sql, size),
+        _text(variable) or "",
+        _text(kind),
+        _text(namespace),
+        _text(options),
+        params=_parameters(params, names, n),
+        context=context,
+    )
+
+
+def _parameters(
+    params: int, names: Any, n: int
+) -> list[object] | dict[str, object] | None:
+    """Return the parameters of a query; None where there are none.
+
+    Raises:
+        BadArgument: some have a name and some have none.
+
+    """
+    if n == 0:
+        return None
+    step = lib.pyb__value_size()
+    values = [_plane.load(params + i * step) for i in range(n)]
+    if names == ffi.NULL:
+        return values
+    given = {
+        name: value
+        for i, value in enumerate(values)
+        if (name := _text(names[i])) is not None
+    }
+    if not given:
+        return values
+    if len(given) < n:
+        raise BadArgument("parameters have all a name of their own, or none has one")
+    return given
 
 
 @_entry

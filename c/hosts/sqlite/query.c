@@ -1,4 +1,4 @@
-/* query.c: py_query, a query on the caller's connection as a frame in Python. */
+/* query.c: py_query, a query on the caller's connection, or elsewhere, as a frame. */
 #include <stdio.h>
 #include <string.h>
 
@@ -253,34 +253,83 @@ static pyb_status gather(parameters *p, pyb__sqlite *host, int n, sqlite3_value 
   return status;
 }
 
+/* options.namespace, to be freed; NULL where the query is for the host itself. */
+static pyb_status find_namespace(sqlite3 *db, sqlite3_value *options, char **namespace,
+                                 pyb_error *error) {
+  static const char sql[] = "select json_extract(?1, '$.namespace')";
+  sqlite3_stmt *row = NULL;
+  pyb_status status;
+  const char *text;
+  int code;
+
+  *namespace = NULL;
+  if (options == NULL || sqlite3_value_type(options) == SQLITE_NULL)
+    return PYB_OK;
+  status = ask(db, sql, options, &row, error);
+  if (status != PYB_OK)
+    goto done;
+  code = sqlite3_step(row);
+  if (code != SQLITE_ROW)
+    status = options_failed(db, code, error);
+  else if (sqlite3_column_type(row, 0) == SQLITE_TEXT) {
+    text = (const char *)sqlite3_column_text(row, 0);
+    if (text == NULL ||
+        (text[0] != '\0' && (*namespace = sqlite3_mprintf("%s", text)) == NULL))
+      status = no_memory(error);
+  } else if (sqlite3_column_type(row, 0) != SQLITE_NULL)
+    status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                                "options.namespace: a text is wanted");
+
+done:
+  sqlite3_finalize(row);
+  return status;
+}
+
+/* Run the query where the options say, and make the frame. */
+static pyb_status run(pyb__sqlite *host, const char *const words[3],
+                      const parameters *p, const char *namespace, const char *options,
+                      int64_t *count, pyb_error *error) {
+  struct ArrowArrayStream rows = {0};
+  const char *sql = words[0], *variable = words[1], *type = words[2];
+  pyb_status status;
+
+  if (namespace != NULL)
+    return pyb_execute_query(&host->session, sql, PYB_NTS, variable, type, namespace,
+                             options, p->values, p->names, p->n, count, error);
+  status =
+      pyb__sqlite_collect(host, sql, PYB_NTS, p->values, p->names, p->n, &rows, error);
+  if (status == PYB_OK)
+    status =
+        pyb_set_stream(&host->session, variable, type, options, &rows, count, error);
+  return status;
+}
+
 /* py_query(sql, variable [, type [, options [, parameter ...]]]) -> number of rows */
 static void py_query(sqlite3_context *context, int n, sqlite3_value **args) {
   pyb__sqlite *host = sqlite3_user_data(context);
-  const char *sql, *variable, *type;
+  const char *words[3];
   parameters p = {0};
-  struct ArrowArrayStream rows = {0};
-  char *options = NULL;
+  char *options = NULL, *namespace = NULL;
   pyb_error error;
   pyb_status status;
   int64_t count;
 
-  if (!pyb__sqlite_want(context, NAME, n, args, 0, "sql", &sql) ||
-      !pyb__sqlite_want(context, NAME, n, args, 1, "variable", &variable) ||
-      !pyb__sqlite_optional(context, NAME, n, args, 2, "type", &type))
+  if (!pyb__sqlite_want(context, NAME, n, args, 0, "sql", &words[0]) ||
+      !pyb__sqlite_want(context, NAME, n, args, 1, "variable", &words[1]) ||
+      !pyb__sqlite_optional(context, NAME, n, args, 2, "type", &words[2]))
     return;
   status = gather(&p, host, n, args, &error);
   if (status == PYB_OK)
+    status = find_namespace(host->db, n > 3 ? args[3] : NULL, &namespace, &error);
+  if (status == PYB_OK)
     status = pyb__sqlite_options(host, n > 3 ? args[3] : NULL, &options, &error);
   if (status == PYB_OK)
-    status =
-        pyb__sqlite_collect(host, sql, PYB_NTS, p.values, p.names, p.n, &rows, &error);
-  if (status == PYB_OK)
-    status =
-        pyb_set_stream(&host->session, variable, type, options, &rows, &count, &error);
+    status = run(host, words, &p, namespace, options, &count, &error);
   if (status == PYB_OK)
     sqlite3_result_int64(context, count);
   else
     pyb__sqlite_fail(context, NAME, &error);
+  sqlite3_free(namespace);
   sqlite3_free(options);
   drop(&p);
 }

@@ -102,12 +102,18 @@ def _words(exc: Exception) -> tuple[str, str]:
     sqlstate = getattr(exc, "sqlstate", None) or getattr(exc, "pgcode", None)
     words = str(exc)
     if len(args) > 1 and isinstance(args[0], str) and isinstance(args[1], str):
-        sqlstate, words = sqlstate or args[0], args[1]
-    if not (isinstance(sqlstate, str) and len(sqlstate) == 5 and sqlstate.isalnum()):
+        # pyodbc's own complaints have the two the other way round.
+        first, words = args[:2] if _is_sqlstate(args[0]) else args[1::-1]
+        sqlstate = sqlstate or first
+    if not _is_sqlstate(sqlstate):
         sqlstate = ""
     elif sqlstate not in words:
         words = f"[{sqlstate}] {words}"
     return " ".join(words.split()) or type(exc).__name__, sqlstate
+
+
+def _is_sqlstate(text: object) -> bool:
+    return isinstance(text, str) and len(text) == 5 and text.isalnum()
 
 
 # ---- One query ----------------------------------------------------------------------

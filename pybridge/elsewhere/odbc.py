@@ -98,7 +98,7 @@ def connect(
     if any(word in name for word in _NARROW):
         connection.setencoding("utf-8", pyodbc.SQL_CHAR)
     if _POSTGRES_NARROW in name:
-        connection.decimal_mode = "locale"  # the others want wide text
+        connection.decimal_mode = "binary"  # as text it would have to be wide
     return connection
 
 
@@ -133,6 +133,8 @@ def install_hint(sqlstate: str, words: str) -> str:
 def prepared(connection: Any) -> Callable[[], None]:
     """Let a connection give exact values; return what puts it back as it was."""
     mode = getattr(connection, "decimal_mode", None)
+    if _POSTGRES_NARROW in _driver(connection):
+        mode = None
     if mode == "binary":  # of at most 38 digits
         connection.decimal_mode = "text"
     converters: dict[int, Callable[[bytes], object]] = {_OFFSET: _moment}

@@ -99,17 +99,15 @@ def _guarded(
 def _words(exc: Exception) -> tuple[str, str]:
     """Return what a driver's exception says, and its SQLSTATE."""
     args = exc.args
-    sqlstate = getattr(exc, "sqlstate", None) or getattr(exc, "pgcode", None)
+    states = [getattr(exc, "sqlstate", None), getattr(exc, "pgcode", None)]
     words = str(exc)
     if len(args) > 1 and isinstance(args[0], str) and isinstance(args[1], str):
         # pyodbc's own complaints have the two the other way round.
         first, words = args[:2] if _is_sqlstate(args[0]) else args[1::-1]
-        sqlstate = sqlstate or first
-    if not _is_sqlstate(sqlstate):
-        sqlstate = ""
-    elif sqlstate not in words:
-        words = f"[{sqlstate}] {words}"
-    return " ".join(words.split()) or type(exc).__name__, sqlstate
+        states.append(first)
+    sqlstate = next((str(state) for state in states if _is_sqlstate(state)), "")
+    words = " ".join(words.split()) or type(exc).__name__
+    return words if sqlstate in words else f"[{sqlstate}] {words}", sqlstate
 
 
 def _is_sqlstate(text: object) -> bool:

@@ -138,71 +138,111 @@ static pyb_status start_python(const pyb_config *config, pyb_error *error) {
 
 /* ---- The package ---------------------------------------------------------------- */
 
-static PyObject *attribute(PyObject *module, const char *name) {
-  return module == NULL ? NULL : PyObject_GetAttrString(module, name);
+/* What came in the way of an import and says nothing about the package. */
+static pyb_status status_of_import(PyObject *type) {
+  if (type == NULL)
+    return PYB_START;
+  if (pyb__py.deadline != NULL && PyErr_GivenExceptionMatches(type, pyb__py.deadline))
+    return PYB_DEADLINE;
+  if (PyErr_GivenExceptionMatches(type, PyExc_KeyboardInterrupt))
+    return PYB_INTERRUPTED;
+  if (PyErr_GivenExceptionMatches(type, PyExc_MemoryError))
+    return PYB_NO_MEMORY;
+  return PYB_START;
 }
 
 /* Say which package is missing where, as the exception alone does not. */
 static pyb_status fail_import(pyb_error *error) {
   PyObject *type, *value, *traceback, *text = NULL;
   const char *reason = NULL;
+  pyb_status status;
 
   PyErr_Fetch(&type, &value, &traceback);
+  status = status_of_import(type);
   if (value != NULL)
     text = PyObject_Str(value);
   if (text != NULL)
     reason = PyUnicode_AsUTF8(text);
-  pyb__fail(
-      error, PYB_START,
-      "the environment of \"%s\" cannot load pybridge: %s; install it there: %s -m "
-      "pip install pybridge",
-      program, reason == NULL ? "no reason given" : reason, program);
+  if (status == PYB_START)
+    pyb__fail(
+        error, status,
+        "the environment of \"%s\" cannot load pybridge: %s; install it there: %s -m "
+        "pip install pybridge",
+        program, reason == NULL ? "no reason given" : reason, program);
+  else
+    pyb__fail(error, status,
+              "%s while pybridge was loaded from the environment of \"%s\"; call again",
+              pyb_status_text(status), program);
   Py_XDECREF(text);
   Py_XDECREF(type);
   Py_XDECREF(value);
   Py_XDECREF(traceback);
   PyErr_Clear();
-  return PYB_START;
+  return status;
+}
+
+static bool is_our_version(PyObject *plane) {
+  PyObject *text = PyObject_GetAttrString(plane, "VERSION");
+  bool is = text != NULL && PyUnicode_Check(text) &&
+            PyUnicode_CompareWithASCIIString(text, PYB_VERSION) == 0;
+
+  Py_XDECREF(text);
+  PyErr_Clear();
+  return is;
+}
+
+/* Find in the plane what the data plane calls. */
+static bool find_all(PyObject *plane) {
+  const struct {
+    PyObject **place;
+    const char *name;
+  } wanted[] = {
+      {&pyb__py.expressions, "EXPRESSIONS"},
+      {&pyb__py.namespace_of, "namespace_of"},
+      {&pyb__py.compile, "compile_expression"},
+      {&pyb__py.resolve, "resolve"},
+      {&pyb__py.simplify, "simplify"},
+      {&pyb__py.to_json, "to_json"},
+      {&pyb__py.complicate, "complicate"},
+      {&pyb__py.fail, "fail"},
+      {&pyb__py.apply, "apply"},
+      {&pyb__py.map, "map"},
+      {&pyb__py.at_exit, "at_exit"},
+      {&pyb__py.interrupted, "Interrupted"},
+      {&pyb__py.deadline, "DeadlineExceeded"},
+      {&pyb__py.unsupported, "Unsupported"},
+  };
+
+  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+    PyObject *found = PyObject_GetAttrString(plane, wanted[i].name);
+    if (found == NULL)
+      return false;
+    Py_XSETREF(*wanted[i].place, found);
+  }
+  return true;
 }
 
 static pyb_status load_package(pyb_error *error) {
-  PyObject *plane = NULL, *text = NULL;
+  PyObject *plane = NULL, *done;
   pyb_status status = PYB_OK;
 
   pyb__py.module = pyb__module();
   if (pyb__py.module != NULL)
     plane = PyImport_ImportModule("pybridge._seam.plane");
-  text = attribute(plane, "VERSION");
-  pyb__py.expressions = attribute(plane, "EXPRESSIONS");
-  pyb__py.namespace_of = attribute(plane, "namespace_of");
-  pyb__py.compile = attribute(plane, "compile_expression");
-  pyb__py.resolve = attribute(plane, "resolve");
-  pyb__py.simplify = attribute(plane, "simplify");
-  pyb__py.to_json = attribute(plane, "to_json");
-  pyb__py.complicate = attribute(plane, "complicate");
-  pyb__py.fail = attribute(plane, "fail");
-  pyb__py.apply = attribute(plane, "apply");
-  pyb__py.map = attribute(plane, "map");
-  pyb__py.at_exit = attribute(plane, "at_exit");
-  pyb__py.interrupted = attribute(plane, "Interrupted");
-  pyb__py.deadline = attribute(plane, "DeadlineExceeded");
-  pyb__py.unsupported = attribute(plane, "Unsupported");
-  if (plane == NULL || PyErr_Occurred() != NULL)
-    status = fail_import(error);
-  else if (text == NULL || !PyUnicode_Check(text) ||
-           PyUnicode_CompareWithASCIIString(text, PYB_VERSION) != 0)
+  if (plane != NULL && !is_our_version(plane))
     status = pyb__fail(
         error, PYB_START,
         "the pybridge package in the environment of \"%s\" is not version " PYB_VERSION
         " as this library; install the same version there",
         program);
+  else if (plane == NULL || !find_all(plane))
+    status = fail_import(error);
   if (status == PYB_OK && !pyb__attached) {
-    PyObject *done = PyObject_CallMethod(plane, "take_over", NULL);
+    done = PyObject_CallMethod(plane, "take_over", NULL);
     if (done == NULL)
       status = fail_import(error);
     Py_XDECREF(done);
   }
-  Py_XDECREF(text);
   Py_XDECREF(plane);
   return status;
 }

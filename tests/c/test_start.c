@@ -196,12 +196,7 @@ static void test_package_of_another_version_is_named(void) {
   make_folder("other/pybridge/_seam");
   write_file("other/pybridge/__init__.py", "", 0600);
   write_file("other/pybridge/_seam/__init__.py", "", 0600);
-  write_file("other/pybridge/_seam/plane.py",
-             "VERSION = '0.0.1'\n"
-             "EXPRESSIONS = namespace_of = compile_expression = resolve = 0\n"
-             "simplify = complicate = fail = apply = map = at_exit = 0\n"
-             "Interrupted = DeadlineExceeded = 0\n",
-             0600);
+  write_file("other/pybridge/_seam/plane.py", "VERSION = '0.0.1'\n", 0600);
   setenv("PYTHONPATH", in_folder("other"), 1);
   fails_with(good, "not version " PYB_VERSION, "install");
 }
@@ -218,6 +213,22 @@ static void test_package_that_exits_is_named(void) {
   write_file("exiting/pybridge/__init__.py", "raise SystemExit(3)\n", 0600);
   setenv("PYTHONPATH", in_folder("exiting"), 1);
   fails_with(good, "cannot load pybridge", "install");
+}
+
+/* A stop that strikes while the package is loaded says nothing about the package, and
+ * the next call loads it. */
+static void test_stop_during_the_load_is_no_missing_package(void) {
+  make_folder("stopped/pybridge");
+  write_file("stopped/pybridge/__init__.py",
+             "import sys\n"
+             "del sys.path[0]\n"
+             "sys.path_importer_cache.clear()\n"
+             "raise KeyboardInterrupt\n",
+             0600);
+  setenv("PYTHONPATH", in_folder("stopped"), 1);
+  CHECK(run(NULL, "1") == PYB_INTERRUPTED);
+  CHECK(has(error.message, "call again") && !has(error.message, "pip install"));
+  works();
 }
 
 /* A home without its library: Python itself gives up; the process lives, and every call
@@ -346,6 +357,7 @@ int main(void) {
   IN_CHILD(test_package_of_another_version_is_named);
   IN_CHILD(test_package_that_raises_is_named);
   IN_CHILD(test_package_that_exits_is_named);
+  IN_CHILD(test_stop_during_the_load_is_no_missing_package);
   IN_CHILD(test_python_that_gives_up_is_an_error);
   IN_CHILD(test_config_chooses);
   IN_CHILD(test_empty_choice_is_none);

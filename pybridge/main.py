@@ -172,6 +172,12 @@ def resolve(path: str, context: str | None = None) -> Any:
     return _fetch(path, get(context))
 
 
+def unresolved(path: str, exc: Exception, context: str | None = None) -> Exception:
+    """Return what to raise for a path whose evaluation has raised `exc`."""
+    message = _missing(path, get(context), exc, exc.__traceback__)
+    return exc if message is None else Undefined(message)
+
+
 def get_variable(
     variable: str, serialization: str | None = None, *, context: str | None = None
 ) -> Any:
@@ -606,14 +612,25 @@ def _fetch(path: str, at: Context, *, only_asking: bool = False) -> Any:
         return eval(code, namespace)
     except (NameError, AttributeError, LookupError) as exc:
         own = exc.__traceback__.tb_next if exc.__traceback__ is not None else None
-        if own is None or (not only_asking and _passes_user_code(own.tb_next)):
+        message = _missing(path, at, exc, own, only_asking)
+        if message is None:
             raise
-        from pybridge import _describe
-
-        if not _describe.is_path(path):
-            raise
-        message = _describe.missing(path, own, at, exc)
     raise Undefined(message)
+
+
+def _missing(
+    path: str,
+    at: Context,
+    exc: Exception,
+    own: TracebackType | None,
+    only_asking: bool = False,
+) -> str | None:
+    """Return what a path lacks that has failed in its `own` frame, None = no path."""
+    if own is None or (not only_asking and _passes_user_code(own.tb_next)):
+        return None
+    from pybridge import _describe
+
+    return _describe.missing(path, own, at, exc) if _describe.is_path(path) else None
 
 
 def _passes_user_code(trace: TracebackType | None) -> bool:

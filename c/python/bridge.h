@@ -44,6 +44,7 @@ typedef struct pyb__plane {
   PyObject *namespace_of; /* name -> dict */
   PyObject *compile;      /* text -> code, and into `expressions` */
   PyObject *resolve;      /* namespace name, path -> object */
+  PyObject *unresolved;   /* namespace name, path, exception -> raises */
   PyObject *simplify;     /* object -> (type number, payload) */
   PyObject *to_json;      /* object -> JSON text */
   PyObject *complicate;   /* type number, payload -> object */
@@ -74,6 +75,9 @@ bool pyb__gate_shelter(void);
 void pyb__gate_expose(bool active);
 
 /* ---- fail.c --------------------------------------------------------------------- */
+
+/* The exception that is set, a new reference; none is set afterwards. */
+PyObject *pyb__take_exception(void);
 
 /* Turn the Python exception that is set into an error; none is set afterwards. */
 pyb_status pyb__fail_python(const pyb_session *session, pyb_error *error);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static PyObject *take_exception(void) {
+PyObject *pyb__take_exception(void) {
 #if PY_VERSION_HEX >= 0x030C0000
   return PyErr_GetRaisedException();
 #else
@@ -126,7 +126,7 @@ pyb_status pyb__fail_exception(const pyb_session *session, PyObject *exception,
 }
 
 pyb_status pyb__fail_python(const pyb_session *session, pyb_error *error) {
-  return pyb__fail_exception(session, take_exception(), error);
+  return pyb__fail_exception(session, pyb__take_exception(), error);
 }
 
 PyObject *pyb__raise(const pyb_error *error) {

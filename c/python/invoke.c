@@ -80,26 +80,57 @@ static PyObject *intern(const char *text) {
   return name;
 }
 
-/* A new reference to what a path names: a variable of the context at once, anything
- * else by way of Python. */
+/* Call one of the functions of the plane with the context's name, the path, and an
+ * exception or NULL. */
+static PyObject *ask_python(PyObject *how, const pyb_session *session, PyObject *path,
+                            PyObject *exception) {
+  PyObject *context = PyUnicode_FromString(pyb__context_name(session));
+  PyObject *found = NULL;
+
+  if (context != NULL)
+    found = PyObject_CallFunctionObjArgs(how, context, path, exception, NULL);
+  Py_XDECREF(context);
+  return found;
+}
+
+/* What a path names that is no variable: evaluated here where its code is at hand, as
+ * it is from the second time on. */
+static PyObject *resolve_path(const pyb_session *session, PyObject *namespace,
+                              PyObject *path) {
+  PyObject *code = PyDict_GetItemWithError(pyb__py.expressions, path);
+  PyObject *found, *exception;
+
+  if (code == NULL)
+    return PyErr_Occurred() != NULL ? NULL
+                                    : ask_python(pyb__py.resolve, session, path, NULL);
+  Py_INCREF(code);
+  found = PyEval_EvalCode(code, namespace, namespace);
+  Py_DECREF(code);
+  if (found != NULL || !(PyErr_ExceptionMatches(PyExc_NameError) ||
+                         PyErr_ExceptionMatches(PyExc_AttributeError) ||
+                         PyErr_ExceptionMatches(PyExc_LookupError)))
+    return found;
+  exception = pyb__take_exception();
+  found = ask_python(pyb__py.unresolved, session, path, exception);
+  Py_XDECREF(exception);
+  return found;
+}
+
+/* A new reference to what a path names. */
 static PyObject *resolve(const pyb_session *session, const char *path) {
-  PyObject *namespace = pyb__namespace(session), *name, *found, *context;
+  PyObject *namespace = pyb__namespace(session), *name, *found = NULL;
 
   if (namespace == NULL)
     return NULL;
-  name = intern(path);
-  found = name == NULL ? NULL : PyDict_GetItemWithError(namespace, name);
-  Py_XINCREF(found);
-  Py_DECREF(namespace);
-  if (found != NULL || PyErr_Occurred() != NULL)
-    return found;
-  context = PyUnicode_FromString(pyb__context_name(session));
-  name = context == NULL ? NULL : PyUnicode_FromString(path);
-  found = name == NULL
-              ? NULL
-              : PyObject_CallFunctionObjArgs(pyb__py.resolve, context, name, NULL);
+  name = Py_XNewRef(intern(path));
+  if (name == NULL && PyErr_Occurred() == NULL)
+    name = PyUnicode_FromString(path);
+  if (name != NULL)
+    found = Py_XNewRef(PyDict_GetItemWithError(namespace, name));
+  if (found == NULL && PyErr_Occurred() == NULL)
+    found = resolve_path(session, namespace, name);
   Py_XDECREF(name);
-  Py_XDECREF(context);
+  Py_DECREF(namespace);
   return found;
 }
 

@@ -201,6 +201,7 @@ static bool find_all(PyObject *plane) {
       {&pyb__py.namespace_of, "namespace_of"},
       {&pyb__py.compile, "compile_expression"},
       {&pyb__py.resolve, "resolve"},
+      {&pyb__py.unresolved, "unresolved"},
       {&pyb__py.simplify, "simplify"},
       {&pyb__py.to_json, "to_json"},
       {&pyb__py.complicate, "complicate"},

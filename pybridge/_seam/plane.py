@@ -39,6 +39,7 @@ __all__ = [
     "simplify",
     "take_over",
     "to_json",
+    "unresolved",
 ]
 
 VERSION = __version__
@@ -93,6 +94,13 @@ def resolve(name: str, path: str) -> object:
     from pybridge import main
 
     return main.resolve(path, name)
+
+
+def unresolved(name: str, path: str, exc: Exception) -> None:
+    """Raise what is to be said of a path whose evaluation has raised `exc`."""
+    from pybridge import main
+
+    raise main.unresolved(path, exc, name)
 
 
 def apply(function: object, stream: object) -> object:

@@ -152,6 +152,34 @@ def test_call_passes_typed_arguments(host: Host) -> None:
     assert [("int,float,str,bytes,NoneType", 5.0, "")] == rows
 
 
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("o.gone", "Undefined: 'o.gone' is not defined"),
+        ("nobody.f", "Undefined: 'nobody' is not defined"),
+        ("table['k']", "Undefined: 'table['k']' is not defined"),
+        ("o.prop", "AttributeError: mine"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_call_says_each_time_what_a_path_lacks(
+    host: Host, path: str, wanted: str
+) -> None:
+    """A path fails in the same words when its code is cached as at first."""
+    host.run(
+        "class O:\n"
+        "    @property\n"
+        "    def prop(self): raise AttributeError('mine')\n"
+        "o = O(); table = {}"
+    )
+    quoted = path.replace("'", "''")
+
+    messages = {host.error(f"select py_call('{quoted}', 1)") for _ in range(3)}
+
+    assert 1 == len({m.split(" (<")[0] for m in messages}), messages
+    assert wanted in messages.pop()
+
+
 def test_call_takes_more_arguments_than_fit_on_the_stack(host: Host) -> None:
     """Any number of arguments up to SQLite's own limit."""
     host.run("def count(*a, **k): return len(a) * 1000 + len(k)")

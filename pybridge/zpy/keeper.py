@@ -116,7 +116,7 @@ class Keeper:
         # How the session is to end: None = not at all.
         self.ending: _Ending | None = None
         self.over = False
-        self.told: tuple[_Client, str] | None = None
+        self.told = ""
         self.log_begin = 0
         self.woken, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.waker = waker
@@ -226,26 +226,22 @@ class Keeper:
         if action == "info":
             client.send(wire.OUTPUT, json.dumps(self.info()))
             self._finish(client, 0)
-        elif action in {"stop", "kill"}:
+        elif action == "stop":
             client.send(wire.ACCEPTED)
+            client.send(wire.STARTED)
             save = client.fields["text"] == b"save"
-            self.end(_Ending("was stopped", save, client), force=action == "kill")
-        elif self.ending is None:
+            self.end(_Ending("was stopped", save, client))
+        elif self.ending is None:  # else the client starts a new one when this is gone
             client.send(wire.ACCEPTED)
             if note := self._differs(client.fields["version"].decode(errors="replace")):
                 client.send(wire.NOTE, note)
             self.queue.append(client)
-        else:
-            # Not looked at: the client starts a new session when this one is gone.
-            self.ending.waiting.append(client)
 
     def _lost(self, client: _Client) -> None:
         """A client is gone: what it asked for is not wanted any more."""
         self._forget(client)
         if client in self.queue:
             self.queue.remove(client)
-        if self.ending is not None and client in self.ending.waiting:
-            self.ending.waiting.remove(client)
         if client is self.active:
             client.gone = True
             self._signal(signal.SIGINT)
@@ -342,7 +338,7 @@ class Keeper:
                 self._ended("")
             elif not self.ending.asked:
                 self.ending.asked = True
-                words = f"{self.ending.save:d}{self.ending.client is not None:d}"
+                words = f"{self.ending.save:d}{bool(self.ending.clients):d}"
                 wire.send(self.worker, wire.END, words.encode())
             return
         if not self.queue:
@@ -384,6 +380,8 @@ class Keeper:
                 self.ending = None
                 self.quiet_since = time.monotonic()
             elif kind == wire.ENDED:
+                if self.ending is None:  # somebody told the worker itself
+                    self.ending = _Ending("was told to end", True)
                 self._ended(payload.decode("utf-8", "replace"))
             elif kind == wire.NOTE and self.active is not None:
                 self.active.send(wire.NOTE, payload.decode("utf-8", "surrogateescape"))
@@ -422,7 +420,9 @@ class Keeper:
             return
         code, words = _how(status)
         if self.ending is not None:
-            self._ended("its state is lost: it " + words)
+            if self.ending.killed:
+                words = "did not stop by itself and was killed"
+            self._ended(f"what it had is gone: it {words}")
             return
         self._crashed(code, words)
 
@@ -467,6 +467,7 @@ class Keeper:
     def _kill(self) -> None:
         self._signal(signal.SIGKILL)
         if self.ending is not None:
+            self.ending.killed = True
             self.ending.force_at = time.monotonic() + _SECONDS_TO_STOP
 
     # ---- The end --------------------------------------------------------------------
@@ -477,19 +478,20 @@ class Keeper:
     def _told_to_end(self, *_: object) -> None:
         self.end(_Ending("was told to end", self._saves()))
 
-    def end(self, ending: _Ending, *, force: bool = False) -> None:
-        """Begin to end: stop what runs, save what there is, then leave."""
-        if self.ending is None or ending.client is not None:
-            if self.ending is not None:
-                ending.asked = self.ending.asked
-                ending.waiting = self.ending.waiting
-                if self.ending.client is not None:
-                    ending.waiting.append(self.ending.client)
-            self.ending = ending
+    def end(self, ending: _Ending) -> None:
+        """Begin to end: stop what runs, save what there is, then leave.
+
+        Who asks again has no patience left: then what runs, or saves, is killed.
+        """
+        before = self.ending
+        if before is not None:
+            if ending.clients:
+                before.clients += ending.clients
+                self._kill()
+            return
+        self.ending = ending
         if self.active is not None:
             self._signal(signal.SIGINT)
-        if force:
-            self._kill()
 
     def _ended(self, words: str) -> None:
         """The worker has saved what it had to, and is gone or about to go."""
@@ -501,9 +503,8 @@ class Keeper:
         if words:
             told += f"; {words}"
         _log(told)
-        if ending.client is not None:
-            client, ending.client = ending.client, None
-            self.told = client, told
+        if ending.clients:
+            self.told = told
         elif words:
             from pybridge.zpy.begin import farewell
 
@@ -522,10 +523,8 @@ class Keeper:
         self.listener.close()
         os.close(lock)
         self._wait_for_worker()
-        if self.told is not None:
-            client, words = self.told
-            self._forget(client)
-            client.end(0, words)
+        for client in self.ending.clients if self.ending is not None else ():
+            self._finish(client, 0, self.told)
         # Those that wait find no session any more, and start one.
         for client in [*self.clients.values()]:
             if client is self.active:
@@ -546,15 +545,14 @@ class Keeper:
 class _Ending:
     """How the session is to end."""
 
-    __slots__ = ("asked", "client", "force_at", "reason", "save", "waiting")
+    __slots__ = ("asked", "clients", "force_at", "killed", "reason", "save")
 
     def __init__(self, reason: str, save: bool, client: _Client | None = None) -> None:
         self.reason = reason
         self.save = save
-        self.client = client
-        self.asked = False
+        self.clients = [] if client is None else [client]
+        self.asked = self.killed = False
         self.force_at = time.monotonic() + _SECONDS_TO_STOP
-        self.waiting: list[_Client] = []
 
 
 def _close_all_but(kept: set[int]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pybridge import host
-from pybridge.errors import BadArgument, HostError, Undefined
+from pybridge.errors import BadArgument, HostError, UnknownSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -183,7 +183,7 @@ class Store:
         """Return the id of a context: of an id, or of the newest with that name.
 
         Raises:
-            Undefined: there is no such context.
+            UnknownSnapshot: there is no such context; says which there are.
 
         """
         if self.has_tables():
@@ -197,7 +197,20 @@ class Store:
                 return self.resolve(int(which))
             if rows[0][0] is not None:
                 return int(rows[0][0])
-        raise Undefined(f"there is no saved context {which!r}; py_contexts lists them")
+        raise UnknownSnapshot(f"there is no saved context {which!r}; {self._newest()}")
+
+    def _newest(self) -> str:
+        """Say which contexts are saved, the newest of them by name."""
+        if not self.has_tables():
+            return "nothing is saved here"
+        rows = self.query(
+            "select id, name, count(*) over () from pybridge_context "
+            "order by id desc limit 5"
+        )
+        if not rows:
+            return "nothing is saved here"
+        more = ", …" if rows[0][2] > len(rows) else ""
+        return "there are " + ", ".join(f"{id} '{name}'" for id, name, _ in rows) + more
 
 
 def data_home() -> Path:
@@ -278,8 +291,14 @@ class HostStore(Store):
             HostError: it has no SQL, or not SQLite's.
 
         """
-        rows = self.query("select file from pragma_database_list where name = 'main'")
-        file = str(rows[0][0]) if rows and rows[0][0] else ""
+        ((file, hiding),) = self.query(
+            "select (select file from pragma_database_list where name = 'main'),"
+            " (select name from sqlite_temp_master where name glob 'pybridge_*')"
+        )
+        if hiding:
+            raise BadArgument(
+                f"temporary '{hiding}' hides what belongs to saved contexts; rename it"
+            )
         if file:
             self.buffers = Path(file + "-buffers")
         else:

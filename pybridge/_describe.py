@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
     from pybridge.context import Context
 
-__all__ = ["alias_of", "function_info", "import_module", "is_path", "missing"]
+__all__ = [
+    "alias_of",
+    "function_info",
+    "import_module",
+    "is_path",
+    "load_module",
+    "missing",
+    "short_repr",
+]
 
 _LONG = 2000
 
@@ -69,7 +77,9 @@ def _argument(parameter: Any) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "kind": parameter.kind.name.lower(),
-        "default": None if parameter.default is absent else _repr(parameter.default),
+        "default": None
+        if parameter.default is absent
+        else short_repr(parameter.default),
         "annotation": None
         if parameter.annotation is absent
         else _annotation(parameter.annotation),
@@ -81,10 +91,10 @@ def _annotation(annotation: object) -> str:
         return annotation
     if isinstance(annotation, type) and not hasattr(annotation, "__origin__"):
         return type_name(annotation)
-    return _repr(annotation)
+    return short_repr(annotation)
 
 
-def _repr(value: object) -> str:
+def short_repr(value: object) -> str:
     try:
         text = repr(value)
     except Exception:
@@ -100,22 +110,38 @@ def import_module(module: str, alias: str | None, context: Context) -> tuple[boo
         ImportError: there is no such module, or it cannot be loaded.
 
     """
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise BadArgument(
-            f"'{module}' is not the name of a module; a full name is wanted, as 'a.b'"
-        )
+    _check_module(module)
     namespace = context.namespace
     before = alias_of(module, namespace)
     if before is not None and (alias is None or alias == before):
         return True, before
-    __import__(module)
-    loaded = sys.modules[module]
+    loaded = load_module(module)
     if alias is not None:
         namespace[alias] = loaded
         return before is not None, alias
     top = module.partition(".")[0]
     namespace[top] = sys.modules[top]
     return False, module
+
+
+def load_module(module: str) -> Any:
+    """Import a module and return it, of "a.b" the inner one.
+
+    Raises:
+        BadArgument: the name cannot be a module's.
+        ImportError: there is no such module, or it cannot be loaded.
+
+    """
+    _check_module(module)
+    __import__(module)
+    return sys.modules[module]
+
+
+def _check_module(module: str) -> None:
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise BadArgument(
+            f"'{module}' is not the name of a module; a full name is wanted, as 'a.b'"
+        )
 
 
 def alias_of(module: str, namespace: dict[str, Any]) -> str | None:

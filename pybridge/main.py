@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "apply",
+    "arguments",
     "call",
     "delete_context",
     "describe_context",
@@ -47,6 +48,7 @@ __all__ = [
     "import_context",
     "import_module",
     "inspect_context",
+    "keywords",
     "list_contexts",
     "map",
     "resolve",
@@ -141,11 +143,11 @@ def execute_function(
     """
     at = get(context)
     name = _plain_name(variable) if variable else ""
-    positional = _arguments(args)
-    keywords = _keywords(kwargs)
+    positional = arguments(args)
+    named = keywords(kwargs)
     callee = _callee(function, at)
     with _captured(at, capture):
-        result = callee(*positional, **keywords)
+        result = callee(*positional, **named)
         given = _given(result, serialization)
     if name:
         at.namespace[name] = result
@@ -703,7 +705,7 @@ def _length(value: object) -> int | None:
         return None
 
 
-def _arguments(args: str | Sequence[object] | None) -> Sequence[object]:
+def arguments(args: str | Sequence[object] | None) -> Sequence[object]:
     """Return positional arguments from a JSON array or a sequence."""
     if args is None or (isinstance(args, str) and not args.strip()):
         return ()
@@ -718,7 +720,8 @@ def _arguments(args: str | Sequence[object] | None) -> Sequence[object]:
         raise BadArgument(f"args is not a sequence but {_kind(values)}") from None
 
 
-def _keywords(kwargs: str | Mapping[str, object] | None) -> dict[str, object]:
+def keywords(kwargs: str | Mapping[str, object] | None) -> dict[str, object]:
+    """Return keyword arguments from a JSON object or a mapping."""
     values = _mapping(kwargs, "kwargs")
     for key in values:
         if not isinstance(key, str):

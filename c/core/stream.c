@@ -28,6 +28,8 @@ static const char *format_of(pyb_type type) {
     return "ttu";
   case PYB_TIMESTAMP:
     return "tsu:";
+  case PYB_HANDLE: /* never in a column */
+    break;
   }
   return "n";
 }

@@ -212,6 +212,8 @@ pyb_status pyb_column_append(pyb_column *column, const pyb_value *value) {
     return pyb_column_append(column, &text);
   }
 
+  if (value->type == PYB_HANDLE) /* no cell of any column */
+    return PYB_UNSUPPORTED;
   if (column->length == column->capacity)
     status =
         grow(column, column->capacity == 0 ? FIRST_CAPACITY : column->capacity * 2);

@@ -116,8 +116,9 @@ typedef enum pyb_type {
   PYB_TIME = 7,      /* integer: microseconds since midnight */
   PYB_TIMESTAMP = 8, /* integer: microseconds since 1970-01-01T00:00:00, no zone */
   PYB_DECIMAL = 9,   /* data, size: decimal text, "-12.50" */
-  PYB_JSON = 10      /* data, size: JSON text; in Python the dict, list ... that it is.
+  PYB_JSON = 10,     /* data, size: JSON text; in Python the dict, list ... that it is.
                         Comes out of pyb_object_call_named alone; text in a column */
+  PYB_HANDLE = 11    /* integer: a pyb_handle, and the object itself where it goes in */
 } pyb_type;
 
 /* A scalar. All zeros is NULL. A value with `release` owns `data`, and
@@ -502,7 +503,8 @@ PYB_API PYB_CHECK pyb_status pyb_table_finish(pyb_table *table,
 /* Drop the table. NULL is harmless. */
 PYB_API void pyb_table_release(pyb_table *table);
 
-/* The slow path of the appends: growth, the first cell, another type. */
+/* The slow path of the appends: growth, the first cell, another type. A PYB_HANDLE is
+ * PYB_UNSUPPORTED: no column holds objects. */
 PYB_API PYB_CHECK pyb_status pyb_column_append(pyb_column *column,
                                                const pyb_value *value);
 
@@ -621,6 +623,167 @@ PYB_API PYB_CHECK pyb_status pyb_object_map(const pyb_session *session,
 
 /* Let go of it. NULL is harmless. Works also while a call is in progress. */
 PYB_API void pyb_object_release(pyb_object *object);
+
+/* ---- Handles: Python objects that a host keeps by number --------------------------
+ */
+/* For programs that work with objects and need not name them in Python. A handle is a
+ * number: 0 is none, all others are above 0, below 2^59 (18 digits) and never given
+ * out twice. It belongs to the process: any thread may use it, in any context. Nothing
+ * but the handle is released with it: no variable and no attribute ever goes.
+ *
+ * A number that is no handle, or not any more (released, or from before pyb_finalize),
+ * is PYB_UNDEFINED, in every function.
+ *
+ * Where a value goes in, here and in pyb_call, pyb_set_variable, pyb_object_call ..., a
+ * value of type PYB_HANDLE stands for the object itself; it is borrowed.
+ *
+ * What comes out is a value or a handle, as `as` says. A value of type PYB_HANDLE owns
+ * its handle: pyb_value_release releases that too. Keep it by taking `integer` and
+ * forgetting the value. In the child of a fork a handle can be neither used nor
+ * released (PYB_FORKED), and releasing such a value does nothing. */
+
+typedef uint64_t pyb_handle;
+
+typedef enum pyb_as {
+  PYB_AS_FITS = 0,  /* the value where the object has a counterpart, else a handle */
+  PYB_AS_VALUE = 1, /* the value; PYB_UNSUPPORTED where there is no counterpart */
+  PYB_AS_HANDLE = 2 /* a handle, of a number or None too */
+} pyb_as;
+
+/* Keep the object that an expression gives: a variable, a path, any expression. */
+PYB_API PYB_CHECK pyb_status pyb_handle_of(const pyb_session *session,
+                                           const char *expression, pyb_handle *handle,
+                                           pyb_error *error);
+
+/* Call what an expression names, a class or a function, with n values, the last n_names
+ * of them by keyword, and keep what it returns. */
+PYB_API PYB_CHECK pyb_status pyb_handle_new(const pyb_session *session,
+                                            const char *callable, const pyb_value *args,
+                                            size_t n, const char *const *names,
+                                            size_t n_names, pyb_handle *handle,
+                                            pyb_error *error);
+
+/* Import a module and keep it; the context gets no variable. "os.path" is the inner. */
+PYB_API PYB_CHECK pyb_status pyb_handle_import(const pyb_session *session,
+                                               const char *module, pyb_handle *handle,
+                                               pyb_error *error);
+
+/* Keep the object of a value: of its serialization "json", "pickle" ..., or of the
+ * value itself (NULL). A pickle is code: load none that you would not run. */
+PYB_API PYB_CHECK pyb_status pyb_handle_loads(const pyb_session *session,
+                                              const pyb_value *value,
+                                              const char *serialization,
+                                              pyb_handle *handle, pyb_error *error);
+
+/* A second handle for the same object, released on its own. */
+PYB_API PYB_CHECK pyb_status pyb_handle_copy(const pyb_session *session,
+                                             pyb_handle handle, pyb_handle *copy,
+                                             pyb_error *error);
+
+/* Get, set and delete the attribute `name`. */
+PYB_API PYB_CHECK pyb_status pyb_handle_get(const pyb_session *session,
+                                            pyb_handle handle, const char *name,
+                                            pyb_as as, pyb_value *result,
+                                            pyb_error *error);
+PYB_API PYB_CHECK pyb_status pyb_handle_set(const pyb_session *session,
+                                            pyb_handle handle, const char *name,
+                                            const pyb_value *value, pyb_error *error);
+PYB_API PYB_CHECK pyb_status pyb_handle_delete(const pyb_session *session,
+                                               pyb_handle handle, const char *name,
+                                               pyb_error *error);
+
+/* Call its method, or the object itself (method NULL), with n values, the last n_names
+ * of them by keyword. Cheap enough to call once per row. */
+PYB_API PYB_CHECK pyb_status pyb_handle_call(const pyb_session *session,
+                                             pyb_handle handle, const char *method,
+                                             const pyb_value *args, size_t n,
+                                             const char *const *names, size_t n_names,
+                                             pyb_as as, pyb_value *result,
+                                             pyb_error *error);
+
+/* The same with arguments as JSON: args an array, kwargs an object; NULL = none. */
+PYB_API PYB_CHECK pyb_status pyb_handle_apply(const pyb_session *session,
+                                              pyb_handle handle, const char *method,
+                                              const char *args, const char *kwargs,
+                                              pyb_as as, pyb_value *result,
+                                              pyb_error *error);
+
+/* Get, set and delete the item under a key: object[key]. */
+PYB_API PYB_CHECK pyb_status pyb_handle_item(const pyb_session *session,
+                                             pyb_handle handle, const pyb_value *key,
+                                             pyb_as as, pyb_value *result,
+                                             pyb_error *error);
+PYB_API PYB_CHECK pyb_status pyb_handle_set_item(const pyb_session *session,
+                                                 pyb_handle handle,
+                                                 const pyb_value *key,
+                                                 const pyb_value *value,
+                                                 pyb_error *error);
+PYB_API PYB_CHECK pyb_status pyb_handle_delete_item(const pyb_session *session,
+                                                    pyb_handle handle,
+                                                    const pyb_value *key,
+                                                    pyb_error *error);
+
+/* An iterator over the object. Releasing it early closes a generator that nothing else
+ * holds. */
+PYB_API PYB_CHECK pyb_status pyb_handle_iterate(const pyb_session *session,
+                                                pyb_handle handle, pyb_handle *iterator,
+                                                pyb_error *error);
+
+/* The next item: *more = 1 and the item in *result, or *more = 0 at the end. */
+PYB_API PYB_CHECK pyb_status pyb_handle_next(const pyb_session *session,
+                                             pyb_handle iterator, pyb_as as,
+                                             pyb_value *result, int *more,
+                                             pyb_error *error);
+
+/* len(object). */
+PYB_API PYB_CHECK pyb_status pyb_handle_length(const pyb_session *session,
+                                               pyb_handle handle, int64_t *length,
+                                               pyb_error *error);
+
+/* Is `value` in the object? 1 or 0. */
+PYB_API PYB_CHECK pyb_status pyb_handle_contains(const pyb_session *session,
+                                                 pyb_handle handle,
+                                                 const pyb_value *value, int *contains,
+                                                 pyb_error *error);
+
+/* Compare it with `other`: "==", "!=", "<", "<=", ">", ">=", or "is" (the same object).
+ * What objects answer is theirs: two arrays give an array. */
+PYB_API PYB_CHECK pyb_status pyb_handle_compare(const pyb_session *session,
+                                                pyb_handle handle, const char *op,
+                                                const pyb_value *other, pyb_as as,
+                                                pyb_value *result, pyb_error *error);
+
+/* The object as a value: serialized, or the value itself (NULL). */
+PYB_API PYB_CHECK pyb_status pyb_handle_value(const pyb_session *session,
+                                              pyb_handle handle,
+                                              const char *serialization,
+                                              pyb_value *result, pyb_error *error);
+
+/* The rows of a frame, as pyb_get_stream gives them. */
+PYB_API PYB_CHECK pyb_status pyb_handle_stream(const pyb_session *session,
+                                               pyb_handle handle,
+                                               const char *const *columns, size_t n,
+                                               struct ArrowArrayStream *rows,
+                                               pyb_error *error);
+
+/* JSON text {"type","class":bool,"module","name","callable":bool,"iterable":bool,
+ * "length":n|null,"docs","repr"}. */
+PYB_API PYB_CHECK pyb_status pyb_handle_info(const pyb_session *session,
+                                             pyb_handle handle, pyb_value *result,
+                                             pyb_error *error);
+
+/* JSON text: the array of its attributes' names, as dir() gives them. */
+PYB_API PYB_CHECK pyb_status pyb_handle_names(const pyb_session *session,
+                                              pyb_handle handle, pyb_value *result,
+                                              pyb_error *error);
+
+/* Let go of it. 0 is harmless. Works also while a call is in progress. With a session,
+ * code that runs when the object goes (__del__) may use that host's services. */
+PYB_API PYB_CHECK pyb_status pyb_handle_release(const pyb_session *session,
+                                                pyb_handle handle, pyb_error *error);
+
+/* How many handles there are at present, in the whole process. */
+PYB_API int64_t pyb_handle_count(void);
 
 #ifdef __cplusplus
 }

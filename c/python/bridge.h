@@ -50,6 +50,8 @@ typedef struct pyb__plane {
   PyObject *complicate;   /* type number, payload -> object */
   PyObject *fail;         /* exception, context name -> (status, type, ...) */
   PyObject *apply, *map;  /* vectorised calls */
+  PyObject *proxy;   /* verb, arguments ... -> what that does: handles' rare verbs */
+  PyObject *capture; /* context name -> what keeps what is printed, begun */
   PyObject *at_exit;
   PyObject *interrupted, *deadline, *unsupported; /* exception classes */
 } pyb__plane;
@@ -111,6 +113,39 @@ PyObject *pyb__namespace(const pyb_session *session);
 static inline const char *pyb__context_name(const pyb_session *session) {
   return session == NULL || session->context == NULL ? "" : session->context;
 }
+
+/* A new reference to the string of a name, which is cached where it is not long. */
+PyObject *pyb__name(const char *text);
+
+/* A new reference to what a path names: a variable of the context at once, anything
+ * else by way of Python. */
+PyObject *pyb__resolve(const pyb_session *session, const char *path);
+
+/* Call with n values, the last n_names of them by keyword. NULL = exception set. */
+PyObject *pyb__call_values(PyObject *callable, const pyb_value *args, size_t n,
+                           const char *const *names, size_t n_names);
+
+/* object.method(values). NULL = exception set. */
+PyObject *pyb__invoke_values(PyObject *object, const char *method,
+                             const pyb_value *args, size_t n);
+
+/* ---- handle.c ------------------------------------------------------------------- */
+
+/* Keep an object, a new reference that is taken. 0 = exception set. */
+pyb_handle pyb__handle_keep(PyObject *object);
+
+/* A new reference to the object of a handle. NULL = Undefined is set. */
+PyObject *pyb__handle_object(pyb_handle handle);
+
+/* Let go of it. -1 = Undefined is set. */
+int pyb__handle_drop(pyb_handle handle);
+
+/* Let go of all of them: the soft reset. */
+void pyb__handles_forget(void);
+
+/* Turn a result, a new reference that is taken (NULL = exception set), into a value. -1
+ * = exception set. */
+int pyb__give(PyObject *object, pyb_as as, pyb_value *result);
 
 /* ---- capsule.c ------------------------------------------------------------------ */
 

@@ -116,15 +116,20 @@ static PyObject *resolve_path(const pyb_session *session, PyObject *namespace,
   return found;
 }
 
-/* A new reference to what a path names. */
-static PyObject *resolve(const pyb_session *session, const char *path) {
+PyObject *pyb__name(const char *text) {
+  PyObject *name = intern(text);
+
+  if (name != NULL || PyErr_Occurred() != NULL)
+    return Py_XNewRef(name); /* what runs meanwhile may drop it from the cache */
+  return PyUnicode_FromString(text);
+}
+
+PyObject *pyb__resolve(const pyb_session *session, const char *path) {
   PyObject *namespace = pyb__namespace(session), *name, *found = NULL;
 
   if (namespace == NULL)
     return NULL;
-  name = Py_XNewRef(intern(path));
-  if (name == NULL && PyErr_Occurred() == NULL)
-    name = PyUnicode_FromString(path);
+  name = pyb__name(path);
   if (name != NULL)
     found = Py_XNewRef(PyDict_GetItemWithError(namespace, name));
   if (found == NULL && PyErr_Occurred() == NULL)
@@ -175,9 +180,8 @@ done:
   return result;
 }
 
-/* Call with n values, the last n_names of them by keyword. */
-static PyObject *call_values(PyObject *callable, const pyb_value *args, size_t n,
-                             const char *const *names_of, size_t n_names) {
+PyObject *pyb__call_values(PyObject *callable, const pyb_value *args, size_t n,
+                           const char *const *names_of, size_t n_names) {
   PyObject *fixed[STACK_ARGS + 1], **stack = fixed, *keywords = NULL, *result = NULL;
   size_t loaded = 0;
 
@@ -260,9 +264,9 @@ pyb_status pyb__call_function(const pyb_session *session, const char *function,
 
   if (status != PYB_OK)
     return status;
-  callable = resolve(session, function);
+  callable = pyb__resolve(session, function);
   if (callable != NULL)
-    object = call_values(callable, args, n, keywords, n_keywords);
+    object = pyb__call_values(callable, args, n, keywords, n_keywords);
   Py_XDECREF(callable);
   status = finish(session, object, result, error);
   pyb__leave_row(&call);
@@ -361,7 +365,7 @@ pyb_status pyb_object_get(const pyb_session *session, const char *expression,
   status = pyb__enter(session, &call, error);
   if (status != PYB_OK)
     return status;
-  status = keep(session, resolve(session, expression), object, error);
+  status = keep(session, pyb__resolve(session, expression), object, error);
   pyb__leave(&call);
   return status;
 }
@@ -387,7 +391,7 @@ pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
   else if (n <= STACK_ARGS)
     called = call_few(callable, args, n);
   else
-    called = call_values(callable, args, n, NULL, 0);
+    called = pyb__call_values(callable, args, n, NULL, 0);
   status = finish(session, called, result, error);
   Py_DECREF(callable);
   pyb__leave_row(&call);
@@ -430,7 +434,7 @@ pyb_status pyb_object_call_named(const pyb_session *session, pyb_object *object,
   if (status != PYB_OK)
     return status;
   callable = Py_NewRef(object->object);
-  called = call_values(callable, args, n, keywords, n_keywords);
+  called = pyb__call_values(callable, args, n, keywords, n_keywords);
   if (called != NULL)
     failed = json ? dump_or_json(called, result) : dump(called, result);
   Py_XDECREF(called);
@@ -459,20 +463,20 @@ pyb_status pyb_object_new(const pyb_session *session, pyb_object *object,
   return status;
 }
 
-/* obj.method(values), without making the bound method. */
-static PyObject *invoke_values(PyObject *object, const char *method,
-                               const pyb_value *args, size_t n) {
-  PyObject *stack[STACK_ARGS + 1], *bound, *name = intern(method), *result = NULL;
+/* Without making the bound method. */
+PyObject *pyb__invoke_values(PyObject *object, const char *method,
+                             const pyb_value *args, size_t n) {
+  PyObject *stack[STACK_ARGS + 1], *bound, *name = pyb__name(method), *result = NULL;
   size_t loaded = 0;
 
   if (name == NULL)
-    return PyErr_Occurred() != NULL ? NULL
-                                    : PyErr_Format(PyExc_ValueError, "long name");
+    return NULL;
   if (n >= STACK_ARGS) {
     bound = PyObject_GetAttr(object, name);
     if (bound != NULL)
-      result = call_values(bound, args, n, NULL, 0);
+      result = pyb__call_values(bound, args, n, NULL, 0);
     Py_XDECREF(bound);
+    Py_DECREF(name);
     return result;
   }
   stack[0] = object;
@@ -486,6 +490,7 @@ static PyObject *invoke_values(PyObject *object, const char *method,
 done:
   while (loaded > 0)
     Py_DECREF(stack[loaded--]);
+  Py_DECREF(name);
   return result;
 }
 
@@ -504,7 +509,7 @@ pyb_status pyb_object_invoke(const pyb_session *session, pyb_object *object,
   if (status != PYB_OK)
     return status;
   owner = Py_NewRef(object->object);
-  status = finish(session, invoke_values(owner, method, args, n), result, error);
+  status = finish(session, pyb__invoke_values(owner, method, args, n), result, error);
   Py_DECREF(owner);
   pyb__leave(&call);
   return status;

@@ -75,6 +75,7 @@ static PyObject *plane_forget(PyObject *self, PyObject *ignored) {
   (void)self;
   (void)ignored;
   pyb__generation++;
+  pyb__handles_forget();
   Py_RETURN_NONE;
 }
 
@@ -275,6 +276,78 @@ static PyObject *plane_live(PyObject *self, PyObject *ignored) {
   return PyLong_FromLongLong(pyb_live());
 }
 
+/* ---- Handles -------------------------------------------------------------------- */
+
+static PyObject *plane_handle_keep(PyObject *self, PyObject *object) {
+  pyb_handle handle = pyb__handle_keep(Py_NewRef(object));
+
+  (void)self;
+  return handle == 0 ? NULL : PyLong_FromUnsignedLongLong(handle);
+}
+
+/* The number that Python code gives; -1 = exception set. */
+static int read_handle(PyObject *number, pyb_handle *handle) {
+  *handle = PyLong_AsUnsignedLongLong(number);
+  if (PyErr_Occurred() == NULL)
+    return 0;
+  if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+    return -1;
+  PyErr_Clear(); /* no handle is below 0, or so large */
+  *handle = 0;
+  return 0;
+}
+
+static PyObject *plane_handle_object(PyObject *self, PyObject *number) {
+  pyb_handle handle;
+
+  (void)self;
+  return read_handle(number, &handle) == 0 ? pyb__handle_object(handle) : NULL;
+}
+
+/* handle_give(object, as) -> (is it kept?, the handle or the value) */
+static PyObject *plane_handle_give(PyObject *self, PyObject *const *args,
+                                   Py_ssize_t n) {
+  pyb_value value = PYB_EMPTY;
+  PyObject *given, *pair = NULL;
+  long as = n == 2 ? PyLong_AsLong(args[1]) : -1;
+
+  (void)self;
+  if (as < PYB_AS_FITS || as > PYB_AS_HANDLE)
+    return PyErr_Occurred() != NULL
+               ? NULL
+               : PyErr_Format(PyExc_TypeError, "handle_give(object, as)");
+  if (pyb__give(Py_NewRef(args[0]), (pyb_as)as, &value) != 0)
+    return NULL;
+  if (value.type == PYB_HANDLE) {
+    given = PyLong_FromLongLong(value.integer);
+    if (given != NULL)
+      pair = Py_BuildValue("(ON)", Py_True, given);
+    if (pair != NULL)
+      value = PYB_EMPTY; /* the handle is the caller's now */
+  } else {
+    given = pyb__load(&value);
+    if (given != NULL)
+      pair = Py_BuildValue("(ON)", Py_False, given);
+  }
+  pyb_value_release(&value);
+  return pair;
+}
+
+static PyObject *plane_handle_release(PyObject *self, PyObject *number) {
+  pyb_handle handle;
+
+  (void)self;
+  if (read_handle(number, &handle) != 0 || pyb__handle_drop(handle) != 0)
+    return NULL;
+  Py_RETURN_NONE;
+}
+
+static PyObject *plane_handle_count(PyObject *self, PyObject *ignored) {
+  (void)self;
+  (void)ignored;
+  return PyLong_FromLongLong(pyb_handle_count());
+}
+
 /* ---- The module ----------------------------------------------------------------- */
 
 #define FAST(name) ((PyCFunction)(void (*)(void))(name))
@@ -307,6 +380,16 @@ static PyMethodDef methods[] = {
     {"host_name", plane_host_name, METH_NOARGS,
      "host_name(): the host that is calling, or None."},
     {"live", plane_live, METH_NOARGS, "live(): things not yet released."},
+    {"handle_keep", plane_handle_keep, METH_O,
+     "handle_keep(object): a number that the host can use for it."},
+    {"handle_object", plane_handle_object, METH_O,
+     "handle_object(number): the object of a handle."},
+    {"handle_give", FAST(plane_handle_give), METH_FASTCALL,
+     "handle_give(object, as): (is it kept?, its handle or value)."},
+    {"handle_release", plane_handle_release, METH_O,
+     "handle_release(number): let go of the object."},
+    {"handle_count", plane_handle_count, METH_NOARGS,
+     "handle_count(): how many handles there are."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -45,6 +45,8 @@ PyObject *pyb__load(const pyb_value *value) {
   case PYB_DECIMAL:
   case PYB_JSON:
     return load_rare(value);
+  case PYB_HANDLE:
+    return pyb__handle_object((pyb_handle)value->integer);
   }
   PyErr_Format(PyExc_SystemError, "unknown value type %d", (int)value->type);
   return NULL;

@@ -208,6 +208,8 @@ static bool find_all(PyObject *plane) {
       {&pyb__py.fail, "fail"},
       {&pyb__py.apply, "apply"},
       {&pyb__py.map, "map"},
+      {&pyb__py.proxy, "proxy"},
+      {&pyb__py.capture, "capture"},
       {&pyb__py.at_exit, "at_exit"},
       {&pyb__py.interrupted, "Interrupted"},
       {&pyb__py.deadline, "DeadlineExceeded"},

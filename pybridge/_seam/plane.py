@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from pybridge import __version__, context, status
+from pybridge import __version__, context, output, status
 from pybridge.errors import (
     BadArgument,
     DeadlineExceeded,
@@ -30,11 +30,13 @@ __all__ = [
     "Unsupported",
     "apply",
     "at_exit",
+    "capture",
     "compile_expression",
     "complicate",
     "fail",
     "map",
     "namespace_of",
+    "proxy",
     "resolve",
     "simplify",
     "take_over",
@@ -50,7 +52,7 @@ NULL, BOOL, INT64, FLOAT64, TEXT, BLOB, DATE, TIME, TIMESTAMP, DECIMAL, JSON = r
 
 def take_over() -> None:
     """Make this interpreter the host's: the library has started it, nobody else."""
-    from pybridge import _plane, output
+    from pybridge import _plane
 
     context.OWNED = True
     output.install(_plane.output)
@@ -117,6 +119,18 @@ def map(function: object, stream: object) -> object:  # noqa: A001 (as in main)
     return main.map(function, stream)
 
 
+def proxy(verb: str, *args: Any) -> object:
+    """Do what few calls want of the objects that a host keeps; by the verb's name."""
+    from pybridge import proxy
+
+    return getattr(proxy, verb)(*args)
+
+
+def capture(name: str) -> object:
+    """Begin to keep what is printed, for the status of a context."""
+    return output.Capture(context.get(name).status).__enter__()
+
+
 def fail(exc: BaseException, name: str) -> tuple[int, str, str, str, int]:
     """Record a failure; return its status number, type, message, file and line."""
     kind, message, file, line = status.record(exc, context.get(name))
@@ -145,7 +159,10 @@ def simplify(value: object) -> tuple[int, object]:
     if found is None and hasattr(type(value), "__index__"):
         import operator
 
-        found = INT64, operator.index(value)  # type: ignore[arg-type]
+        try:
+            found = INT64, operator.index(value)  # type: ignore[arg-type]
+        except TypeError:  # an array has the method, and only some are numbers
+            found = None
     if found is None:
         raise Unsupported(_no_counterpart(value))
     return found

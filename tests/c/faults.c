@@ -151,6 +151,66 @@ static void use_objects(void) {
   pyb_object_release(class);
 }
 
+static void take_handle(pyb_status status, pyb_handle handle) {
+  if (!done(status))
+    CHECK(handle == 0);
+  OK(pyb_handle_release(&session, handle, &error));
+}
+
+static void use_handles(void) {
+  static const char *const names[] = {"b"};
+  pyb_value args[20] = {int_value(1), text_value("text")}, value;
+  pyb_value list = text_value("[1, \"text\"]");
+  pyb_handle sum, made, many[70];
+  int64_t length;
+  int answer;
+
+  take_handle(pyb_handle_of(&session, "[1]", &made, &error), made);
+  take_handle(pyb_handle_import(&session, "math", &made, &error), made);
+  take_handle(pyb_handle_loads(&session, &list, "json", &made, &error), made);
+  for (int i = 0; i < 70; i++) /* the table of handles grows */
+    done(pyb_handle_of(&session, "f", &many[i], &error));
+  for (int i = 0; i < 70; i++)
+    OK(pyb_handle_release(&session, many[i], &error));
+  take_handle(pyb_handle_new(&session, "f", args, 2, names, 1, &made, &error), made);
+  if (!done(pyb_handle_new(&session, "Sum", NULL, 0, NULL, 0, &sum, &error)))
+    return;
+  take_handle(pyb_handle_copy(&session, sum, &made, &error), made);
+  done(pyb_handle_set(&session, sum, "x", &args[1], &error));
+  take(pyb_handle_get(&session, sum, "x", PYB_AS_FITS, &value, &error), &value);
+  take(pyb_handle_get(&session, sum, "text", PYB_AS_FITS, &value, &error), &value);
+  args[2] = (pyb_value){.type = PYB_HANDLE, .integer = (int64_t)sum};
+  take(pyb_handle_call(&session, sum, NULL, args, 20, NULL, 0, PYB_AS_FITS, &value,
+                       &error),
+       &value);
+  take(pyb_handle_apply(&session, sum, "step", "[1]", NULL, PYB_AS_HANDLE, &value,
+                        &error),
+       &value);
+  take(pyb_handle_value(&session, sum, "str", &value, &error), &value);
+  take(pyb_handle_info(&session, sum, &value, &error), &value);
+  take(pyb_handle_names(&session, sum, &value, &error), &value);
+  take(pyb_handle_compare(&session, sum, "==", &args[2], PYB_AS_FITS, &value, &error),
+       &value);
+  session.flags = PYB_CAPTURE;
+  take(pyb_handle_call(&session, sum, "text", NULL, 0, NULL, 0, PYB_AS_FITS, &value,
+                       &error),
+       &value);
+  session.flags = 0;
+  OK(pyb_handle_release(&session, sum, &error));
+  if (!done(pyb_handle_loads(&session, &list, "json", &sum, &error)))
+    return;
+  done(pyb_handle_length(&session, sum, &length, &error));
+  done(pyb_handle_contains(&session, sum, &args[0], &answer, &error));
+  done(pyb_handle_set_item(&session, sum, &args[0], &args[1], &error));
+  take(pyb_handle_item(&session, sum, &args[0], PYB_AS_FITS, &value, &error), &value);
+  done(pyb_handle_delete_item(&session, sum, &args[0], &error));
+  if (done(pyb_handle_iterate(&session, sum, &made, &error))) {
+    take(pyb_handle_next(&session, made, PYB_AS_FITS, &value, &answer, &error), &value);
+    OK(pyb_handle_release(&session, made, &error));
+  }
+  OK(pyb_handle_release(&session, sum, &error));
+}
+
 static void use_object_columns(void) {
   struct ArrowArrayStream rows, mapped;
   pyb_object *total = NULL, *twice = NULL;
@@ -214,6 +274,7 @@ static void scenario(void) {
   use_variables();
   use_rows();
   use_objects();
+  use_handles();
   if (with_columns)
     use_object_columns();
   use_services();

@@ -34,7 +34,9 @@ def steps(guide: str) -> list[tuple[str, str]]:
     return typed
 
 
-@pytest.mark.parametrize(("page", "least"), [("sqlite.md", 30), ("contexts.md", 5)])
+@pytest.mark.parametrize(
+    ("page", "least"), [("sqlite.md", 30), ("contexts.md", 5), ("objects.md", 15)]
+)
 def test_guide_shows_what_happens(page: str, least: int) -> None:
     """Its blocks, typed into one shell, are answered as they are printed there."""
     typed = steps((ROOT / "docs" / page).read_text(encoding="utf-8"))

@@ -90,7 +90,7 @@ static inline pyb__definition *current(sqlite3_context *context, const slot *s, 
 
 static int any_null(int n, sqlite3_value **args) {
   for (int i = 0; i < n; i++)
-    if (sqlite3_value_type(args[i]) == SQLITE_NULL)
+    if (sqlite3_value_type(args[i]) == SQLITE_NULL && pyb__sqlite_object(args[i]) == 0)
       return 1;
   return 0;
 }

@@ -9,7 +9,6 @@
 #include "sqlite.h"
 
 #define KEYWORD "pybridge keyword"
-#define FEW 16 /* py_call takes so many arguments without an allocation */
 
 /* End an SQL function: the value where all went well, else the error. */
 static void finish(sqlite3_context *context, const char *name, pyb_status status,
@@ -96,8 +95,11 @@ static void py_run(sqlite3_context *context, int n, sqlite3_value **args) {
 /* ---- Calls ---------------------------------------------------------------------- */
 
 static void named_free(void *data) {
-  sqlite3_value_free(((pyb__sqlite_named *)data)->value);
-  sqlite3_free(data);
+  pyb__sqlite_named *named = data;
+
+  (void)!pyb_handle_release(NULL, named->object, NULL);
+  sqlite3_value_free(named->value);
+  sqlite3_free(named);
 }
 
 const pyb__sqlite_named *pyb__sqlite_keyword(sqlite3_value *value) {
@@ -109,8 +111,11 @@ const pyb__sqlite_named *pyb__sqlite_keyword(sqlite3_value *value) {
 /* py_kw(name, value) -> a keyword argument for py_call, NULL to everything else */
 static void py_kw(sqlite3_context *context, int n, sqlite3_value **args) {
   static const char name[] = "py_kw";
+  pyb__sqlite *host = sqlite3_user_data(context);
   const char *keyword;
   pyb__sqlite_named *named;
+  pyb_handle object;
+  pyb_error error;
 
   if (!pyb__sqlite_want(context, name, n, args, 0, "name", &keyword))
     return;
@@ -119,91 +124,144 @@ static void py_kw(sqlite3_context *context, int n, sqlite3_value **args) {
     sqlite3_result_error_nomem(context);
     return;
   }
-  named->value = sqlite3_value_dup(args[1]);
+  named->object = 0;
+  named->value = sqlite3_value_dup(args[1]); /* of an object it is NULL */
   if (named->value == NULL) {
     sqlite3_free(named);
     sqlite3_result_error_nomem(context);
+    return;
+  }
+  object = pyb__sqlite_object(args[1]);
+  if (object != 0 &&
+      pyb_handle_copy(&host->session, object, &named->object, &error) != PYB_OK) {
+    named_free(named);
+    pyb__sqlite_fail(context, name, &error);
     return;
   }
   memcpy(named->name, keyword, strlen(keyword) + 1);
   sqlite3_result_pointer(context, named, KEYWORD, named_free);
 }
 
-/* Load n arguments: positional ones first, then keyword ones. Returns how many are
- * keyword arguments, or -1 when an error has been set. */
-static int load_call(sqlite3_context *context, const char *name, int n,
-                     sqlite3_value **args, pyb_value *values, const char **names) {
-  int n_names = 0;
+/* One argument, with its name where it has one. */
+static int load_argument(sqlite3_value *arg, const pyb__sqlite_named *named,
+                         pyb_value *value) {
+  if (named == NULL)
+    return pyb__sqlite_load(arg, value) == PYB_OK;
+  if (named->object == 0)
+    return pyb__sqlite_load(named->value, value) == PYB_OK;
+  *value = (pyb_value){.type = PYB_HANDLE, .integer = (int64_t)named->object};
+  return 1;
+}
 
+int pyb__sqlite_arguments_load(sqlite3_context *context, const char *name, int n,
+                               sqlite3_value **args, pyb__sqlite_arguments *loaded) {
+  loaded->n = (size_t)n;
+  loaded->n_names = 0;
+  loaded->values = loaded->few;
+  loaded->names = loaded->few_names;
+  loaded->many = NULL;
+  if (loaded->n > sizeof loaded->few / sizeof *loaded->few) {
+    loaded->many =
+        sqlite3_malloc64(loaded->n * (sizeof *loaded->values + sizeof *loaded->names));
+    if (loaded->many == NULL)
+      goto no_memory;
+    loaded->values = loaded->many;
+    loaded->names = (const char **)(loaded->values + n);
+  }
   for (int i = 0; i < n; i++) {
     const pyb__sqlite_named *named = pyb__sqlite_keyword(args[i]);
 
     if (named != NULL)
-      names[n_names++] = named->name;
-    else if (n_names != 0) {
+      loaded->names[loaded->n_names++] = named->name;
+    else if (loaded->n_names != 0) {
       pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT,
                       "argument %d has no name but comes after keyword \"%s\"", i + 1,
-                      names[n_names - 1]);
-      return -1;
+                      loaded->names[loaded->n_names - 1]);
+      goto failed;
     }
-    if (pyb__sqlite_load(named != NULL ? named->value : args[i], &values[i]) !=
-        PYB_OK) {
-      pyb__sqlite_say(context, name, PYB_NO_MEMORY, "out of memory");
-      return -1;
-    }
+    if (!load_argument(args[i], named, &loaded->values[i]))
+      goto no_memory;
   }
-  return n_names;
+  return 1;
+
+no_memory:
+  pyb__sqlite_say(context, name, PYB_NO_MEMORY, "out of memory");
+failed:
+  pyb__sqlite_arguments_release(loaded);
+  return 0;
 }
 
-/* py_call(function, argument ...) -> what it returns */
+void pyb__sqlite_arguments_release(pyb__sqlite_arguments *loaded) {
+  sqlite3_free(loaded->many);
+  loaded->many = NULL;
+}
+
+/* py_call(function or object, argument ...) -> what it returns */
 static void py_call(sqlite3_context *context, int n, sqlite3_value **args) {
   static const char name[] = "py_call";
   pyb__sqlite *host = sqlite3_user_data(context);
-  const char *function, *few_names[FEW], **names = few_names;
-  pyb_value few[FEW], *values = few, result;
-  void *many = NULL;
-  pyb_error error;
-  pyb_status status;
-  int n_names;
-
-  if (!pyb__sqlite_want(context, name, n, args, 0, "function", &function))
-    return;
-  n--;
-  args++;
-  if (n > FEW) {
-    many = sqlite3_malloc64((size_t)n * (sizeof *values + sizeof *names));
-    if (many == NULL) {
-      sqlite3_result_error_nomem(context);
-      return;
-    }
-    values = many;
-    names = (const char **)(values + n);
-  }
-  n_names = load_call(context, name, n, args, values, names);
-  if (n_names >= 0) {
-    status = pyb_call(&host->session, function, values, (size_t)n, names,
-                      (size_t)n_names, &result, &error);
-    finish(context, name, status, &result, &error);
-  }
-  sqlite3_free(many);
-}
-
-/* py_apply(function, args, kwargs [, variable [, serialization]]), JSON arguments ->
- * what it returns */
-static void py_apply(sqlite3_context *context, int n, sqlite3_value **args) {
-  static const char name[] = "py_apply";
-  pyb__sqlite *host = sqlite3_user_data(context);
-  const char *function, *positional, *keyword, *variable, *serialization;
+  pyb_handle object = n > 0 ? pyb__sqlite_object(args[0]) : 0;
+  const char *function = NULL;
+  pyb__sqlite_arguments a;
   pyb_value result;
   pyb_error error;
   pyb_status status;
 
-  if (!pyb__sqlite_want(context, name, n, args, 0, "function", &function) ||
+  if (object == 0 &&
+      !pyb__sqlite_want(context, name, n, args, 0, "function", &function))
+    return;
+  if (!pyb__sqlite_arguments_load(context, name, n - 1, args + 1, &a))
+    return;
+  if (object != 0)
+    status = pyb_handle_call(&host->session, object, NULL, a.values, a.n, a.names,
+                             a.n_names, PYB_AS_FITS, &result, &error);
+  else
+    status = pyb_call(&host->session, function, a.values, a.n, a.names, a.n_names,
+                      &result, &error);
+  finish(context, name, status, &result, &error);
+  pyb__sqlite_arguments_release(&a);
+}
+
+/* py_apply of an object */
+static void apply_object(sqlite3_context *context, pyb_handle object,
+                         const char *positional, const char *keyword) {
+  pyb__sqlite *host = sqlite3_user_data(context);
+  pyb_value result;
+  pyb_error error;
+  pyb_status status = pyb_handle_apply(&host->session, object, NULL, positional,
+                                       keyword, PYB_AS_FITS, &result, &error);
+
+  finish(context, "py_apply", status, &result, &error);
+}
+
+/* py_apply(function or object, args, kwargs [, variable [, serialization]]), JSON
+ * arguments -> what it returns */
+static void py_apply(sqlite3_context *context, int n, sqlite3_value **args) {
+  static const char name[] = "py_apply";
+  pyb__sqlite *host = sqlite3_user_data(context);
+  const char *function = NULL, *positional, *keyword, *variable, *serialization;
+  pyb_handle object = pyb__sqlite_object(args[0]);
+  pyb_value result;
+  pyb_error error;
+  pyb_status status;
+
+  if ((object == 0 &&
+       !pyb__sqlite_want(context, name, n, args, 0, "function", &function)) ||
       !pyb__sqlite_optional(context, name, n, args, 1, "args", &positional) ||
       !pyb__sqlite_optional(context, name, n, args, 2, "kwargs", &keyword) ||
       !pyb__sqlite_optional(context, name, n, args, 3, "variable", &variable) ||
       !pyb__sqlite_optional(context, name, n, args, 4, "serialization", &serialization))
     return;
+  if (object != 0 && n == 3) {
+    apply_object(context, object, positional, keyword);
+    return;
+  }
+  if (object != 0) {
+    pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT,
+                    "an object is applied to args and kwargs only; keep what comes "
+                    "with py_set, and serialize it with py_value");
+    return;
+  }
   status = pyb_execute_function(&host->session, function, positional, keyword, variable,
                                 serialization, &result, &error);
   finish(context, name, status, &result, &error);
@@ -245,7 +303,7 @@ static void py_set(sqlite3_context *context, int n, sqlite3_value **args) {
 
 /* ---- Descriptions --------------------------------------------------------------- */
 
-/* py_info(variable [, serialization]) -> JSON */
+/* py_info(variable or object [, serialization]) -> JSON */
 static void py_info(sqlite3_context *context, int n, sqlite3_value **args) {
   static const char name[] = "py_info";
   pyb__sqlite *host = sqlite3_user_data(context);
@@ -254,6 +312,12 @@ static void py_info(sqlite3_context *context, int n, sqlite3_value **args) {
   pyb_error error;
   pyb_status status;
 
+  if (pyb__sqlite_object(args[0]) != 0) {
+    status =
+        pyb_handle_info(&host->session, pyb__sqlite_object(args[0]), &result, &error);
+    finish(context, name, status, &result, &error);
+    return;
+  }
   if (!pyb__sqlite_want(context, name, n, args, 0, "variable", &variable) ||
       !pyb__sqlite_optional(context, name, n, args, 1, "serialization", &serialization))
     return;

@@ -81,6 +81,11 @@ static pyb_status from_arguments(parameters *p, int n, sqlite3_value **args,
   for (int i = 0; i < n && status == PYB_OK; i++) {
     const pyb__sqlite_named *named = pyb__sqlite_keyword(args[i]);
 
+    if (pyb__sqlite_object(args[i]) != 0 || (named != NULL && named->object != 0))
+      return pyb__sqlite_refuse(error, PYB_UNSUPPORTED,
+                                "parameter %d is a Python object, which a query does "
+                                "not take; use py_value",
+                                i + 1);
     status = add(p, NULL, named != NULL ? named->value : args[i], error);
     if (status == PYB_OK && named != NULL)
       p->names[p->n - 1] = named->name; /* lives as long as the argument */

@@ -78,6 +78,8 @@ int pyb__sqlite_register_write(pyb__sqlite *host);     /* write.c: py_write */
 int pyb__sqlite_register_define(pyb__sqlite *host);    /* define.c: py_define */
 int pyb__sqlite_register_contexts(pyb__sqlite *host);  /* contexts.c: py_save ... */
 int pyb__sqlite_register_listings(pyb__sqlite *host);  /* listings.c: py_contexts ... */
+int pyb__sqlite_register_object(pyb__sqlite *host);    /* object.c: py_object ... */
+int pyb__sqlite_register_items(pyb__sqlite *host);     /* items.c: py_iter, py_rows */
 
 /* A pointer of this type given to py_context is an int that it sets to 1: how a load
  * finds out that the connection is served already. */
@@ -90,16 +92,21 @@ void pyb__sqlite_lend(pyb__sqlite *host);
 
 /* Load one SQL value. What comes out is borrowed from `value`: valid until the SQL
  * function returns or converts it. INTEGER -> int64, REAL -> float64, TEXT -> text,
- * BLOB -> blob, NULL (and a pointer value) -> null. Fails only for want of memory,
- * when text has to change its encoding. */
+ * BLOB -> blob, a py_object -> handle, NULL (and any other pointer value) -> null.
+ * Fails only for want of memory, when text has to change its encoding. */
 PYB_CHECK pyb_status pyb__sqlite_load(sqlite3_value *value, pyb_value *loaded);
 
 /* The subtype that SQLite's own JSON functions give their results. */
 #define PYB__SQLITE_JSON 'J'
 
+/* The handle of a py_object, borrowed; 0 where the value is something else. To all that
+ * does not ask with this it is SQL NULL, and nothing in SQL can make one. */
+pyb_handle pyb__sqlite_object(sqlite3_value *value);
+
 /* Dump a value as the result of the SQL function `name`; `value` is moved and empty
  * afterwards. Text that owns its data is handed over without a copy. bool -> 0/1,
- * NaN -> NULL (SQLite's own rule), date/time/timestamp -> ISO text, decimal -> text.
+ * NaN -> NULL (SQLite's own rule), date/time/timestamp -> ISO text, decimal -> text, a
+ * handle -> a py_object, which SQLite releases.
  * A value above SQLITE_LIMIT_LENGTH becomes an error. */
 void pyb__sqlite_dump(sqlite3_context *context, const char *name, pyb_value *value);
 
@@ -163,11 +170,45 @@ PYB_CHECK pyb_status pyb__sqlite_append(pyb_column *const *columns,
  * with pyb__sqlite_keyword it is SQL NULL, so it cannot be confused with a value. */
 typedef struct pyb__sqlite_named {
   sqlite3_value *value;
+  pyb_handle object; /* in its place; 0 = it is no object */
   char name[];
 } pyb__sqlite_named;
 
 /* The named value that an argument is, or NULL where it is an ordinary value. */
 const pyb__sqlite_named *pyb__sqlite_keyword(sqlite3_value *value);
+
+/* The arguments of a call, loaded: positional ones first, then those of py_kw. They are
+ * borrowed from the SQL function's, and valid as long. */
+typedef struct pyb__sqlite_arguments {
+  size_t n, n_names;
+  pyb_value *values;
+  const char **names; /* n_names, of the last values */
+  void *many;         /* owned, of sqlite3_malloc; NULL = the few do */
+  pyb_value few[16];
+  const char *few_names[16];
+} pyb__sqlite_arguments;
+
+/* Load n arguments for the SQL function `name`. 0 = an error has been set, and nothing
+ * is to be released. */
+PYB_CHECK int pyb__sqlite_arguments_load(sqlite3_context *context, const char *name,
+                                         int n, sqlite3_value **args,
+                                         pyb__sqlite_arguments *loaded);
+void pyb__sqlite_arguments_release(pyb__sqlite_arguments *loaded);
+
+/* ---- Objects (object.c) ---------------------------------------------------------- */
+
+/* What a verb is to work on: an object, or any other value, which stands for itself. */
+typedef struct pyb__sqlite_target {
+  pyb_handle handle;
+  int temporary; /* it was made for this, and is to be released */
+} pyb__sqlite_target;
+
+/* Find the target in a value. NULL is PYB_BAD_ARGUMENT: nearly always an object that
+ * SQLite did not carry to here. */
+PYB_CHECK pyb_status pyb__sqlite_target_of(pyb__sqlite *host, sqlite3_value *value,
+                                           pyb__sqlite_target *target,
+                                           pyb_error *error);
+void pyb__sqlite_target_release(pyb__sqlite_target *target);
 
 /* ---- Rows (collect.c) -------------------------------------------------------------
  */

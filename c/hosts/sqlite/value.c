@@ -6,7 +6,20 @@
 
 #include "sqlite.h"
 
+/* The type of the pointer value that a handle travels as. */
+#define OBJECT "pybridge object"
+
 /* ---- Values --------------------------------------------------------------------- */
+
+pyb_handle pyb__sqlite_object(sqlite3_value *value) {
+  return (pyb_handle)(uintptr_t)sqlite3_value_pointer(value, OBJECT);
+}
+
+/* SQLite is done with an object, maybe in the middle of ending a statement: code that
+ * runs when the object goes must not come back to this connection. */
+static void release_object(void *pointer) {
+  (void)!pyb_handle_release(NULL, (pyb_handle)(uintptr_t)pointer, NULL);
+}
 
 pyb_status pyb__sqlite_load(sqlite3_value *value, pyb_value *loaded) {
   loaded->release = NULL;
@@ -39,8 +52,8 @@ pyb_status pyb__sqlite_load(sqlite3_value *value, pyb_value *loaded) {
       loaded->data = "";
     break;
   default:
-    loaded->type = PYB_NULL;
-    loaded->data = NULL;
+    loaded->integer = (int64_t)pyb__sqlite_object(value);
+    loaded->type = loaded->integer == 0 ? PYB_NULL : PYB_HANDLE;
   }
   return PYB_OK;
 
@@ -179,6 +192,11 @@ void pyb__sqlite_dump(sqlite3_context *context, const char *name, pyb_value *val
     sqlite3_result_text(context, text, (int)pyb__sqlite_iso(value, text),
                         SQLITE_TRANSIENT);
     break;
+  case PYB_HANDLE:
+    value->release = NULL; /* SQLite releases it itself, on failure too */
+    sqlite3_result_pointer(context, (void *)(uintptr_t)value->integer, OBJECT,
+                           release_object);
+    break;
   }
   if (value->release != NULL)
     pyb_value_release(value);
@@ -190,6 +208,7 @@ int pyb__sqlite_bind(sqlite3_stmt *statement, int i, const pyb_value *value) {
 
   switch (value->type) {
   case PYB_NULL:
+  case PYB_HANDLE: /* refused before: a statement keeps no object */
     return sqlite3_bind_null(statement, i);
   case PYB_BOOL:
   case PYB_INT64:

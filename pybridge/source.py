@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXPRESSIONS",
+    "adopt",
     "clear",
     "compile_code",
     "compile_expression",
     "compile_value",
+    "filenames",
     "line_of",
     "share",
     "text_of",
@@ -108,6 +110,28 @@ def text_of(filename: str) -> str | None:
     """Return the text that was compiled under a file name, where it still lives."""
     source = _SOURCES.get(filename)
     return None if source is None else source.text
+
+
+def filenames() -> list[str]:
+    """Return the file names of the texts that are remembered, the oldest first."""
+    return list(_SOURCES)
+
+
+def adopt(text: str, code: CodeType, filename: str = "") -> CodeType:
+    """Return code that was compiled elsewhere from a text, which is remembered here.
+
+    A file name that an earlier call has given to the same text is used again.
+    """
+    if text_of(code.co_filename) != text:
+        if text_of(filename) != text:
+            filename = f"<pybridge:{next(_numbers)}>"
+            _SOURCES[filename] = _Source(text)
+        code = _renamed(code, filename)
+    name = code.co_filename
+    _watch(code, _SOURCES.setdefault(name, _Source(text)), name)
+    if _shared:
+        _publish(name, text)
+    return code
 
 
 def line_of(filename: str, line: int) -> str | None:
@@ -248,6 +272,15 @@ def _watch(code: CodeType, source: _Source, filename: str) -> None:
         one = waiting.pop()
         source.codes.add(ref(one, gone))
         waiting.extend(c for c in one.co_consts if isinstance(c, type(code)))
+
+
+def _renamed(code: CodeType, filename: str) -> CodeType:
+    """Return the code under another file name, with all code inside it."""
+    inner = tuple(
+        _renamed(one, filename) if isinstance(one, type(code)) else one
+        for one in code.co_consts
+    )
+    return code.replace(co_filename=filename, co_consts=inner)
 
 
 def _forget(filename: str) -> None:

@@ -12,6 +12,7 @@ snapshot of that name.
 
 from __future__ import annotations
 
+from pybridge.snapshot.archive import export, load
 from pybridge.snapshot.catalog import (
     contexts,
     delete,
@@ -36,7 +37,7 @@ from pybridge.snapshot.report import (
 from pybridge.snapshot.restore import restore
 from pybridge.snapshot.save import save
 from pybridge.snapshot.store import Store
-from pybridge.snapshot.transfer import export, load, transfer
+from pybridge.snapshot.transfer import transfer
 
 __all__ = [
     "Change",

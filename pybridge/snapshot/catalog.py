@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pybridge.errors import BadArgument
+from pybridge.snapshot.buffers import Folder
+from pybridge.snapshot.inspection import globals_of
+from pybridge.snapshot.key import Key
+from pybridge.snapshot.manifest import read
 from pybridge.snapshot.mask import matcher
 from pybridge.snapshot.report import (
     Change,
@@ -12,17 +19,20 @@ from pybridge.snapshot.report import (
     Difference,
     Entry,
     Found,
+    Import,
     Summary,
     Verification,
 )
-from pybridge.snapshot.store import TABLES, Store
+from pybridge.snapshot.store import TABLES, FileStore, Store
+from pybridge.snapshot.trusted import manifest_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pybridge.snapshot.report import Import
+    from pybridge.snapshot.manifest import Contents
 
 __all__ = [
+    "collect",
     "contexts",
     "delete",
     "describe",
@@ -33,6 +43,8 @@ __all__ = [
     "trust",
     "verify",
 ]
+
+_PREVIEW = 1000
 
 
 @contextmanager
@@ -63,6 +75,9 @@ from pybridge_context c order by c.id desc"""
     return [Summary(*row) for row in rows]
 
 
+# ---- What one holds -----------------------------------------------------------------
+
+
 def describe(
     id: int | str | None = None,
     *,
@@ -72,7 +87,7 @@ def describe(
     """Return what a snapshot holds; without an id, what the live context does.
 
     Raises:
-        Undefined: there is no such snapshot.
+        UnknownSnapshot: there is no such snapshot.
 
     """
     if id is None:
@@ -81,48 +96,53 @@ def describe(
         return describe_live(context)
     with opened(store) as at:
         which = at.resolve(id)
-        ((name, description, created, python),) = at.query(
-            "select name, description, created, python from pybridge_context "
-            "where id = ?",
-            [which],
-        )
-        found = Description(which, name, description, created, python)
-        _fill(found, at, which)
+        found = entries(at, which)
+        try:
+            found.signature, _ = state_of(manifest_of(at, which), read(at, which))
+        except BadArgument as exc:
+            found.signature = str(exc)
     return found
 
 
-def _fill(found: Description, at: Store, which: int) -> None:
-    for name, module, attribute in at.query(
+def entries(at: Store, which: int) -> Description:
+    """Return what the rows of a snapshot say, without a look at its signature."""
+    ((name, description, created, python),) = at.query(
+        "select name, description, created, python from pybridge_context where id = ?",
+        [which],
+    )
+    found = Description(which, name, description, created, python)
+    for one, module, attribute in at.query(
         "select name, module, attribute from pybridge_module where context = ? "
-        "order by position",
+        "order by position, name",
         [which],
     ):
         origin = f"{module}.{attribute}" if attribute else module
-        found.modules.append(Entry("module", name, "module", module=origin))
+        found.modules.append(Entry("module", one, "module", module=origin))
     found.functions = [
-        Entry(kind, name, type, size, "", shown, signature, docs)
-        for kind, name, type, size, shown, signature, docs in at.query(
+        Entry(kind, one, type, size, "", shown, signature, docs)
+        for kind, one, type, size, shown, signature, docs in at.query(
             "select kind, name, type, size, repr, signature, docs "
-            "from pybridge_function where context = ? order by position",
+            "from pybridge_function where context = ? order by position, name",
             [which],
         )
     ]
     found.variables = [
-        Entry("variable", name, type, size, "", shown, json=json)
-        for name, type, size, shown, json in at.query(
+        Entry("variable", one, type, size, "", shown, json=text)
+        for one, type, size, shown, text in at.query(
             "select name, type, size, repr, cast(json as text) from pybridge_variable "
-            "where context = ? order by position",
+            "where context = ? order by position, name",
             [which],
         )
     ]
     found.skipped = [
-        Entry(kind, name, type, size, reason)
-        for kind, name, type, size, reason in at.query(
+        Entry(kind, one, type, size, reason)
+        for kind, one, type, size, reason in at.query(
             "select kind, name, type, size, reason from pybridge_skipped "
             "where context = ? order by name",
             [which],
         )
     ]
+    return found
 
 
 def search(
@@ -136,77 +156,215 @@ def search(
     """Return the entries that fit all that is given, the newest context first.
 
     name and type are masks; text is looked for, in either case, in values, docs and
-    sources; after and before bound the time of saving, as ISO dates or times in UTC.
+    sources; after and before bound the time of saving, as ISO dates or times in UTC:
+    after is the first that fits, before the first that does not.
     """
-    by_name = matcher(name) if name else None
-    by_type = matcher(type) if type else None
+    by_name = matcher(name) if name else lambda _: True
+    by_type = matcher(type) if type else lambda _: True
+    wanted = text.casefold() if text else ""
     found = []
     with opened(store) as at:
         for one in contexts(at):
             if (after and one.created < after) or (before and one.created >= before):
                 continue
-            whole = describe(one.id, store=at)
+            whole = entries(at, one.id)
+            sources = _sources(at, one.id) if wanted else {}
             for entry in [*whole.modules, *whole.functions, *whole.variables]:
-                if by_name is not None and not by_name(entry.name):
-                    continue
-                if by_type is not None and not by_type(entry.type):
-                    continue
-                words = f"{entry.repr}\n{entry.docs}\n{entry.json}\n{entry.module}"
-                if text and text.casefold() not in words.casefold():
-                    continue
-                found.append(Found(one.id, one.name, one.created, entry))
+                words = (
+                    entry.repr, entry.docs, entry.json or "", entry.module,
+                    sources.get(entry.name, ""),
+                )  # fmt: skip
+                if (
+                    by_name(entry.name)
+                    and by_type(entry.type)
+                    and (not wanted or any(wanted in w.casefold() for w in words))
+                ):
+                    found.append(Found(one.id, one.name, one.created, entry))
     return found
 
 
+def _sources(at: Store, which: int) -> dict[str, str]:
+    rows = at.query(
+        "select name, source from pybridge_function where context = ?", [which]
+    )
+    return {name: text for name, text in rows if text}
+
+
+# ---- Differences --------------------------------------------------------------------
+
+
 def diff(a: int | str, b: int | str, store: Store | None = None) -> Difference:
-    """Return what it takes to get from snapshot a to snapshot b."""
+    """Return what it takes to get from snapshot a to snapshot b.
+
+    Names are compared by their JSON or source where they have one, and otherwise by
+    their pickles.
+
+    Raises:
+        UnknownSnapshot: there is no such snapshot.
+
+    """
     with opened(store) as at:
-        before, after = (_entries(describe(one, store=at)) for one in (a, b))
+        before, after = (_compared(at, at.resolve(one)) for one in (a, b))
     made = Difference()
-    made.added = [entry for name, entry in after.items() if name not in before]
-    made.removed = [entry for name, entry in before.items() if name not in after]
-    for name, old in before.items():
-        new = after.get(name)
-        if new is not None and (old.kind, old.repr) != (new.kind, new.repr):
-            made.changed.append(Change(new.kind, name, old.repr, new.repr))
+    made.added = [one for name, (one, _, _) in after.items() if name not in before]
+    made.removed = [one for name, (one, _, _) in before.items() if name not in after]
+    for name, (_, old, shown) in before.items():
+        if name in after and after[name][1] != old:
+            entry, _, now = after[name]
+            made.changed.append(Change(entry.kind, name, shown, now))
     return made
 
 
-def _entries(whole: Description) -> dict[str, Entry]:
-    return {
-        one.name: one for one in [*whole.modules, *whole.functions, *whole.variables]
-    }
+def _compared(at: Store, which: int) -> dict[str, tuple[Entry, object, str]]:
+    """Return each entry with what it is compared by, and its preview."""
+    whole = entries(at, which)
+    contents = read(at, which)
+    items = {one.name: one for one in contents.items}
+    found: dict[str, tuple[Entry, object, str]] = {}
+    for one in whole.modules:
+        found[one.name] = one, one.module, one.module
+    for one in [*whole.functions, *whole.variables]:
+        item = items[one.name]
+        if item.json is not None:
+            key: object = ("json", one.type, _canonical(item.json))
+            shown = item.json
+        elif item.source:
+            key, shown = (one.kind, item.source, one.signature), item.source
+        else:
+            key, shown = (one.kind, _fingerprint(contents, item.pickle)), one.repr
+        found[one.name] = one, key, shown[:_PREVIEW]
+    return found
+
+
+def _canonical(text: str) -> str:
+    """Return a JSON text as it would have been saved."""
+    try:
+        return json.dumps(json.loads(text))
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _fingerprint(contents: Contents, pickle: int) -> str:
+    found = hashlib.sha256(contents.pickles.get(pickle, b""))
+    found.update(repr(contents.buffers.get(pickle, [])).encode())
+    return found.hexdigest()
+
+
+# ---- Deleting -----------------------------------------------------------------------
 
 
 def delete(id: int | str, store: Store | None = None) -> int:
     """Delete a snapshot and return its id; buffers that no other needs go too.
 
+    In a host they go when the next snapshot is saved or deleted outside a transaction:
+    until the host commits, the deletion may still be taken back.
+
     Raises:
-        Undefined: there is no such snapshot.
+        UnknownSnapshot: there is no such snapshot.
 
     """
-    with opened(store) as at, at.transaction():
+    with opened(store) as at:
         which = at.resolve(id)
-        for table in TABLES:
-            at.execute(f"delete from {table} where context = ?", [which])
-        at.execute("delete from pybridge_context where id = ?", [which])
+        settled = at.settled()
+        with at.transaction():
+            if settled:
+                # Before the rows go: this very deletion may fail yet.
+                at.execute("update pybridge_context set id = id where id = ?", [which])
+                collect(at, Folder(at.buffers))
+            for table in TABLES:
+                at.execute(f"delete from {table} where context = ?", [which])
+            at.execute("delete from pybridge_context where id = ?", [which])
+        if isinstance(at, FileStore):  # its deletion is committed by now
+            with at.transaction():
+                collect(at, Folder(at.buffers))
     return which
 
 
+def collect(at: Store, folder: Folder) -> None:
+    """Delete the buffers that no snapshot needs; under the write lock of the store."""
+    folder.collect({row[0] for row in at.query("select hash from pybridge_buffer")})
+
+
+# ---- Trust --------------------------------------------------------------------------
+
+
 def inspect(id: int | str, store: Store | None = None) -> list[Import]:
-    """Return the globals that the pickles of a snapshot would import, unloaded."""
+    """Return the globals that a snapshot would import, without loading any of it.
+
+    Raises:
+        UnknownSnapshot: there is no such snapshot.
+
+    """
     with opened(store) as at:
-        at.resolve(id)
-    return []
+        contents = read(at, at.resolve(id))
+    found: dict[tuple[str, str, bool], Import] = {}
+
+    def note(module: str, name: str, known: bool, items: list[str]) -> None:
+        one = found.setdefault((module, name, known), Import(module, name, [], known))
+        one.items += [item for item in items if item not in one.items]
+
+    for name, module, attribute, below in contents.modules:
+        note(module, attribute, True, [name])
+        for one in _listed(below):
+            note(one, "", True, [name])
+    for number, data in contents.pickles.items():
+        items = [one.name for one in contents.items if one.pickle == number]
+        for module, name, known in globals_of(data):
+            note(module, name, known, items)
+    return sorted(found.values(), key=lambda one: (one.known, one.module, one.name))
+
+
+def _listed(text: str) -> list[str]:
+    try:
+        names = json.loads(text or "[]")
+    except (ValueError, RecursionError):
+        return []
+    return [str(one) for one in names] if isinstance(names, list) else []
 
 
 def verify(id: int | str, store: Store | None = None) -> Verification:
-    """Read all of a snapshot, and say whether it is what was saved."""
+    """Read all of a snapshot, and say what of it is not what was saved.
+
+    Raises:
+        UnknownSnapshot: there is no such snapshot.
+
+    """
     with opened(store) as at:
-        return Verification(at.resolve(id))
+        which = at.resolve(id)
+        contents = read(at, which)
+        manifest = manifest_of(at, which)
+        folder = Folder(at.buffers)
+    state, problems = state_of(manifest, contents)
+    made = Verification(which, state, problems=list(problems))
+    _, edited = contents.changes(manifest.items)
+    made.edited = sorted(edited)
+    for found in contents.buffers.values():
+        for name, size in found:
+            made.buffers += 1
+            made.size += size
+            problem = folder.check(name, size)
+            if problem:
+                made.problems.append(problem)
+    return made
 
 
 def trust(id: int | str, store: Store | None = None) -> int:
-    """Sign a snapshot as it is now with one's own key, and return its id."""
+    """Sign a snapshot as it is now with one's own key, and return its id.
+
+    Raises:
+        UnknownSnapshot: there is no such snapshot.
+
+    """
+    key = Key.own()
     with opened(store) as at:
-        return at.resolve(id)
+        which = at.resolve(id)
+        with at.transaction():
+            about = json.loads(manifest_of(at, which).text)
+            about["items"] = read(at, which).listed()
+            text = json.dumps(about, sort_keys=True)
+            at.execute(
+                "update pybridge_context set manifest = ?, signature = ?, key = ? "
+                "where id = ?",
+                [text, key.sign(text), key.name, which],
+            )
+    return which

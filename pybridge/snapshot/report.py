@@ -207,6 +207,7 @@ class Verification:
     buffers: int = 0
     size: int = 0
     problems: list[str] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)  # names whose JSON was edited
 
     def json(self) -> dict[str, Any]:
         """Return plain data."""

@@ -1,24 +1,48 @@
-"""Saving a context."""
+"""Saving a context: what it holds is pickled first, then written in one transaction."""
 
 from __future__ import annotations
 
-import io
+import json
 import platform
-from typing import TYPE_CHECKING
-
-import cloudpickle  # type: ignore[import-untyped]
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from pybridge import context as contexts
-from pybridge.snapshot.catalog import opened
-from pybridge.snapshot.items import entry_of, names_of, now
+from pybridge.snapshot import arrow, exact
+from pybridge.snapshot.buffers import Folder
+from pybridge.snapshot.catalog import collect, opened
+from pybridge.snapshot.graph import pickle_all
+from pybridge.snapshot.items import Imports, entry_of, names_of, now, origin
+from pybridge.snapshot.key import Key
+from pybridge.snapshot.manifest import Contents, Stored, head, text_of
 from pybridge.snapshot.mask import matcher
+from pybridge.snapshot.pickler import Scope
 from pybridge.snapshot.report import Report
+from pybridge.snapshot.sources import Sources, source_of
 from pybridge.snapshot.store import FORMAT
 
 if TYPE_CHECKING:
+    from pybridge.snapshot.graph import Pickled
+    from pybridge.snapshot.report import Entry
     from pybridge.snapshot.store import Store
 
 __all__ = ["save"]
+
+# Of a package that has more of them, those that were imported are not told apart from
+# those that it imports itself.
+_SUBMODULES = 64
+
+
+@dataclass
+class _Made:
+    """A snapshot that is ready to be written."""
+
+    entries: dict[str, Entry]
+    contents: Contents
+    versions: dict[str, str]  # of modules, by the name that they have in the context
+    views: list[tuple[int, memoryview]]  # the buffers, with the number of their pickle
+    pickled: Pickled
 
 
 def save(
@@ -37,59 +61,195 @@ def save(
     Without a name the snapshot gets that of its context.
     """
     at = contexts.get(context)
-    meant = matcher(mask)
-    with opened(store) as place, place.transaction():
-        place.create()
-        place.execute(
-            "insert into pybridge_context (name, description, created, python, format,"
-            " manifest, signature, key) values (?, ?, ?, ?, ?, '', '', '')",
-            [name or at.name, description, now(), platform.python_version(), FORMAT],
-        )
-        ((which,),) = place.query("select max(id) from pybridge_context")
-        report = Report(which, name or at.name)
-        for number, (one, value) in enumerate(names_of(at).items()):
-            if not meant(one):
-                continue
-            entry = entry_of(one, value)
-            if entry.kind == "module":
-                place.execute(
-                    "insert into pybridge_module values (?, ?, ?, ?, '', '', '')",
-                    [which, one, number, entry.module],
-                )
-                report.saved.append(entry)
-                continue
-            file = io.BytesIO()
-            try:
-                cloudpickle.CloudPickler(file, 5).dump(value)
-            except Exception as exc:
-                entry.reason = str(exc)
-                report.skipped.append(entry)
-                place.execute(
-                    "insert into pybridge_skipped values (?, ?, ?, ?, 0, ?)",
-                    [which, one, entry.kind, entry.type, entry.reason],
-                )
-                continue
-            entry.size = len(file.getvalue())
-            if max_length and entry.size > max_length:
-                entry.reason = f"its pickle has {entry.size} bytes"
-                report.skipped.append(entry)
-                continue
+    key = Key.own()
+    made = _make(at, mask, max_length)
+    created = now()
+    about = head(str(at.namespace.get("__name__", "")), created, _packages(made))
+    with opened(store) as place:
+        folder = Folder(place.buffers, place.durable())
+        settled = place.settled()
+        _write_buffers(made, folder)
+        text = text_of(about, made.contents)
+        with place.transaction():
+            place.create()
             place.execute(
-                "insert into pybridge_pickle values (?, ?, ?)",
-                [which, number, file.getvalue()],
-            )
-            first = [which, one, number, entry.type, entry.size, entry.repr]
-            if entry.kind == "variable":
-                place.execute(
-                    "insert into pybridge_variable "
-                    "values (?, ?, ?, ?, ?, ?, null, null, ?, 0)",
-                    [*first, number],
-                )
-            else:
-                place.execute(
-                    "insert into pybridge_function "
-                    "values (?, ?, ?, ?, ?, ?, ?, '', '', '', ?, 0)",
-                    [*first, entry.kind, number],
-                )
-            report.saved.append(entry)
+                "insert into pybridge_context (name, description, created, python, "
+                "format, manifest, signature, key) values (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    name or at.name, description, created, platform.python_version(),
+                    FORMAT, text, key.sign(text), key.name,
+                ],
+            )  # fmt: skip
+            ((which,),) = place.query("select max(id) from pybridge_context")
+            # From here on nobody else collects. What was collected before is written
+            # again; its name is the same.
+            _write_buffers(made, folder)
+            _write_rows(place, which, made)
+            if settled:
+                collect(place, folder)
+    report = Report(which, name or at.name, bytes_written=folder.written)
+    report.saved = [one for one in made.entries.values() if not one.reason]
+    report.skipped = [one for one in made.entries.values() if one.reason]
+    report.notes = made.pickled.notes
     return report
+
+
+def _make(at: contexts.Context, mask: str, limit: int) -> _Made:
+    """Pickle what the mask means."""
+    meant = matcher(mask)
+    imports = Imports()
+    sources = Sources()
+    scope = Scope(at.module, sources)
+    values = {name: value for name, value in names_of(at).items() if meant(name)}
+    entries = {name: entry_of(name, value, imports) for name, value in values.items()}
+    kinds: dict[str, dict[str, Any]] = {"module": {}, "variable": {}, "": {}}
+    for name, entry in entries.items():
+        kinds.get(entry.kind, kinds[""])[name] = values[name]
+    contents = Contents()
+    versions = {}
+    pickled = pickle_all(scope, kinds[""], kinds["variable"], limit)
+    for name in list(pickled.failures):
+        found = imports.anywhere(values[name])
+        if found is not None:  # what cannot be pickled can be imported
+            entries[name].kind = "module"
+            entries[name].module = ".".join(found)
+            kinds["module"][name] = values[name]
+            del pickled.failures[name]
+    for name, value in kinds["module"].items():
+        found = origin(value, imports) or imports.anywhere(value) or ("", "")
+        versions[name] = _version(found[0])
+        below = json.dumps(_submodules(found[0]) if not found[1] else [])
+        contents.modules.append((name, *found, below))
+    for name, (size, reason) in pickled.failures.items():
+        entries[name].size = size
+        entries[name].reason = reason
+    _list_items(contents, pickled, entries, values)
+    contents.sources = sources.texts
+    views = [
+        (number, buffer.raw())
+        for number, group in enumerate(pickled.groups)
+        for buffer in group.buffers
+    ]
+    return _Made(entries, contents, versions, views, pickled)
+
+
+def _list_items(
+    contents: Contents,
+    pickled: Pickled,
+    entries: dict[str, Entry],
+    values: dict[str, Any],
+) -> None:
+    places = {
+        name: (number, part)
+        for number, group in enumerate(pickled.groups)
+        for part, name in enumerate(group.names)
+    }
+    contents.pickles = {
+        number: group.data for number, group in enumerate(pickled.groups)
+    }
+    functions, variables = [], []
+    for name, entry in entries.items():
+        if name not in places:
+            continue
+        entry.size = pickled.sizes[name]
+        item = Stored(entry.kind, name, *places[name])
+        if entry.kind == "variable":
+            entry.json = item.json = exact.dumps(values[name])
+            group = pickled.groups[item.pickle]
+            views = [buffer.raw() for buffer in group.buffers]
+            item.arrow = arrow.dumps(values[name], views)
+            variables.append(item)
+        else:
+            item.source = source_of(values[name])
+            functions.append(item)
+    contents.items = functions + variables
+
+
+def _write_buffers(made: _Made, folder: Folder) -> None:
+    """Write the buffers that are not there, and note their names."""
+    known = [one for found in made.contents.buffers.values() for one in found]
+    if known and all(folder.has(*one) for one in known):
+        return
+    names = folder.write_all([view for _, view in made.views])
+    made.contents.buffers = {}
+    for (number, view), name in zip(made.views, names, strict=True):
+        made.contents.buffers.setdefault(number, []).append((name, view.nbytes))
+
+
+def _write_rows(place: Store, which: int, made: _Made) -> None:
+    contents = made.contents
+    positions = {name: number for number, name in enumerate(made.entries)}
+    for name, module, attribute, below in contents.modules:
+        place.execute(
+            "insert into pybridge_module values (?, ?, ?, ?, ?, ?, ?)",
+            [
+                which, name, positions[name], module, attribute,
+                made.versions[name], below,
+            ],
+        )  # fmt: skip
+    for item in contents.items:
+        entry = made.entries[item.name]
+        row = [
+            which, item.name, positions[item.name], entry.type, entry.size, entry.repr,
+        ]  # fmt: skip
+        if item.kind == "variable":
+            place.execute(
+                "insert into pybridge_variable values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [*row, item.json, item.arrow, item.pickle, item.part],
+            )
+        else:
+            place.execute(
+                "insert into pybridge_function "
+                "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    *row, item.kind, entry.signature, entry.docs, item.source,
+                    item.pickle, item.part,
+                ],
+            )  # fmt: skip
+    for number, data in contents.pickles.items():
+        place.execute(
+            "insert into pybridge_pickle values (?, ?, ?)", [which, number, data]
+        )
+    for number, found in contents.buffers.items():
+        for position, (name, size) in enumerate(found):
+            place.execute(
+                "insert into pybridge_buffer values (?, ?, ?, ?, ?)",
+                [which, number, position, name, size],
+            )
+    for number, text in enumerate(contents.sources):
+        place.execute(
+            "insert into pybridge_source values (?, ?, ?)", [which, number, text]
+        )
+    for name, entry in made.entries.items():
+        if entry.reason:
+            place.execute(
+                "insert into pybridge_skipped values (?, ?, ?, ?, ?, ?)",
+                [which, name, entry.kind, entry.type, entry.size, entry.reason],
+            )
+
+
+# ---- Modules ------------------------------------------------------------------------
+
+
+def _version(module: str) -> str:
+    found = getattr(sys.modules.get(module.partition(".")[0]), "__version__", "")
+    return found if isinstance(found, str) else ""
+
+
+def _packages(made: _Made) -> dict[str, str]:
+    """Return the versions of the packages that the context uses."""
+    tops = {module.partition(".")[0] for _, module, _, _ in made.contents.modules}
+    tops |= {one.type.partition(".")[0] for one in made.entries.values()}
+    found = {top: _version(top) for top in sorted(tops) if top}
+    return {top: version for top, version in found.items() if version}
+
+
+def _submodules(package: str) -> list[str]:
+    """Return what was imported below a package: `import xml.dom` binds only `xml`."""
+    start = package + "."
+    below = [
+        name
+        for name, module in list[tuple[str, Any]](sys.modules.items())
+        if name.startswith(start) and module is not None and "._" not in name
+    ]
+    return sorted(below) if len(below) <= _SUBMODULES else []

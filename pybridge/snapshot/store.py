@@ -117,11 +117,14 @@ class Store:
     buffers: Path  # where the folder is, or would be
 
     @staticmethod
-    def open(path: str | Path | None = None) -> Store:
+    def open(path: str | Path | None = None, durable: bool = False) -> Store:
         """Return a store: of the host's own connection, or of a file.
 
         None is the host's where it has SQL, and otherwise the file that PYBRIDGE_STORE
-        names, or `$XDG_DATA_HOME/pybridge/contexts.db`.
+        names, or `$XDG_DATA_HOME/pybridge/contexts.db`. What a save has written
+        outlives any end of the process; durable makes it outlive a power cut too, which
+        takes as long as the disk does. On a host's connection its `pragma synchronous`
+        decides that.
 
         Raises:
             BadArgument: the file cannot be opened, or is no SQLite database.
@@ -132,7 +135,7 @@ class Store:
                 return HostStore()
             except HostError:
                 pass  # a host without SQL
-        return FileStore(Path(path) if path is not None else _default())
+        return FileStore(Path(path) if path is not None else _default(), durable)
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a query."""
@@ -151,6 +154,10 @@ class Store:
     def settled(self) -> bool:
         """Tell whether what was deleted before cannot come back by a rollback."""
         raise NotImplementedError
+
+    def durable(self) -> bool:
+        """Tell whether what is saved has to outlive a power cut."""
+        return bool(self.query("select synchronous from pragma_synchronous")[0][0] >= 2)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -230,7 +237,7 @@ def _default() -> Path:
 class FileStore(Store):
     """A database file of our own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, durable: bool = False) -> None:
         """Open the file; made on the first save, in a folder of the user's own."""
         self.path = path.absolute()
         self.buffers = self.path.with_name(self.path.name + "-buffers")
@@ -243,6 +250,8 @@ class FileStore(Store):
             if new:
                 self.path.chmod(stat.S_IRUSR | stat.S_IWUSR)
             self.connection.execute("pragma foreign_keys = on")
+            level = "full" if durable else "normal"
+            self.connection.execute(f"pragma synchronous = {level}")
             self.connection.execute("select 1 from sqlite_master").fetchall()
         except (OSError, sqlite3.Error) as exc:
             raise BadArgument(f"the store '{self.path}' cannot be opened: {exc}") from (
@@ -251,23 +260,33 @@ class FileStore(Store):
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a query."""
-        return self.connection.execute(sql, params).fetchall()
+        try:
+            return self.connection.execute(sql, params).fetchall()
+        except sqlite3.Error as exc:
+            raise BadArgument(
+                f"the store '{self.path}' cannot be read: {exc}"
+            ) from None
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> None:
         """Run one statement."""
-        self.connection.execute(sql, params)
+        try:
+            self.connection.execute(sql, params)
+        except sqlite3.Error as exc:
+            raise BadArgument(
+                f"the store '{self.path}' cannot be written: {exc}"
+            ) from None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep all statements inside, or none on an exception; writers wait."""
-        self.connection.execute("begin immediate")
+        self.execute("begin immediate")
         try:
             yield
         except BaseException:
             if self.connection.in_transaction:
                 self.connection.execute("rollback")
             raise
-        self.connection.execute("commit")
+        self.execute("commit")
 
     def settled(self) -> bool:
         """Tell whether what was deleted before cannot come back by a rollback."""

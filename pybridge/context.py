@@ -10,6 +10,7 @@ from pybridge.status import Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
@@ -21,6 +22,10 @@ MAIN = "main"
 # before, `__main__` is somebody else's and is never touched.
 OWNED = False
 
+# What is done with a context that was just made, where there are settings; set by those
+# who may know of the initializer.
+BEGIN: Callable[[Context], None] | None = None
+
 _CONTEXTS: dict[str, Context] = {}
 # What was loaded before the first context: never forgotten.
 _loaded: frozenset[str] = frozenset()
@@ -29,7 +34,7 @@ _loaded: frozenset[str] = frozenset()
 class Context:
     """A named namespace with the status of its last failure."""
 
-    __slots__ = ("module", "name", "namespace", "status")
+    __slots__ = ("initialized", "module", "name", "namespace", "status")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -37,6 +42,8 @@ class Context:
         self.namespace: dict[str, Any] = self.module.__dict__
         self.namespace.setdefault("__builtins__", sys.modules["builtins"])
         self.status = Status()
+        # What initializers have done here: a key of theirs -> their report.
+        self.initialized: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         """Say which context, not what is in it."""
@@ -88,7 +95,29 @@ def _create(name: str) -> Context:
     if not _loaded:
         _loaded = frozenset(sys.modules)
     # Two threads may both get here: the first one's context is the one that counts.
-    return _CONTEXTS.setdefault(name, Context(name))
+    made = Context(name)
+    found = _CONTEXTS.setdefault(name, made)
+    if found is made and BEGIN is not None and _has_settings():
+        BEGIN(made)
+    return found
+
+
+def _has_settings() -> bool:
+    """May there be an initializer? No costs two calls of stat, and no import."""
+    import os
+
+    environ = os.environ
+    named = environ.get("PYBRIDGE_INITIALIZER")
+    if named or environ.get("PYBRIDGE_SETTINGS"):
+        return bool(named != "off")
+    home = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    for path in ("pybridge.toml", f"{home}/pybridge/pybridge.toml"):
+        try:
+            os.stat(path)  # noqa: PTH116 (pathlib costs more than a start)
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def _module(name: str) -> ModuleType:

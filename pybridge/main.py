@@ -8,6 +8,7 @@ those of `pybridge.serialization`; none means the Python object itself.
 
 from __future__ import annotations
 
+from pybridge import context as contexts
 from pybridge import source
 from pybridge.context import get, reset
 from pybridge.errors import BadArgument, Undefined
@@ -47,6 +48,7 @@ __all__ = [
     "get_variable_type",
     "import_context",
     "import_module",
+    "initialize",
     "inspect_context",
     "keywords",
     "list_contexts",
@@ -280,6 +282,33 @@ def get_module_info(module: str, *, context: str | None = None) -> dict[str, Any
 def get_status(*, context: str | None = None) -> dict[str, Any] | None:
     """Return the last failure and captured output of the context, and forget them."""
     return get(context).status.take()
+
+
+def initialize(
+    file: str | None = None, *, context: str | None = None
+) -> dict[str, Any] | None:
+    """Run an initializer in a context, once; return its report as JSON-ready values.
+
+    Without a file it is the one of the settings, which has run already where the
+    context was made by then; None where the settings have none.
+
+    Raises:
+        BadArgument: the file is not there, or says what there is not.
+
+    """
+    from pybridge.initializer import Initializer
+
+    found = Initializer.from_settings(file)
+    return None if found is None else found.run(context).json()
+
+
+def _begin(at: Context) -> None:
+    from pybridge import initializer
+
+    initializer.begin(at)
+
+
+contexts.BEGIN = _begin
 
 
 def finalize() -> None:

@@ -219,6 +219,16 @@ pyb_status pyb_get_module_info(const pyb_session *session, const char *module,
         pyb_value_release(result));
 }
 
+pyb_status pyb_initialize(const pyb_session *session, const char *file,
+                          pyb_value *result, pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
+  *result = PYB_EMPTY;
+  CROSS(session, error,
+        pyb__py_initialize(ADDRESS(session), file, ADDRESS(result), ADDRESS(error)),
+        pyb_value_release(result));
+}
+
 pyb_status pyb_get_status(const pyb_session *session, pyb_value *result,
                           pyb_error *error) {
   if (result == NULL)

@@ -297,6 +297,16 @@ PYB_API PYB_CHECK pyb_status pyb_get_module_info(const pyb_session *session,
                                                  const char *module, pyb_value *result,
                                                  pyb_error *error);
 
+/* Do what `file` says has to be done in a context, once: TOML with the table
+ * [initializer], or Python code (".py"); NULL = PYBRIDGE_INITIALIZER or pybridge.toml,
+ * which has run already where the context was made by then. *result is JSON text:
+ * {"ok", "context","source","steps":[{"kind","what","when","seconds","ok","error"}]};
+ * NULL where the settings ask for nothing. A step that fails is no error of this call.
+ * Errors: PYB_BAD_ARGUMENT for a file that is not there or says what there is not. */
+PYB_API PYB_CHECK pyb_status pyb_initialize(const pyb_session *session,
+                                            const char *file, pyb_value *result,
+                                            pyb_error *error);
+
 /* The last failure in this context, and what the last call printed under PYB_CAPTURE,
  * then forget them. JSON text {"type","message","file","line","traceback","causes":[],
  * "stdout","stderr"}; NULL where there is nothing. */

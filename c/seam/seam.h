@@ -33,6 +33,8 @@ int pyb__py_import_module(uintptr_t session, const char *module, const char *ali
                           uintptr_t result, uintptr_t error);
 int pyb__py_get_module_info(uintptr_t session, const char *module, uintptr_t result,
                             uintptr_t error);
+int pyb__py_initialize(uintptr_t session, const char *file, uintptr_t result,
+                       uintptr_t error);
 int pyb__py_get_status(uintptr_t session, uintptr_t result, uintptr_t error);
 int pyb__py_execute_query(uintptr_t session, const char *sql, size_t size,
                           const char *variable, const char *type, const char *from,

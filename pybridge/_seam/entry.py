@@ -178,6 +178,12 @@ def get_module_info(context: str, module: Any, result: int) -> None:
 
 
 @_entry
+def initialize(context: str, file: Any, result: int) -> None:
+    report = main.initialize(_text(file), context=context)
+    _plane.dump(None if report is None else _json(report), result)
+
+
+@_entry
 def get_status(context: str, result: int) -> None:
     report = main.get_status(context=context)
     _plane.dump(None if report is None else _json(report), result)

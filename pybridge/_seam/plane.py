@@ -50,6 +50,16 @@ VERSION = __version__
 NULL, BOOL, INT64, FLOAT64, TEXT, BLOB, DATE, TIME, TIMESTAMP, DECIMAL, JSON = range(11)
 
 
+def _begin(at: context.Context) -> None:
+    from pybridge import initializer
+
+    initializer.begin(at)
+
+
+# Also where the first call is one that needs no more of the package.
+context.BEGIN = _begin
+
+
 def take_over() -> None:
     """Make this interpreter the host's: the library has started it, nobody else."""
     from pybridge import _plane

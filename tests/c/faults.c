@@ -58,6 +58,7 @@ static void use_variables(void) {
   take(pyb_get_variable_info(&session, "v", NULL, &value, &error), &value);
   take(pyb_get_function_info(&session, "f", &value, &error), &value);
   take(pyb_import_module(&session, "math", NULL, &value, &error), &value);
+  take(pyb_initialize(&session, NULL, &value, &error), &value);
   take(pyb_get_module_info(&session, "math", &value, &error), &value);
   take(pyb_get_status(&session, &value, &error), &value);
 }

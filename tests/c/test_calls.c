@@ -117,6 +117,7 @@ static void test_missing_arguments_are_errors(void) {
   BAD_PLACE(pyb_evaluate(s, "1", 1, NULL, NULL, &error));
   BAD_PLACE(pyb_call(s, "len", NULL, 0, NULL, 0, NULL, &error));
   BAD_PLACE(pyb_get_variable(s, "x", NULL, NULL, &error));
+  BAD_PLACE(pyb_initialize(s, NULL, NULL, &error));
   BAD_PLACE(pyb_get_status(s, NULL, &error));
   BAD_PLACE(pyb_get_stream(s, "x", NULL, 0, NULL, &error));
   BAD_PLACE(pyb_get_schema(s, "x", NULL, &error));
@@ -276,6 +277,27 @@ static void test_modules(void) {
          pyb_import_module(&session, "no_such_module", NULL, &value, &error));
   failed(PYB_BAD_ARGUMENT,
          pyb_import_module(&session, "colorsys", "not a name", &value, &error));
+}
+
+/* A file of code is run once in a context; without one there is nothing to do. */
+static void test_initializer_runs_once(void) {
+  static const char code[] = "runs = globals().get('runs', 0) + 1\n";
+  char path[] = "/tmp/pybridge-XXXXXX.py";
+  int file = mkstemps(path, 3);
+
+  CHECK(write(file, code, sizeof code - 1) == (ssize_t)sizeof code - 1);
+  close(file);
+  for (int i = 0; i < 2; i++) {
+    OK(pyb_initialize(&session, path, &value, &error));
+    CHECK(has(result_text(), "\"ok\":true") && has(result_text(), path));
+    pyb_value_release(&value);
+  }
+  OK(pyb_evaluate(&session, "runs", PYB_NTS, NULL, &value, &error));
+  CHECK(value.type == PYB_INT64 && value.integer == 1);
+  unlink(path);
+  failed(PYB_BAD_ARGUMENT, pyb_initialize(&session, path, &value, &error));
+  OK(pyb_initialize(&session, NULL, &value, &error));
+  CHECK(value.type == PYB_NULL);
 }
 
 /* The last failure is reported once, with what was printed under PYB_CAPTURE. */
@@ -712,6 +734,7 @@ int main(void) {
   RUN(test_call);
   RUN(test_variables);
   RUN(test_modules);
+  RUN(test_initializer_runs_once);
   RUN(test_status_is_read_and_cleared);
   RUN(test_contexts_are_separate);
   RUN(test_context_may_change);

@@ -52,6 +52,8 @@ static void variable_calls(long i) {
   pyb_value_release(&value);
   OK(pyb_import_module(&session, "math", "m", &value, &error));
   pyb_value_release(&value);
+  OK(pyb_initialize(&session, NULL, &value, &error));
+  pyb_value_release(&value);
   OK(pyb_get_module_info(&session, "math", &value, &error));
   pyb_value_release(&value);
   OK(run(&captured, i % 2 ? "print('captured')" : "x = 1"));

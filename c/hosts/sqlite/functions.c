@@ -372,6 +372,21 @@ static void py_module_info(sqlite3_context *context, int n, sqlite3_value **args
   finish(context, name, status, &result, &error);
 }
 
+/* py_initialize([file]) -> JSON, or NULL where the settings ask for nothing */
+static void py_initialize(sqlite3_context *context, int n, sqlite3_value **args) {
+  static const char name[] = "py_initialize";
+  pyb__sqlite *host = sqlite3_user_data(context);
+  const char *file;
+  pyb_value result;
+  pyb_error error;
+  pyb_status status;
+
+  if (!pyb__sqlite_optional(context, name, n, args, 0, "file", &file))
+    return;
+  status = pyb_initialize(&host->session, file, &result, &error);
+  finish(context, name, status, &result, &error);
+}
+
 /* py_status() -> JSON of the last failure, or NULL */
 static void py_status(sqlite3_context *context, int n, sqlite3_value **args) {
   pyb__sqlite *host = sqlite3_user_data(context);
@@ -633,6 +648,7 @@ int pyb__sqlite_register_functions(pyb__sqlite *host) {
       {"py_info", 1, 2, py_info},
       {"py_function_info", 1, 1, py_function_info},
       {"py_module_info", 1, 1, py_module_info},
+      {"py_initialize", 0, 1, py_initialize},
       {"py_status", 0, 0, py_status},
       {"py_reset", 0, 0, py_reset},
       {"py_context", 0, 1, py_context},

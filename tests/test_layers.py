@@ -52,6 +52,7 @@ FLOORS = (
         "initializer",
         "interop",
         "functions",
+        "stubs",
     },
     {"cli", "doctor", "_seam", "__main__", "zpy"},
 )

@@ -71,6 +71,9 @@ missing_packages() {
   if ! usable_venv && ! find_python >/dev/null; then
     echo python3 python3-dev python3-venv
   fi
+  case $goal in test) # the compiler that wrappers in M are tried with
+    compgen -G '/usr/lib/*/fis-gtm/*/mumps' >/dev/null || echo fis-gtm ;;
+  esac
   case $goal in valgrind) command -v valgrind >/dev/null || echo valgrind ;; esac
 }
 

@@ -17,6 +17,10 @@ COMMANDS = {
     "context": ("context", "Save contexts, look at them, bring them back."),
     "doctor": ("library", "Show what a host will load and why, and what is wrong."),
     "path": ("library", "Print where a file of the installed package is."),
+    "stubs": (
+        "stubs",
+        "Write wrappers of Python modules for SQL, M, C or a typed stub.",
+    ),
     "version": ("library", "Print the version of the package and of its Python."),
 }
 

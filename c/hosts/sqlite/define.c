@@ -479,20 +479,37 @@ static slot *find(const registry *r, const char *name, pyb__kind kind) {
   return NULL;
 }
 
-/* Does SQLite, or another extension, have a function or module of this name? */
-static int taken(sqlite3 *db, const char *name, pyb__kind kind) {
+/* Does SQLite, or another extension, have a module of this name? */
+static int module_taken(sqlite3 *db, const char *name) {
   sqlite3_stmt *statement = NULL;
   int found = 0;
 
   if (sqlite3_prepare_v2(
-          db,
-          kind == PYB__VECTORIZED
-              ? "select 1 from pragma_module_list where name = ?1 collate nocase"
-              : "select 1 from pragma_function_list where name = ?1 collate nocase",
-          -1, &statement, NULL) == SQLITE_OK &&
+          db, "select 1 from pragma_module_list where name = ?1 collate nocase", -1,
+          &statement, NULL) == SQLITE_OK &&
       sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC) == SQLITE_OK)
     found = sqlite3_step(statement) == SQLITE_ROW;
   sqlite3_finalize(statement);
+  return found;
+}
+
+/* The same of a function. Its compiler is asked, which looks the name up; to go through
+ * the list of all functions takes seconds where a script defines thousands. */
+static int taken(sqlite3 *db, const char *name, pyb__kind kind) {
+  sqlite3_stmt *statement = NULL;
+  char *sql;
+  int code = SQLITE_NOMEM, found;
+
+  if (kind == PYB__VECTORIZED)
+    return module_taken(db, name);
+  sql = sqlite3_mprintf("select \"%w\"()", name);
+  if (sql != NULL)
+    code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  found =
+      code == SQLITE_OK || (code != SQLITE_NOMEM &&
+                            strncmp(sqlite3_errmsg(db), "no such function", 16) != 0);
+  sqlite3_finalize(statement);
+  sqlite3_free(sql);
   return found;
 }
 

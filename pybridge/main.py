@@ -438,6 +438,8 @@ def save_context(
     """
     from pybridge import snapshot as snapshots
 
+    if max_length < 0:
+        raise BadArgument(f"max_length is bytes, 0 = any number; {max_length} came")
     with snapshots.Store.open(store) as opened:
         report = snapshots.save(
             context, name, mask, max_length, description, store=opened

@@ -131,6 +131,16 @@ static void use_rows(void) {
   CHECK(rows.release == NULL);
 }
 
+/* What needs no store: all verbs cross by one entry. */
+static void use_contexts(void) {
+  pyb_value value;
+
+  take(pyb_describe_context(&session, NULL, NULL, &value, &error), &value);
+  take(pyb_display_context(&session, NULL, NULL, &value, &error), &value);
+  take(pyb_transfer_variables(&session, "x", NULL, "other", &value, &error), &value);
+  done(pyb_transfer_variables(&session, "x", NULL, "other", NULL, &error));
+}
+
 static void use_objects(void) {
   static const char *const names[] = {"step"};
   pyb_object *class = NULL, *sum = NULL;
@@ -265,7 +275,7 @@ static void *call_on_thread(void *unused) {
   return unused;
 }
 
-static int with_columns;
+static int with_columns, with_contexts;
 
 static void scenario(void) {
   pthread_t thread;
@@ -274,6 +284,8 @@ static void scenario(void) {
   use_code();
   use_variables();
   use_rows();
+  if (with_contexts)
+    use_contexts();
   use_objects();
   use_handles();
   if (with_columns)
@@ -360,6 +372,7 @@ int main(void) {
   OK(pyb_setup(NULL, &error));
   define();
   with_columns = has_module("pandas") && has_module("pyarrow");
+  with_contexts = has_module("cloudpickle");
   scenario();
   RUN(test_each_allocation_may_fail);
   RUN(test_all_later_allocations_may_fail);

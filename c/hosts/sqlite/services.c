@@ -177,15 +177,23 @@ static pyb_status execute(void *data, const char *sql, size_t size,
                           const pyb_value *params, const char *const *names, size_t n,
                           int64_t *changes, pyb_error *error) {
   pyb__sqlite *host = data;
-  char *text = terminated(sql, &size);
-  int begins = text != NULL && starts_with(text, "savepoint pybridge_");
-  int ends = text != NULL && starts_with(text, "release pybridge_");
+  /* What ends a savepoint must not fail for want of memory: it would stay open. */
+  char few[64], *copy = NULL;
+  const char *text = few;
   pyb_status status = PYB_OK;
   pyb_error own;
+  int begins, ends;
 
   *changes = 0;
-  if (text == NULL)
+  if (size == PYB_NTS)
+    size = strlen(sql);
+  if (size < sizeof few) {
+    memcpy(few, sql, size);
+    few[size] = '\0';
+  } else if ((text = copy = terminated(sql, &size)) == NULL)
     return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+  begins = starts_with(text, "savepoint pybridge_");
+  ends = starts_with(text, "release pybridge_");
   if (error == NULL)
     error = &own;
   if (begins)
@@ -205,7 +213,7 @@ static pyb_status execute(void *data, const char *sql, size_t size,
     count_savepoint(host, begins ? 1 : -1);
   else if (begins)
     count_savepoint(host, 0);
-  sqlite3_free(text);
+  sqlite3_free(copy);
   return status;
 }
 

@@ -172,7 +172,7 @@ static void use_handles(void) {
   static const char *const names[] = {"b"};
   pyb_value args[20] = {int_value(1), text_value("text")}, value;
   pyb_value list = text_value("[1, \"text\"]");
-  pyb_handle sum, made, many[70];
+  pyb_handle sum = 0, made = 0, many[70];
   int64_t length;
   int answer;
 

@@ -315,3 +315,28 @@ def test_transaction_inside_a_statement_that_writes_is_refused(filled: Host) -> 
     assert "inside a statement that writes itself" in message
     assert "rolled back" not in message + alone
     assert 3 == filled.value("select count(*) from t")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_transaction_that_was_not_left_is_taken_back(
+    filled: Host, nested: bool
+) -> None:
+    """A stop may come between its beginning and the block that would end it."""
+    if nested:
+        filled.rows("begin")
+    filled.run(
+        "def move():\n"
+        "    host.transaction().__enter__()\n"
+        "    host.execute('delete from t where a = 1')\n"
+        "    host.transaction().__enter__()\n"
+        "    host.execute('delete from t where a = 2')\n"
+        "    raise ValueError('stopped')\n"
+    )
+
+    for statement in ("select py_call('move')", "select py_exec('move()')"):
+        assert "stopped" in filled.error(statement)
+        assert 2 == filled.value("select count(*) from t")
+    if nested:
+        filled.rows("commit")
+    filled.rows("begin")  # which fails inside a transaction
+    filled.rows("rollback")

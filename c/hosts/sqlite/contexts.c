@@ -51,6 +51,7 @@ static void py_save(sqlite3_context *context, int n, sqlite3_value **args) {
   int64_t max_length, id;
   pyb_error error;
   pyb_status status;
+  int before;
 
   if (!pyb__sqlite_optional(context, name, n, args, 0, "name", &called) ||
       !pyb__sqlite_optional(context, name, n, args, 1, "mask", &mask) ||
@@ -58,8 +59,11 @@ static void py_save(sqlite3_context *context, int n, sqlite3_value **args) {
                        "max_length is a number of bytes, 0 = no limit", &max_length) ||
       !pyb__sqlite_optional(context, name, n, args, 3, "description", &description))
     return;
+  before = host->savepoints;
   status = pyb_save_context(&host->session, called, mask, max_length, description,
                             store(host), &id, NULL, &error);
+  if (status != PYB_OK)
+    pyb__sqlite_settle(host, before, &error);
   finish_number(context, name, status, id, &error);
 }
 
@@ -140,10 +144,14 @@ static void py_delete_context(sqlite3_context *context, int n, sqlite3_value **a
   pyb_error error;
   pyb_status status;
   int64_t id;
+  int before;
 
   if (!pyb__sqlite_want(context, name, n, args, 0, "snapshot", &snapshot))
     return;
+  before = host->savepoints;
   status = pyb_delete_context(&host->session, snapshot, store(host), &id, &error);
+  if (status != PYB_OK)
+    pyb__sqlite_settle(host, before, &error);
   finish_number(context, name, status, id, &error);
 }
 
@@ -153,11 +161,14 @@ static void py_trust_context(sqlite3_context *context, int n, sqlite3_value **ar
   pyb__sqlite *host = sqlite3_user_data(context);
   const char *snapshot;
   pyb_error error;
+  int before = host->savepoints;
 
   if (!pyb__sqlite_want(context, name, n, args, 0, "snapshot", &snapshot))
     return;
-  if (pyb_trust_context(&host->session, snapshot, store(host), &error) != PYB_OK)
+  if (pyb_trust_context(&host->session, snapshot, store(host), &error) != PYB_OK) {
+    pyb__sqlite_settle(host, before, &error);
     pyb__sqlite_fail(context, name, &error);
+  }
 }
 
 /* py_export_context(snapshot, path) -> NULL */
@@ -182,10 +193,14 @@ static void py_import_context(sqlite3_context *context, int n, sqlite3_value **a
   pyb_error error;
   pyb_status status;
   int64_t id;
+  int before;
 
   if (!pyb__sqlite_want(context, name, n, args, 0, "path", &path))
     return;
+  before = host->savepoints;
   status = pyb_import_context(&host->session, path, store(host), &id, &error);
+  if (status != PYB_OK)
+    pyb__sqlite_settle(host, before, &error);
   finish_number(context, name, status, id, &error);
 }
 

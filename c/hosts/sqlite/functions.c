@@ -47,12 +47,15 @@ static void py_exec(sqlite3_context *context, int n, sqlite3_value **args) {
   const char *code, *variable;
   size_t size;
   pyb_error error;
+  int before = host->savepoints;
 
   if (!want_code(context, name, args[0], "code", &code, &size) ||
       !pyb__sqlite_optional(context, name, n, args, 1, "variable", &variable))
     return;
-  if (pyb_execute_code(&host->session, code, size, variable, &error) != PYB_OK)
+  if (pyb_execute_code(&host->session, code, size, variable, &error) != PYB_OK) {
+    pyb__sqlite_settle(host, before, &error);
     pyb__sqlite_fail(context, name, &error);
+  }
 }
 
 /* py_eval(expression [, serialization]) -> its value */
@@ -64,12 +67,15 @@ static void py_eval(sqlite3_context *context, int n, sqlite3_value **args) {
   pyb_value result;
   pyb_error error;
   pyb_status status;
+  int before = host->savepoints;
 
   if (!want_code(context, name, args[0], "expression", &expression, &size) ||
       !pyb__sqlite_optional(context, name, n, args, 1, "serialization", &serialization))
     return;
   status =
       pyb_evaluate(&host->session, expression, size, serialization, &result, &error);
+  if (status != PYB_OK)
+    pyb__sqlite_settle(host, before, &error);
   finish(context, name, status, &result, &error);
 }
 
@@ -82,6 +88,7 @@ static void py_run(sqlite3_context *context, int n, sqlite3_value **args) {
   pyb_value result;
   pyb_error error;
   pyb_status status;
+  int before = host->savepoints;
 
   if (!want_code(context, name, args[0], "code", &code, &size) ||
       !pyb__sqlite_optional(context, name, n, args, 1, "variable", &variable) ||
@@ -89,6 +96,8 @@ static void py_run(sqlite3_context *context, int n, sqlite3_value **args) {
     return;
   status = pyb_simple_string(&host->session, code, size, variable, serialization,
                              &result, &error);
+  if (status != PYB_OK)
+    pyb__sqlite_settle(host, before, &error);
   finish(context, name, status, &result, &error);
 }
 
@@ -206,6 +215,7 @@ static void py_call(sqlite3_context *context, int n, sqlite3_value **args) {
   pyb_value result;
   pyb_error error;
   pyb_status status;
+  int before = host->savepoints;
 
   if (object == 0 &&
       !pyb__sqlite_want(context, name, n, args, 0, "function", &function))
@@ -218,6 +228,8 @@ static void py_call(sqlite3_context *context, int n, sqlite3_value **args) {
   else
     status = pyb_call(&host->session, function, a.values, a.n, a.names, a.n_names,
                       &result, &error);
+  if (status != PYB_OK)
+    pyb__sqlite_settle(host, before, &error);
   finish(context, name, status, &result, &error);
   pyb__sqlite_arguments_release(&a);
 }

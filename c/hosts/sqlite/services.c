@@ -1,5 +1,6 @@
 /* services.c: what a SQLite connection lends to the Python code that it calls. */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sqlite.h"
@@ -154,6 +155,21 @@ static void undo_release(pyb__sqlite *host, const char *release) {
   sqlite3_free(sql);
 }
 
+/* What a call has begun and, being stopped, has not ended: undo it. */
+void pyb__sqlite_settle(pyb__sqlite *host, int before, pyb_error *error) {
+  char *sql;
+
+  if (host->savepoints <= before || before >= PYB__SQLITE_SAVEPOINTS)
+    return;
+  sql = sqlite3_mprintf("rollback to pybridge_%d; release pybridge_%d",
+                        host->names[before], host->names[before]);
+  if (sql != NULL && sqlite3_exec(host->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+    count_savepoint(host, before - host->savepoints);
+  else
+    rescue(host, error);
+  sqlite3_free(sql);
+}
+
 static pyb_status query(void *data, const char *sql, size_t size,
                         const pyb_value *params, const char *const *names, size_t n,
                         struct ArrowArrayStream *rows, pyb_error *error) {
@@ -198,6 +214,8 @@ static pyb_status execute(void *data, const char *sql, size_t size,
     error = &own;
   if (begins)
     status = prepare_last_resort(host, error);
+  if (begins && host->savepoints >= 0 && host->savepoints < PYB__SQLITE_SAVEPOINTS)
+    host->names[host->savepoints] = atoi(text + strlen("savepoint pybridge_"));
   if (status == PYB_OK)
     status = run_script(host->db, text, size, params, names, n, changes, error);
   if (status != PYB_OK && begins && sqlite3_errcode(host->db) == SQLITE_BUSY)

@@ -38,15 +38,18 @@ static inline int pyb__sqlite_has(int number) {
 
 /* ---- The host of one connection (extension.c) ----------------------------------- */
 
+#define PYB__SQLITE_SAVEPOINTS 8
+
 typedef struct pyb__sqlite {
   sqlite3 *db;         /* borrowed: the connection outlives what is registered on it */
   pyb_session session; /* its host is this struct */
   pyb_services services;
   int references;
-  int savepoints;            /* open ones of pybridge.host.transaction */
-  sqlite3_stmt *last_resort; /* only while there are some: see services.c */
-  char context[128];         /* name of the current context, "main" at first */
-  char dtype_backend[16];    /* "" = the default; else numpy, numpy_nullable, pyarrow */
+  int savepoints;                    /* open ones of pybridge.host.transaction */
+  int names[PYB__SQLITE_SAVEPOINTS]; /* of the first of them: pybridge_<number> */
+  sqlite3_stmt *last_resort;         /* only while there are some: see services.c */
+  char context[128];                 /* name of the current context, "main" at first */
+  char dtype_backend[16]; /* "" = the default; else numpy, numpy_nullable, pyarrow */
   int parse;       /* 1 = declared DATE, BOOLEAN ... become Python types; 0 at first */
   int pages;       /* 1 = py_table may read the pages itself */
   void *writing;   /* the stream that write.c has at hand; NULL = none */
@@ -87,6 +90,11 @@ int pyb__sqlite_register_items(pyb__sqlite *host);     /* items.c: py_iter, py_r
 
 /* Fill host->services (services.c). */
 void pyb__sqlite_lend(pyb__sqlite *host);
+
+/* After a call that has failed: undo what it began with pybridge.host.transaction and
+ * did not come to end, because it was stopped between two instructions of that.
+ * `before` = host->savepoints before the call. */
+void pyb__sqlite_settle(pyb__sqlite *host, int before, pyb_error *error);
 
 /* ---- Values and errors (value.c) ------------------------------------------------ */
 

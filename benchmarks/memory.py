@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.data import table
 from benchmarks.harness import Case, CaseError, Group, Limit, quote
-from benchmarks.read import best_batch, open_peer, peak
+from benchmarks.read import GENERIC, QUERY, TABLE, best_batch, open_peer, peak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,10 +18,6 @@ __all__ = ["groups"]
 ALL = "select * from t"
 WARM = "select * from t limit 1000"
 PEERS = ("connectorx", "arrow-odbc", "turbodbc", "pyodbc", "pandas")
-
-
-def _ours(path: Path, warm: str, sql: str) -> dict[str, int]:
-    return peak(path, sql, warm)
 
 
 def _theirs(path: Path, peer: str, batch: int) -> dict[str, int]:
@@ -52,8 +48,9 @@ def groups(rows: int) -> Iterable[Group]:
     query = f"select py_query({quote(ALL)}, 'df')"
     whole = "select py_table('t', 'df')"
     group.cases = [
-        _case("pybridge `py_query`", partial(_ours, path, warm, query)),
-        _case("pybridge `py_table`", partial(_ours, path, warm, whole)),
+        _case(QUERY, partial(peak, path, query, warm)),
+        _case(GENERIC, partial(peak, path, query, warm, pages=False)),
+        _case(TABLE, partial(peak, path, whole, warm)),
     ]
     try:
         batch = best_batch(path, ALL, 1)
@@ -62,7 +59,8 @@ def groups(rows: int) -> Iterable[Group]:
     for name in ("adbc", *PEERS):
         group.cases.append(_case(name, partial(_theirs, path, name, batch)))
     group.bars = [
-        Limit("peak memory of py_query, in frames", "pybridge `py_query`", 1.2)
+        Limit("peak memory of py_query, in frames", QUERY, 1.2),
+        Limit("the same not by pages, in frames", GENERIC, 1.2),
     ]
     group.notes = [
         "Above what the process had after a read of 1,000 rows; a new process a round."

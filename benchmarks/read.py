@@ -16,10 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["QUERY", "TABLE", "best_batch", "groups", "host", "open_peer", "peak"]
+__all__ = [
+    "GENERIC",
+    "QUERY",
+    "TABLE",
+    "best_batch",
+    "groups",
+    "host",
+    "open_peer",
+    "peak",
+]
 
 ALL = "select * from t"
 QUERY = "pybridge `py_query`"
+GENERIC = "pybridge `py_query`, `pages` off"
 TABLE = "pybridge `py_table`"
 ADBC = "ADBC"
 PANDAS = "`pandas.read_sql` on sqlite3"
@@ -81,9 +91,10 @@ def check(wanted: Path, came: Path, order: str = "") -> str:
 # ---- Cases ------------------------------------------------------------------------
 
 
-def host(path: Path, sql: str, save: Path | None = None) -> Case:
+def host(path: Path, sql: str, save: Path | None = None, *, pages: bool = True) -> Case:
     """Return the case of one SQL statement that makes the frame `df`."""
     worker = Host(path)
+    worker.sql(f"select py_option('pages', {int(pages)})")
     worker.sql(sql)
     if save is not None:
         worker.python(f"df.to_pickle({str(save)!r})")
@@ -92,15 +103,14 @@ def host(path: Path, sql: str, save: Path | None = None) -> Case:
         worker.python("del df")
         return worker.sql(sql)[0] * 1e3
 
-    return Case("", run, worker.close)
+    _, way = worker.sql("select py_option('scanned')")
+    return Case("", run, worker.close, f"by {way}")
 
 
-def _ours(name: str, path: Path, sql: str, wanted: Path, *, first: bool) -> Case:
-    came = wanted if first else wanted.with_suffix(".came")
-    case = host(path, sql, came)
+def _alike(name: str, case: Case, wanted: Path, came: Path) -> Case:
+    """Return another case of ours, whose frame must be the one that is wanted."""
     case.name = name
-    if not first:
-        check(wanted, came)
+    check(wanted, came)
     return case
 
 
@@ -175,26 +185,20 @@ class Reading:
         """Start ours and all peers, and compare their results with ours."""
         group = Group(self.name, f"`{self.query}`{self.size}", "ms", bars=list(bars))
         wanted = BUILD / f"{self.name}.pickle"
+        came = wanted.with_suffix(".came")
         sql = f"select py_query({quote(self.query)}, 'df')"
-        group.cases.append(_ours(QUERY, self.path, sql, wanted, first=True))
+        group.cases.append(host(self.path, sql, wanted))
+        group.cases[0].name = QUERY
         if self.whole:
+            case = host(self.path, sql, came, pages=False)
+            group.cases.append(_alike(GENERIC, case, wanted, came))
             sql = f"select py_table({quote(self.whole)}, 'df')"
-            case = _ours(TABLE, self.path, sql, wanted, first=False)
-            case.note = _how(self.path, sql)
-            group.cases.append(case)
+            case = host(self.path, sql, came)
+            group.cases.append(_alike(TABLE, case, wanted, came))
         for peer, make in _makers(self.path, self.query, wanted, self.partition):
             if peer not in self.leave_out:
                 start(group, peer, make)
         return group
-
-
-def _how(path: Path, sql: str) -> str:
-    """Return by which way py_table read."""
-    worker = Host(path)
-    worker.sql(sql)
-    _, way = worker.sql("select py_option('scanned')")
-    worker.close()
-    return f"by {way}"
 
 
 def groups(rows: int) -> Iterable[Group]:
@@ -205,6 +209,9 @@ def groups(rows: int) -> Iterable[Group]:
         Bar("py_query → DataFrame, fastest driver", QUERY, DRIVERS, 2.5),
         Bar("py_query → DataFrame, pyodbc + pandas", QUERY, (PYODBC,), 18),
         Bar("py_query → DataFrame, pandas.read_sql", QUERY, (PANDAS,), 10),
+        Bar("py_query not by pages, fastest driver", GENERIC, DRIVERS, 2.5),
+        Bar("py_query not by pages, pyodbc + pandas", GENERIC, (PYODBC,), 18),
+        Bar("py_query not by pages, pandas.read_sql", GENERIC, (PANDAS,), 10),
         Bar("py_table, fastest driver", TABLE, DRIVERS, 6),
         Bar("py_table, pyodbc + pandas", TABLE, (PYODBC,), 40),
     )
@@ -213,6 +220,7 @@ def groups(rows: int) -> Iterable[Group]:
         "flights", flights(), "select * from flights", size, "flights", leave_out=SLOW
     ).group(
         Bar("the same, flights", QUERY, DRIVERS, 2.5),
+        Bar("py_query not by pages, flights", GENERIC, DRIVERS, 2.5),
         Bar("py_table, flights", TABLE, DRIVERS, 6),
     )
     query = "select id, k, price, word, at from t where small < 30"
@@ -234,9 +242,10 @@ _STATUS = (
 )
 
 
-def peak(path: Path, sql: str, warm: str) -> dict[str, int]:
+def peak(path: Path, sql: str, warm: str, *, pages: bool = True) -> dict[str, int]:
     """Return the peak above the base, and the frame's size, of one statement."""
     worker = Host(path)
+    worker.sql(f"select py_option('pages', {int(pages)})")
     worker.sql(warm)
     worker.python("del df; import gc; gc.collect()")
     base = f"select py_eval({quote(_STATUS.format('VmRSS'))})"

@@ -1,4 +1,4 @@
-"""py_table below SQL beside py_table by SQL, in two SQLites.
+"""py_table and py_query below SQL beside the same by SQL, in two SQLites.
 
 Each SQLite is in a process of its own, because the library serves one copy of SQLite in
 a process; `python -m tests.sqlite.scans stock|apsw` is that process, and it answers to
@@ -31,6 +31,7 @@ __all__ = [
     "HostError",
     "Value",
     "compare",
+    "compare_query",
     "fill",
     "scan",
 ]
@@ -273,13 +274,20 @@ def fill(db: Database, n: int = 1000) -> None:
     db.sql(f"{TABLE} begin; {ROWS.format(n=n)} commit;")
 
 
+def quote(text: str) -> str:
+    """Return an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def scan(db: Database, table: str, arguments: str = "", *, pages: bool) -> str | None:
     """Run py_table into a variable; return its error, None where there is none."""
-    variable = "by_pages" if pages else "by_query"
-    quoted = table.replace("'", "''")
+    return _read(db, f"py_table({quote(table)}, {{}}, 'arrow'{arguments})", pages)
+
+
+def _read(db: Database, call: str, pages: bool) -> str | None:
     db.sql(f"select py_option('pages', {int(pages)})")
     try:
-        db.sql(f"select py_table('{quoted}', '{variable}', 'arrow'{arguments})")
+        db.sql("select " + call.format("'by_pages'" if pages else "'by_query'"))
     except HostError as error:
         return str(error)
     return None
@@ -293,8 +301,17 @@ def compare(db: Database, table: str, arguments: str = "") -> str:
     Raises:
         AssertionError: what came is not what SQL gives: values, types, names, errors.
     """
-    by_query = scan(db, table, arguments, pages=False)
-    by_pages = scan(db, table, arguments, pages=True)
+    return _compare(db, f"py_table({quote(table)}, {{}}, 'arrow'{arguments})")
+
+
+def compare_query(db: Database, query: str) -> str:
+    """Return how py_query has read, after SQL has given the very same."""
+    return _compare(db, f"py_query({quote(query)}, {{}}, 'arrow')")
+
+
+def _compare(db: Database, call: str) -> str:
+    by_query = _read(db, call, False)
+    by_pages = _read(db, call, True)
     how = str(db.sql("select py_option('scanned')")[0][0])
 
     assert by_query == by_pages, how

@@ -256,11 +256,51 @@ typedef struct collection {
   size_t size;
   sqlite3_stmt *statement; /* the query as it came */
   int n;                   /* columns */
+  pyb_table *table;
   pyb_column **columns;
+  int looked; /* SQL has run since the statement was prepared */
   const pyb_value *params;
   const char *const *names;
   size_t n_params;
 } collection;
+
+/* ---- Columns -------------------------------------------------------------------- */
+
+static pyb_status name_columns(const collection *c, sqlite3_stmt *statement,
+                               pyb_error *error) {
+  pyb_status status = PYB_OK;
+
+  for (int i = 0; i < c->n && status == PYB_OK; i++) {
+    const char *name = sqlite3_column_name(statement, i);
+
+    if (name == NULL)
+      return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+    status = pyb_table_name(c->table, (size_t)i, name,
+                            sqlite3_column_decltype(statement, i), error);
+    c->columns[i] = pyb_table_column(c->table, (size_t)i);
+  }
+  return status;
+}
+
+/* Another process may have changed the schema after the statement was prepared, and
+ * `ran` was prepared after that, or anew: name the columns as they are for `ran`, which
+ * stands on a row or has just ended. */
+static pyb_status name_again(const collection *c, sqlite3_stmt *ran, pyb_error *error) {
+  sqlite3_stmt *again = NULL;
+  const char *tail;
+  pyb_status status;
+
+  if (!c->looked && sqlite3_stmt_status(ran, SQLITE_STMTSTATUS_REPREPARE, 0) == 0)
+    return PYB_OK;
+  status = pyb__sqlite_prepare(c->db, c->sql, c->size, &again, &tail, error);
+  if (status == PYB_OK && sqlite3_column_count(again) != c->n)
+    status = pyb__sqlite_refuse(error, PYB_HOST,
+                                "the schema was changed meanwhile; run it again");
+  if (status == PYB_OK)
+    status = name_columns(c, again, error);
+  sqlite3_finalize(again);
+  return status;
+}
 
 /* Would the rows of the wrapped query go through a subquery? The plan names it then. A
  * plan that cannot be read right costs time, never rows. */
@@ -323,6 +363,8 @@ static pyb_status run_wrapped(const collection *c, sqlite3_stmt *wrapped, int ea
     code = sqlite3_step(wrapped);
     if (code != SQLITE_ROW)
       status = pyb__sqlite_error(c->db, code, error);
+    else
+      status = name_again(c, wrapped, error);
   }
   sqlite3_free(collectors);
   return status;
@@ -361,27 +403,13 @@ static pyb_status run_steps(const collection *c, pyb_error *error) {
   if (values == NULL)
     return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
   status = step_all(c, values, error);
+  if (status == PYB_OK)
+    status = name_again(c, c->statement, error);
   sqlite3_free(values);
   return status;
 }
 
 /* ---- Both ----------------------------------------------------------------------- */
-
-static pyb_status name_columns(const collection *c, pyb_table *table,
-                               pyb_error *error) {
-  pyb_status status = PYB_OK;
-
-  for (int i = 0; i < c->n && status == PYB_OK; i++) {
-    const char *name = sqlite3_column_name(c->statement, i);
-
-    if (name == NULL)
-      return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
-    status = pyb_table_name(table, (size_t)i, name,
-                            sqlite3_column_decltype(c->statement, i), error);
-    c->columns[i] = pyb_table_column(table, (size_t)i);
-  }
-  return status;
-}
 
 static pyb_status run(const collection *c, pyb_error *error) {
   int each = sqlite3_limit(c->db, SQLITE_LIMIT_FUNCTION_ARG, -1) - 1;
@@ -398,39 +426,87 @@ static pyb_status run(const collection *c, pyb_error *error) {
   return status;
 }
 
+/* A new table with the columns of the statement, in place of the one that there is. */
+static pyb_status new_table(collection *c, pyb_error *error) {
+  pyb_status status;
+
+  pyb_table_release(c->table);
+  c->table = NULL;
+  status = pyb_table_new((size_t)c->n, &c->table, error);
+  return status == PYB_OK ? name_columns(c, c->statement, error) : status;
+}
+
+/* Fill the table from the pages below SQL where that may be, or by the query. */
+static pyb_status fill(pyb__sqlite *host, collection *c, pyb_error *error) {
+  const pyb__sqlite_plain query = {c->sql, c->size, c->statement};
+  char reason[PYB__SQLITE_REASON];
+  pyb_status status = new_table(c, error);
+  int done = 0;
+
+  if (status == PYB_OK)
+    status = pyb__sqlite_pages_query(host, &query, c->table, &done, reason, error);
+  if (status == PYB_OK)
+    pyb__sqlite_scanned(host, done ? NULL : reason);
+  if (status != PYB_OK || done)
+    return status;
+  c->looked = 1;
+  status = new_table(c, error);
+  return status == PYB_OK ? run(c, error) : status;
+}
+
+static pyb_status collect(pyb__sqlite *host, collection *c, int pages,
+                          struct ArrowArrayStream *rows, pyb_error *error) {
+  pyb_status status;
+
+  rows->release = NULL;
+  status = prepare_query(c->db, c->sql, &c->size, &c->statement, error);
+  if (status != PYB_OK)
+    return status;
+  c->n = sqlite3_column_count(c->statement);
+  c->columns = sqlite3_malloc64(sizeof *c->columns * (size_t)c->n);
+  if (c->columns == NULL) {
+    status = pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
+    goto done;
+  }
+  if (pages)
+    status = fill(host, c, error);
+  else
+    status = new_table(c, error);
+  if (status == PYB_OK && !pages)
+    status = run(c, error);
+  if (status == PYB_OK) {
+    status = pyb_table_finish(c->table, rows, error);
+    c->table = NULL;
+  }
+
+done:
+  pyb_table_release(c->table);
+  sqlite3_free(c->columns);
+  sqlite3_finalize(c->statement);
+  return status;
+}
+
 pyb_status pyb__sqlite_collect(pyb__sqlite *host, const char *sql, size_t size,
                                const pyb_value *params, const char *const *names,
                                size_t n, struct ArrowArrayStream *rows,
                                pyb_error *error) {
   collection c = {.db = host->db, .sql = sql, .params = params, .names = names};
-  pyb_table *table = NULL;
-  pyb_status status;
 
-  rows->release = NULL;
   c.n_params = n;
   c.size = size == PYB_NTS ? strlen(sql) : size;
-  status = prepare_query(c.db, sql, &c.size, &c.statement, error);
-  if (status != PYB_OK)
-    return status;
-  c.n = sqlite3_column_count(c.statement);
-  c.columns = sqlite3_malloc64(sizeof *c.columns * (size_t)c.n);
-  if (c.columns == NULL) {
-    status = pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
-    goto done;
-  }
-  status = pyb_table_new((size_t)c.n, &table, error);
-  if (status == PYB_OK)
-    status = name_columns(&c, table, error);
-  if (status == PYB_OK)
-    status = run(&c, error);
-  if (status == PYB_OK) {
-    status = pyb_table_finish(table, rows, error);
-    table = NULL;
-  }
+  return collect(host, &c, 0, rows, error);
+}
 
-done:
-  pyb_table_release(table);
-  sqlite3_free(c.columns);
-  sqlite3_finalize(c.statement);
-  return status;
+pyb_status pyb__sqlite_read(pyb__sqlite *host, const char *sql, size_t size,
+                            const pyb_value *params, const char *const *names, size_t n,
+                            struct ArrowArrayStream *rows, pyb_error *error) {
+  collection c = {.db = host->db, .sql = sql, .params = params, .names = names};
+
+  c.n_params = n;
+  c.size = size == PYB_NTS ? strlen(sql) : size;
+  if (!host->pages)
+    pyb__sqlite_scanned(host, "option \"pages\" is 0");
+  else if (n != 0)
+    pyb__sqlite_scanned(host, "the query has parameters");
+  return collect(host, &c, host->pages && n == 0, rows, error);
 }

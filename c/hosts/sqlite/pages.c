@@ -1,4 +1,5 @@
-/* pages.c: decides whether a table may be read from its pages below SQL, and does it.
+/* pages.c: decides whether a table may be read from its pages below SQL, and does it:
+ * for py_table, or for a query that turns out to want no more than a table's columns.
  *
  * SQL stays the judge of what a scan returns. The scan below it is made only where each
  * of the following is seen to hold, in this order, and each for its own reason.
@@ -23,18 +24,19 @@
  *    the database file alone, and no checkpoint writes to that until it has ended.
  * 5. The header is plain, its text encoding is UTF-8, its schema cookie is that of the
  *    statement, and the file is as long as it says ("Database File Format", §1.3).
- * 6. The program that SQLite itself would run for `select columns from table` does only
- *    this: go through one B-tree from its first to its last entry, take fields of the
- *    record or the rowid, make floats of the integers in a column of REAL affinity, and
- *    return them. EXPLAIN shows it, and asks the authorizer of the connection on the
- *    way. So the root page, the fields, the alias of the rowid, the affinities, and
- *    which fields have a default are not worked out here from the text of CREATE TABLE:
- *    they are what SQLite has worked out. Generated columns, views, virtual tables,
- *    tables WITHOUT ROWID and whatever a later version thinks of are programs with
- *    other instructions. The shape of the program is no promise of SQLite's: where it
- *    changes, the scan declines.
+ * 6. The program that SQLite itself would run for the query, which for py_table is
+ *    `select columns from table`, does only this: go through one B-tree from its first
+ * to its last entry, take fields of the record or the rowid, make floats of the
+ * integers in a column of REAL affinity, and return them. EXPLAIN shows it, and asks
+ * the authorizer of the connection on the way. So the root page, the fields, the alias
+ * of the rowid, the affinities, and which fields have a default are not worked out here
+ * from the text of CREATE TABLE: they are what SQLite has worked out. Generated
+ * columns, views, virtual tables, tables WITHOUT ROWID and whatever a later version
+ * thinks of are programs with other instructions. The shape of the program is no
+ * promise of SQLite's: where it changes, the scan declines.
  * 7. The schema on disk names the same root page: no edit of sqlite_schema that the
- *    connection has not seen.
+ *    connection has not seen. Where only a query is given, it names the table; and the
+ *    query, prepared once more inside the transaction, has the columns it had before.
  *
  * What the pages then hold is checked byte for byte by btree.c and leaf.c. */
 #include "btree.h"
@@ -48,11 +50,14 @@
 typedef struct attempt {
   pyb__sqlite *host;
   const pyb__sqlite_scan *scan;
+  const pyb__sqlite_plain *query; /* what is read, where that is not all of `scan` */
   sqlite3 *db;
   sqlite3_stmt *hold; /* stands on a row while the transaction is needed */
-  char **names;       /* of the columns to read */
+  char **names;       /* of the columns to read; NULL = a query's */
   const char *rowid;  /* a name that means the rowid in this table, or NULL */
   int wal;            /* the database is in WAL mode */
+  int database;       /* number of the database that the program reads */
+  uint32_t planned;   /* schema cookie of the program */
   uint32_t cookie, change;
   pyb__tree tree;
 } attempt;
@@ -263,6 +268,8 @@ static const char *check_schema(attempt *at) {
     reason = "it is not an ordinary table";
   else if (sqlite3_column_int64(row, 0) != at->tree.root)
     reason = "the schema has been edited";
+  else if (at->planned != at->cookie)
+    reason = "the schema has changed meanwhile";
   sqlite3_finalize(row);
   return reason;
 }
@@ -333,7 +340,7 @@ static int take_step(attempt *at, program *program, sqlite3_stmt *row) {
   case OPEN:
     /* An index, and so a WITHOUT ROWID table, has a key there: "k(2,,)". */
     program->cursor = p1;
-    program->db = p3;
+    program->db = at->database = p3;
     at->tree.root = (uint32_t)p2;
     return p4 != NULL && p4[0] != '\0' && strspn(p4, "0123456789") == strlen(p4) &&
            sqlite3_column_int(row, P5) == 0;
@@ -349,8 +356,8 @@ static int take_step(attempt *at, program *program, sqlite3_stmt *row) {
   case HALT:
     return address == program->end && p1 == 0;
   case TRANSACTION:
-    return address == program->transaction && p1 == program->db && p2 == 0 &&
-           (uint32_t)p3 == at->cookie;
+    at->planned = (uint32_t)p3;
+    return address == program->transaction && p1 == program->db && p2 == 0;
   default:
     return p2 == 1;
   }
@@ -373,24 +380,31 @@ static int take(attempt *at, program *program, sqlite3_stmt *row) {
   return 1;
 }
 
-/* See what SQLite would do for the whole table. */
-static const char *read_program(attempt *at) {
-  const char *reason = "the columns are not plainly stored in a rowid table";
-  program program = {0};
+/* The query that py_table stands for, of sqlite3_malloc, or NULL. */
+static char *table_query(const attempt *at) {
   sqlite3_str *sql = sqlite3_str_new(at->db);
-  sqlite3_stmt *rows = NULL;
-  char *text;
-  int code = SQLITE_ROW;
 
   for (size_t i = 0; i < at->scan->n; i++)
     sqlite3_str_appendf(sql, "%s\"%w\"", i == 0 ? "explain select " : ", ",
                         at->names[i]);
   sqlite3_str_appendf(sql, " from \"%w\".\"%w\" not indexed", at->scan->schema,
                       at->scan->table);
-  text = sqlite3_str_finish(sql);
-  if (text != NULL)
-    rows = prepare(at->db, "%s", text);
-  sqlite3_free(text);
+  return sqlite3_str_finish(sql);
+}
+
+/* See what SQLite would do for a query behind "explain", a string of sqlite3_malloc
+ * that is taken. */
+static const char *read_program(attempt *at, char *explain) {
+  const char *reason = at->query != NULL
+                           ? "the query wants more than columns of a rowid table"
+                           : "the columns are not plainly stored in a rowid table";
+  program program = {0};
+  sqlite3_stmt *rows = NULL;
+  int code = SQLITE_ROW;
+
+  if (explain != NULL)
+    rows = prepare(at->db, "%s", explain);
+  sqlite3_free(explain);
   if (rows == NULL)
     return "the columns cannot be selected";
   while ((code = sqlite3_step(rows)) == SQLITE_ROW && take(at, &program, rows))
@@ -403,6 +417,52 @@ static const char *read_program(attempt *at) {
   return reason;
 }
 
+/* ---- A query -------------------------------------------------------------------- */
+
+/* Which database the program reads: its name, of sqlite3_malloc, or NULL. */
+static char *find_schema(const attempt *at) {
+  sqlite3_stmt *list = prepare(at->db, "pragma database_list");
+  char *schema = NULL;
+
+  while (schema == NULL && is_row(list))
+    if (sqlite3_column_int(list, 0) == at->database)
+      schema = sqlite3_mprintf("%s", sqlite3_column_text(list, 1));
+  sqlite3_finalize(list);
+  return schema;
+}
+
+/* Which table the program reads: its name, of sqlite3_malloc, or NULL. */
+static char *find_table(const attempt *at) {
+  sqlite3_stmt *row = prepare(at->db,
+                              "select name from \"%w\".sqlite_master"
+                              " where type = 'table' and rootpage = %u",
+                              at->scan->schema, at->tree.root);
+  char *table = is_row(row) ? sqlite3_mprintf("%s", sqlite3_column_text(row, 0)) : NULL;
+
+  sqlite3_finalize(row);
+  return table;
+}
+
+static int is_same(const char *a, const char *b) {
+  return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Does the query have the columns inside the transaction that it had before? */
+static const char *check_columns(const attempt *at) {
+  const pyb__sqlite_plain *query = at->query;
+  sqlite3_stmt *again = prepare(at->db, "%.*s", (int)query->size, query->sql);
+  int n = again == NULL ? 0 : sqlite3_column_count(again);
+  int same = n > 0 && (size_t)n == at->tree.n;
+
+  for (int i = 0; i < n && same; i++)
+    same = is_same(sqlite3_column_name(again, i),
+                   sqlite3_column_name(query->statement, i)) &&
+           is_same(sqlite3_column_decltype(again, i),
+                   sqlite3_column_decltype(query->statement, i));
+  sqlite3_finalize(again);
+  return same ? NULL : "the schema has changed meanwhile";
+}
+
 /* ---- The scan ------------------------------------------------------------------- */
 
 /* pyb__tree.ask: which value a field has that the record does not reach to. It is the
@@ -412,6 +472,8 @@ static pyb__tree_end ask(pyb__tree *tree, size_t i, int64_t rowid) {
   pyb__tree_end end = PYB__TREE_WHOLE;
   sqlite3_stmt *row;
 
+  if (at->names == NULL)
+    return pyb__tree_decline(tree, "a row from before ALTER TABLE wants a default");
   if (at->rowid == NULL)
     return pyb__tree_decline(tree, "the rowid has no name, and a default is wanted");
   row = prepare(at->db, "select \"%w\" from \"%w\".\"%w\" not indexed where %s = %lld",
@@ -449,7 +511,7 @@ static const char *prepare_tree(attempt *at, pyb_table *table) {
   return NULL;
 }
 
-static const char *check(attempt *at, pyb_table *table) {
+static const char *check_table(attempt *at, pyb_table *table) {
   const char *reason = check_file(at);
 
   if (reason == NULL)
@@ -461,10 +523,37 @@ static const char *check(attempt *at, pyb_table *table) {
   if (reason == NULL)
     reason = prepare_tree(at, table);
   if (reason == NULL)
-    reason = read_program(at);
+    reason = read_program(at, table_query(at));
   if (reason == NULL)
     reason = check_schema(at);
   return reason;
+}
+
+/* The program first, as most queries are no plain scans. */
+static const char *check_query(attempt *at, pyb__sqlite_scan *scan, pyb_table *table) {
+  const pyb__sqlite_plain *query = at->query;
+  const char *reason = prepare_tree(at, table);
+
+  if (reason == NULL)
+    reason =
+        read_program(at, sqlite3_mprintf("explain %.*s", (int)query->size, query->sql));
+  if (reason != NULL)
+    return reason;
+  scan->schema = find_schema(at);
+  if (scan->schema == NULL)
+    return "the database is not found";
+  reason = check_file(at);
+  if (reason == NULL)
+    reason = begin(at);
+  if (reason == NULL)
+    reason = check_header(at);
+  if (reason != NULL)
+    return reason;
+  scan->table = find_table(at);
+  if (scan->table == NULL)
+    return "the table is not found";
+  reason = check_schema(at);
+  return reason == NULL ? check_columns(at) : reason;
 }
 
 static void finish(attempt *at) {
@@ -476,36 +565,72 @@ static void finish(attempt *at) {
   sqlite3_finalize(at->hold);
 }
 
-pyb_status pyb__sqlite_pages_scan(pyb__sqlite *host, const pyb__sqlite_scan *scan,
-                                  pyb_table *table, int *done,
-                                  char reason[PYB__SQLITE_REASON], pyb_error *error) {
-  attempt at = {.host = host, .scan = scan, .db = host->db};
+/* Walk the tree, where nothing is against it, and put the attempt away. */
+static pyb_status walk(attempt *at, const char *why, int *done,
+                       char reason[PYB__SQLITE_REASON], pyb_error *error) {
   pyb__tree_end end = PYB__TREE_WHOLE;
-  const char *why;
 
-  *done = 0;
-  reason[0] = '\0';
-  if (!pyb__sqlite_has(ADDED)) {
-    snprintf(reason, PYB__SQLITE_REASON, "this SQLite is older than 3.34.1");
-    return PYB_OK;
-  }
-  /* Where connections are serialized, no other thread comes in between. */
-  sqlite3_mutex_enter(sqlite3_db_mutex(at.db));
-  why = check(&at, table);
   if (why == NULL) {
-    end = pyb__tree_read(&at.tree);
-    why = end == PYB__TREE_DECLINED ? at.tree.reason : check_still(&at);
+    end = pyb__tree_read(&at->tree);
+    why = end == PYB__TREE_DECLINED ? at->tree.reason : check_still(at);
   }
-  finish(&at);
-  sqlite3_mutex_leave(sqlite3_db_mutex(at.db));
-
+  finish(at);
   if (end == PYB__TREE_NO_MEMORY)
     return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "no memory for table \"%s\"",
-                              scan->table);
+                              at->scan->table);
   if (end == PYB__TREE_INTERRUPTED)
     return pyb__sqlite_refuse(error, PYB_INTERRUPTED, "interrupted");
   *done = why == NULL;
   if (why != NULL)
     snprintf(reason, PYB__SQLITE_REASON, "%s", why);
   return PYB_OK;
+}
+
+void pyb__sqlite_scanned(pyb__sqlite *host, const char *reason) {
+  sqlite3_snprintf(sizeof host->scanned, host->scanned, "%s%s",
+                   reason == NULL ? "pages" : "query: ", reason == NULL ? "" : reason);
+}
+
+static const char too_old[] = "this SQLite is older than 3.34.1";
+
+pyb_status pyb__sqlite_pages_scan(pyb__sqlite *host, const pyb__sqlite_scan *scan,
+                                  pyb_table *table, int *done,
+                                  char reason[PYB__SQLITE_REASON], pyb_error *error) {
+  attempt at = {.host = host, .scan = scan, .db = host->db};
+  pyb_status status;
+
+  *done = 0;
+  reason[0] = '\0';
+  /* Where connections are serialized, no other thread comes in between. */
+  sqlite3_mutex_enter(sqlite3_db_mutex(at.db));
+  status = walk(&at, pyb__sqlite_has(ADDED) ? check_table(&at, table) : too_old, done,
+                reason, error);
+  sqlite3_mutex_leave(sqlite3_db_mutex(at.db));
+  return status;
+}
+
+pyb_status pyb__sqlite_pages_query(pyb__sqlite *host, const pyb__sqlite_plain *query,
+                                   pyb_table *table, int *done,
+                                   char reason[PYB__SQLITE_REASON], pyb_error *error) {
+  pyb__sqlite_scan scan = {.n = (size_t)sqlite3_column_count(query->statement),
+                           .start = INT64_MIN,
+                           .end = INT64_MAX};
+  attempt at = {.host = host, .scan = &scan, .query = query, .db = host->db};
+  const char *why = NULL;
+  pyb_status status;
+
+  *done = 0;
+  reason[0] = '\0';
+  if (!pyb__sqlite_has(ADDED))
+    why = too_old;
+  else if (sqlite3_bind_parameter_count(query->statement) != 0)
+    why = "the query has parameters";
+  sqlite3_mutex_enter(sqlite3_db_mutex(at.db));
+  if (why == NULL)
+    why = check_query(&at, &scan, table);
+  status = walk(&at, why, done, reason, error);
+  sqlite3_mutex_leave(sqlite3_db_mutex(at.db));
+  sqlite3_free((char *)scan.schema);
+  sqlite3_free((char *)scan.table);
+  return status;
 }

@@ -302,7 +302,7 @@ static pyb_status run(pyb__sqlite *host, const char *const words[3],
     return pyb_execute_query(&host->session, sql, PYB_NTS, variable, type, namespace,
                              options, p->values, p->names, p->n, count, error);
   status =
-      pyb__sqlite_collect(host, sql, PYB_NTS, p->values, p->names, p->n, &rows, error);
+      pyb__sqlite_read(host, sql, PYB_NTS, p->values, p->names, p->n, &rows, error);
   if (status == PYB_OK)
     status =
         pyb_set_stream(&host->session, variable, type, options, &rows, count, error);

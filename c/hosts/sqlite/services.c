@@ -182,7 +182,7 @@ static pyb_status query(void *data, const char *sql, size_t size,
     return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
   if (error == NULL)
     error = &own;
-  status = pyb__sqlite_collect(data, text, size, params, names, n, rows, error);
+  status = pyb__sqlite_read(data, text, size, params, names, n, rows, error);
   if (status != PYB_OK)
     rescue(data, error);
   sqlite3_free(text);

@@ -51,10 +51,10 @@ typedef struct pyb__sqlite {
   char context[128];                 /* name of the current context, "main" at first */
   char dtype_backend[16]; /* "" = the default; else numpy, numpy_nullable, pyarrow */
   int parse;       /* 1 = declared DATE, BOOLEAN ... become Python types; 0 at first */
-  int pages;       /* 1 = py_table may read the pages itself */
+  int pages;       /* 1 = pages may be read below SQL */
   void *writing;   /* the stream that write.c has at hand; NULL = none */
   char store[512]; /* file of the snapshots; "" = this connection's database */
-  char scanned[160]; /* how the last py_table read: "pages", "query: <reason>" */
+  char scanned[160]; /* how rows were read last: "pages", "query: <reason>" */
 } pyb__sqlite;
 
 pyb__sqlite *pyb__sqlite_take(pyb__sqlite *host); /* one more reference; the host */
@@ -231,6 +231,13 @@ PYB_CHECK pyb_status pyb__sqlite_collect(pyb__sqlite *host, const char *sql,
                                          struct ArrowArrayStream *rows,
                                          pyb_error *error);
 
+/* The same, and where the query is no more than a scan of a table that can be read from
+ * its pages, it is. */
+PYB_CHECK pyb_status pyb__sqlite_read(pyb__sqlite *host, const char *sql, size_t size,
+                                      const pyb_value *params, const char *const *names,
+                                      size_t n, struct ArrowArrayStream *rows,
+                                      pyb_error *error);
+
 /* Prepare the first statement of `sql` (size bytes, and a NUL behind them) and set
  * *tail behind it. White space and comments alone give *statement = NULL. */
 PYB_CHECK pyb_status pyb__sqlite_prepare(sqlite3 *db, const char *sql, size_t size,
@@ -283,6 +290,25 @@ PYB_CHECK pyb_status pyb__sqlite_pages_scan(pyb__sqlite *host,
                                             pyb_table *table, int *done,
                                             char reason[PYB__SQLITE_REASON],
                                             pyb_error *error);
+
+/* One statement that returns columns: its text, without a NUL behind it, and prepared.
+ */
+typedef struct pyb__sqlite_plain {
+  const char *sql;
+  size_t size;
+  sqlite3_stmt *statement;
+} pyb__sqlite_plain;
+
+/* The same for a query, into columns that are named as the statement's: *done = 1 where
+ * it is seen to be no more than a scan of columns of one table. */
+PYB_CHECK pyb_status pyb__sqlite_pages_query(pyb__sqlite *host,
+                                             const pyb__sqlite_plain *query,
+                                             pyb_table *table, int *done,
+                                             char reason[PYB__SQLITE_REASON],
+                                             pyb_error *error);
+
+/* Note for py_option('scanned') how rows were read; reason NULL = by pages. */
+void pyb__sqlite_scanned(pyb__sqlite *host, const char *reason);
 
 /* ---- Writing (write.c) ---------------------------------------------------------- */
 

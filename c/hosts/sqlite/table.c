@@ -423,8 +423,7 @@ static pyb_status read_rows(pyb__sqlite *host, const relation *r, const range *l
     status = by_pages(host, r, limits, rows, &done, reason, error);
   if (status == PYB_OK && !done)
     status = by_query(host, r, limits, rows, error);
-  sqlite3_snprintf(sizeof host->scanned, host->scanned, "%s%s",
-                   done ? "pages" : "query: ", done ? "" : reason);
+  pyb__sqlite_scanned(host, done ? NULL : reason);
   return status;
 }
 

@@ -12,31 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.programs import run
-from tests.sqlite.scans import HOSTS, Host, compare, fill, scan
+from tests.sqlite.scans import compare, fill, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.sqlite.scans import Database
+    from tests.sqlite.scans import Database, Host
 
 EMPTY_WAL = "pragma journal_mode = wal; pragma wal_checkpoint(truncate)"
-
-
-@pytest.fixture(scope="module", params=HOSTS)
-def host(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """One process with each SQLite for all tests."""
-    host = Host(request.param)
-    yield host
-    assert 0 == host.stop()
-
-
-@pytest.fixture
-def db(host: Host, tmp_path: Path) -> Iterator[Database]:
-    """A connection to a new database file."""
-    db = host.open(tmp_path / "t.db")
-    yield db
-    db.close()
 
 
 # ---- Where the pages are taken -----------------------------------------------------

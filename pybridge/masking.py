@@ -10,10 +10,12 @@ __all__ = ["mask"]
 
 _HIDDEN = "***"
 _SHORT = 3  # a secret shorter than this is hidden only where it stands as one
-_WORDS = "pwd|password|passwd|passphrase|sslpassword|access_token|secret"
+_WORDS = "pwd|password|passwd|passphrase|sslpassword|access_token"
 # What a text has to have for the patterns to be tried: they cost a look at `re`.
-_SIGNS = ("pwd", "passw", "passphrase", "access_token", "secret", "://")
+_SIGNS = ("pwd", "passw", "passphrase", "access_token", "://")
 _ENDS = r"""(?=;|["'](?:[\s,;)\]}:]|$)|$)"""
+
+_BRACED = r"\{(?:[^}]|\}\})*\}"
 
 _patterns: list[tuple[Any, str]] = []
 
@@ -51,11 +53,17 @@ def _without(text: str, secret: str) -> str:
         quote(secret, safe=""),
         quote(secret),
         quote_plus(secret),
-        repr(secret)[1:-1],
+        _escaped(secret, "'"),
+        _escaped(secret, '"'),
     }
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, _HIDDEN)
     return text
+
+
+def _escaped(secret: str, mark: str) -> str:
+    """Return a secret as it stands in a literal between such quotation marks."""
+    return secret.replace("\\", "\\\\").replace(mark, "\\" + mark)
 
 
 _RULES = (
@@ -64,11 +72,13 @@ _RULES = (
         rf"""\b({_WORDS})(["']?\s*[:=]\s*)(["'])(?:\\.|(?!\3).)*\3""",
         rf"\1\2\3{_HIDDEN}\3",
     ),
-    # PWD={...}; and PWD=...; of connection strings
+    # PWD={...}; and PWD=...; of ODBC: behind a semicolon, or at the string's beginning
     (
-        rf"""\b({_WORDS})(\s*=\s*)(?!["'])(?:\{{(?:[^}}]|\}}\}})*\}}|.*?{_ENDS})""",
-        rf"\1\2{_HIDDEN}",
+        rf"""((?:^|[;"'{{]\s*)(?:{_WORDS})=)(?![="'])(?:{_BRACED}|.*?{_ENDS})""",
+        rf"\1{_HIDDEN}",
     ),
+    # host=... password=... of PostgreSQL; not f(host, password=word)
+    (rf"""([^,(\s]\s+(?:{_WORDS})=)(?![="'])[^\s;"']+""", rf"\1{_HIDDEN}"),
     # scheme://user:password@host
     (r"(://[^\s:/@]*:)[^\s/]*@", rf"\1{_HIDDEN}@"),
 )

@@ -11,6 +11,7 @@ import sys
 
 from pybridge import source
 from pybridge.errors import BridgeError
+from pybridge.masking import mask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -260,7 +261,8 @@ def _safe_repr(value: object) -> str:
 
 
 def _clean(text: str, limit: int) -> str:
-    """Cut a text, and make it encodable: a lone surrogate becomes its escape."""
+    """Cut a text, hide passwords, make it encodable: a surrogate becomes its escape."""
+    text = mask(text)
     if len(text) > limit:
         text = text[: limit - 3] + "..."
     if not text.isascii():
@@ -356,7 +358,8 @@ def _frame_lines(frames: list[Frame], lines: list[str]) -> None:
                 lines.append(f"  [{line} more frames]")
                 continue
             lines.append(f'  File "{file}", line {line}, in {name}')
-            shown = (linecache.getline(file, line) if shown is None else shown).strip()
+            shown = mask(linecache.getline(file, line) if shown is None else shown)
+            shown = shown.strip()
             if shown:
                 lines.append("    " + shown)
             continue

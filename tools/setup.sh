@@ -58,6 +58,16 @@ usable_venv() {
     suitable .venv/bin/python
 }
 
+# The databases that tests read: ODBC drivers, and the servers that they start.
+database_packages() {
+  ldconfig -p | grep -q 'libodbc\.so\.2' || echo libodbc2
+  ls /usr/lib/*/odbc/libsqlite3odbc.so >/dev/null 2>&1 || echo libsqliteodbc
+  ls /usr/lib/*/odbc/psqlodbcw.so >/dev/null 2>&1 || echo odbc-postgresql
+  ls /usr/lib/*/odbc/libmaodbc.so >/dev/null 2>&1 || echo odbc-mariadb
+  ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
+  command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || echo mariadb-server
+}
+
 # Print the Debian packages that GOAL needs and that are not there.
 missing_packages() {
   command -v make >/dev/null || echo make
@@ -74,6 +84,7 @@ missing_packages() {
   case $goal in test) # the compiler that wrappers in M are tried with
     compgen -G '/usr/lib/*/fis-gtm/*/mumps' >/dev/null || echo fis-gtm ;;
   esac
+  case $goal in test | dev | bench | valgrind) database_packages ;; esac
   case $goal in valgrind) command -v valgrind >/dev/null || echo valgrind ;; esac
 }
 

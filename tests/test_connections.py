@@ -1,0 +1,1011 @@
+"""Queries on other databases: types, errors, passwords, connections that are kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+import os
+import pickle
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import adbc_driver_sqlite.dbapi
+import pyarrow as pa
+import pyodbc
+import pytest
+
+from pybridge import connections, context, host, main, masking, status
+from pybridge.errors import (
+    BadArgument,
+    BridgeError,
+    DatabaseError,
+    HostError,
+    Undefined,
+    Unsupported,
+)
+from tests.databases import PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.databases import MariaDB, Postgres
+
+UTC = pa.timestamp("us", "UTC")
+LITE = "Driver=SQLite3;Database="
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Begin without settings, and leave no connection behind."""
+    monkeypatch.setenv("PYBRIDGE_SETTINGS", str(tmp_path / "pybridge.toml"))
+    (tmp_path / "pybridge.toml").touch()
+    yield
+    connections.close()
+    main.finalize()
+
+
+def table(sql: str, namespace: object, **options: Any) -> pa.Table:
+    """Return the rows of a query as Arrow has them."""
+    return host.query(sql, options.pop("params", None), "arrow", namespace, **options)
+
+
+def error(sql: str, namespace: object, kind: type[Exception] = DatabaseError) -> str:
+    """Return the message of a query that must fail."""
+    with pytest.raises(kind) as caught:
+        table(sql, namespace)
+    return str(caught.value)
+
+
+# ---- Types --------------------------------------------------------------------------
+
+TEXT = pa.large_string()
+POSTGRES: list[tuple[str, pa.DataType, Any]] = [
+    ("(-32768)::int2", pa.int64(), -32768),
+    ("(-2147483648)::int4", pa.int64(), -(2**31)),
+    ("9223372036854775807::int8", pa.int64(), 2**63 - 1),
+    ("4294967295::oid", pa.int64(), 2**32 - 1),
+    ("0.1::float4", pa.float64(), 0.1),
+    ("(0.1 + 0.2::float8)::float8", pa.float64(), 0.1 + 0.2),
+    ("'infinity'::float8", pa.float64(), float("inf")),
+    ("true", pa.bool_(), True),
+    ("1.50::numeric(10,3)", pa.decimal128(10, 3), Decimal("1.500")),
+    ("(-12345678901234567890.5)::numeric", pa.decimal128(28, 1), None),
+    ("repeat('9', 70)::numeric(76, 2)", pa.decimal256(76, 2), Decimal("9" * 70)),
+    ("'h\u00e9 \U0001f600'::text", TEXT, "h\u00e9 \U0001f600"),
+    ("'ab'::char(4)", TEXT, "ab  "),
+    ("''::varchar(3)", TEXT, ""),
+    ("'\\x00ff'::bytea", pa.large_binary(), b"\x00\xff"),
+    ("''::bytea", pa.large_binary(), b""),
+    ("'2024-02-29'::date", pa.date32(), dt.date(2024, 2, 29)),
+    ("'23:59:59.123456'::time", pa.time64("us"), dt.time(23, 59, 59, 123456)),
+    (
+        "'2024-02-29 23:59:59.123456'::timestamp",
+        pa.timestamp("us"),
+        dt.datetime(2024, 2, 29, 23, 59, 59, 123456),
+    ),
+    (
+        "'2024-07-01 12:00:00.000001+02:30'::timestamptz",
+        UTC,
+        dt.datetime(2024, 7, 1, 9, 30, 0, 1, dt.UTC),
+    ),
+    ("'10:00:00+02'::timetz", TEXT, "10:00:00+02"),
+    (
+        "'5C401FE3-B360-4400-BC15-0C86F7C46F08'::uuid",
+        TEXT,
+        "5c401fe3-b360-4400-bc15-0c86f7c46f08",
+    ),
+    ("'{\"a\": 1}'::jsonb", TEXT, '{"a": 1}'),
+    ("array[1, null]", TEXT, "{1,NULL}"),
+    ("'1 day 02:00'::interval", TEXT, "1 day 02:00:00"),
+]
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind", "value"), POSTGRES, ids=[row[0] for row in POSTGRES]
+)
+def test_postgres_type_is_exact(
+    postgres: Postgres, expression: str, kind: pa.DataType, value: Any
+) -> None:
+    """Each type has its column, with a value, with NULL beside it, and without rows."""
+    sql = f"select {expression} as x"
+    both = (
+        f"select case when i = 1 then {expression} end as x from (values (1), (2)) v(i)"
+    )
+
+    one = table(sql, postgres.string())["x"]
+    two = table(both, postgres.string())["x"]
+    none = table(f"{both} where false", postgres.string())["x"]
+
+    if value is None:
+        value = Decimal("-12345678901234567890.5")
+        assert [value, None] == two.to_pylist()
+        return
+    assert (kind, [value]) == (one.type, one.to_pylist())
+    assert [value, None] == two.to_pylist()
+    assert 0 == len(none)
+    if not pa.types.is_decimal(kind):
+        assert (kind, kind) == (two.type, none.type)
+
+
+def test_postgres_long_text_and_binary_come_whole(postgres: Postgres) -> None:
+    """No length that a driver tells cuts a value."""
+    sql = (
+        "select repeat('\u00e9\U0001f600', 300000) as t, "
+        "decode(repeat('00ff', 300000), 'hex') as b, repeat('x', 70000)::varchar as v"
+    )
+
+    row = table(sql, postgres.string()).to_pylist()[0]
+
+    assert "\u00e9\U0001f600" * 300_000 == row["t"]
+    assert b"\x00\xff" * 300_000 == row["b"]
+    assert "x" * 70_000 == row["v"]
+
+
+def test_postgres_decimals_widen_as_rows_come(postgres: Postgres) -> None:
+    """Digits that appear late, after many batches, are kept; the first rows agree."""
+    sql = (
+        "select (case when i > 20000 then 1.23456789 else i end)::numeric as x "
+        "from generate_series(1, 20001) i"
+    )
+
+    column = table(sql, postgres.string())["x"]
+
+    assert Decimal("1.23456789") == column[20_000].as_py()
+    assert [Decimal(1), Decimal(20_000)] == [column[i].as_py() for i in (0, 19_999)]
+
+
+def test_postgres_decimal_nan_is_an_error(postgres: Postgres) -> None:
+    """NaN is not silently NULL."""
+    sql = (
+        "select case i when 2 then 'NaN'::numeric else 1 end x "
+        "from generate_series(1, 2) i"
+    )
+
+    assert "column 'x', row 1: Decimal('NaN') has no decimal" in error(
+        sql, postgres.string(), Unsupported
+    )
+
+
+def test_postgres_moments_are_told_in_utc_by_any_session(postgres: Postgres) -> None:
+    """A zone of the session changes nothing; what it makes ambiguous is an error."""
+    connection = pyodbc.connect(postgres.string(), autocommit=True)
+    connection.execute("set time zone 'Europe/Berlin'")
+
+    summer = table("select '2024-07-01 12:00+00'::timestamptz x", connection)["x"]
+    twice = error(
+        "select '2024-10-27 00:30+00'::timestamptz x", connection, Unsupported
+    )
+
+    assert dt.datetime(2024, 7, 1, 12, tzinfo=dt.UTC) == summer[0].as_py()
+    assert UTC == summer.type
+    assert "column 'x': the driver tells moments" in twice
+    connection.close()
+
+
+def test_postgres_driver_without_wide_text_is_exact_too(postgres: Postgres) -> None:
+    """The ANSI driver gives and takes UTF-8."""
+    sql = "select 'h\u00e9 \U0001f600' as t, true as b, 1.50::numeric(5,2) as n, ? as p"
+
+    row = table(sql, postgres.string(driver="PostgreSQL ANSI"), params=["\u00fc"])
+
+    assert [("h\u00e9 \U0001f600", True, Decimal("1.50"), "\u00fc")] == [
+        tuple(one.values()) for one in row.to_pylist()
+    ]
+
+
+MARIADB: list[tuple[str, str, pa.DataType, Any]] = [
+    ("tinyint unsigned", "255", pa.int64(), 255),
+    ("smallint unsigned", "65535", pa.int64(), 65535),
+    ("mediumint", "-8388608", pa.int64(), -8388608),
+    ("int unsigned", "4294967295", pa.int64(), 2**32 - 1),
+    ("bigint", "-9223372036854775808", pa.int64(), -(2**63)),
+    ("bigint unsigned", "18446744073709551615", pa.uint64(), 2**64 - 1),
+    ("decimal(65,30)", f"{'9' * 35}.{'8' * 30}", pa.decimal256(65, 30), None),
+    ("double", "0.1", pa.float64(), 0.1),
+    ("bit(1)", "1", pa.bool_(), True),
+    ("date", "'2024-02-29'", pa.date32(), dt.date(2024, 2, 29)),
+    ("time(6)", "'23:59:59.123456'", pa.time64("us"), dt.time(23, 59, 59, 123456)),
+    (
+        "datetime(6)",
+        "'2024-02-29 23:59:59.123456'",
+        pa.timestamp("us"),
+        dt.datetime(2024, 2, 29, 23, 59, 59, 123456),
+    ),
+    ("varchar(20) character set utf8mb4", "?", TEXT, "a\0\U0001f600b"),
+    (
+        "longtext character set utf8mb4",
+        "repeat('\u00e9\U0001f600', 100000)",
+        TEXT,
+        "\u00e9\U0001f600" * 100_000,
+    ),
+    ("longblob", "repeat(x'00ff', 100000)", pa.large_binary(), b"\x00\xff" * 100_000),
+    ("uuid", "'5c401fe3-b360-4400-bc15-0c86f7c46f08'", TEXT, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("declared", "literal", "kind", "value"), MARIADB, ids=[row[0] for row in MARIADB]
+)
+def test_mariadb_type_is_exact(
+    mariadb: MariaDB, declared: str, literal: str, kind: pa.DataType, value: Any
+) -> None:
+    """Each type has its column, with NULL beside a value."""
+    if value is None:
+        value = Decimal(literal) if "decimal" in declared else literal.strip("'")
+    params = [value] if literal == "?" else None
+    table(f"create or replace table t (x {declared}, i int)", mariadb.string())
+    main.execute_query(
+        f"insert into t values ({literal}, 1), (null, 2)",
+        "n",
+        None,
+        mariadb.string(),
+        params=params,
+    )
+
+    column = table("select x from t order by i", mariadb.string())["x"]
+
+    assert (kind, [value, None]) == (column.type, column.to_pylist())
+
+
+def test_mariadb_duration_is_no_time(mariadb: MariaDB) -> None:
+    """A TIME of more than a day is an error that says what helps."""
+    assert "the time '25:00:00' is no time of day; cast it to char" in error(
+        "select cast('25:00:00' as time) x", mariadb.string()
+    )
+
+
+def test_sqlite_driver_is_exact(tmp_path: Path) -> None:
+    """The SQLite driver by its name and by its file: 64 bits, text, blobs, dates."""
+    file = "/usr/lib/x86_64-linux-gnu/odbc/libsqlite3odbc.so"
+    with sqlite3.connect(tmp_path / "t.db") as made:
+        made.execute(
+            "create table t (i integer, b bigint, r real, t text, x blob, d date, "
+            "m timestamp, o boolean)"
+        )
+        row = (2**63 - 1, -(2**63), 0.1, "\u00e9\U0001f600" * 40_000, b"\x00\xff" * 9)
+        made.execute(
+            "insert into t values (?, ?, ?, ?, ?, "
+            "'2024-02-29', '2024-02-29 01:02:03.5', 1)",
+            row,
+        )
+        made.execute(f"insert into t values ({', '.join(['null'] * 8)})")
+    made.close()
+    dates = (dt.date(2024, 2, 29), dt.datetime(2024, 2, 29, 1, 2, 3, 500_000), True)
+
+    for driver in ("SQLite3", file):
+        string = f"Driver={driver};Database={tmp_path / 't.db'}"
+        got = host.query("select * from t", None, "list", string)
+        assert [(*row, *dates), (None,) * 8] == got
+        text = "select '\U0001f600' as a, ? as b, count(*) as n from t"
+        assert [("\U0001f600", "\u00fc", 2)] == host.query(
+            text, ["\u00fc"], "list", string
+        )
+
+
+def test_cells_of_a_driver_without_types_follow_the_rule_of_tables() -> None:
+    """Mixed columns widen whatever the order of the rows, as pybridge.h states."""
+    connection = sqlite3.connect(":memory:")
+
+    def cells(*values: str) -> list[Any]:
+        union = " union all ".join(f"select {value} as x" for value in values)
+        column: list[Any] = table(union, connection)["x"].to_pylist()
+        return column
+
+    assert [1.0, 2.5, None] == cells("1", "2.5", "null")
+    assert ["9007199254740993", "2.5"] == cells("9007199254740993", "2.5")
+    assert ["2.5", "9007199254740993"] == cells("2.5", "9007199254740993")
+    assert ["1", "x", "2.5"] == cells("1", "'x'", "2.5")
+    assert [b"1", b"\xff", b"x"] == cells("1", "x'ff'", "'x'")
+    assert ["a\0b"] == cells("'a' || char(0) || 'b'")
+    late = ["1"] * 70 + ["'x'"]
+    assert ["1"] * 70 + ["x"] == cells(*late)
+    connection.close()
+
+
+def test_python_values_of_drivers_have_their_columns() -> None:
+    """UUIDs, zones, decimals and durations, which only Python drivers give."""
+    berlin = dt.timezone(dt.timedelta(hours=2))
+    import uuid
+
+    one = uuid.uuid4()
+    rows = [
+        (
+            one,
+            dt.datetime(2024, 7, 1, 12, tzinfo=berlin),
+            Decimal("1.25"),
+            dt.timedelta(days=-1, microseconds=1),
+            2**64 - 1,
+            10**30,
+            bytearray(b"x"),
+            [1, None],
+            dt.time(1, tzinfo=berlin),
+        ),
+        (None,) * 9,
+    ]
+
+    got = table("select", Driver(rows))
+
+    assert [
+        TEXT, UTC, pa.decimal128(3, 2), pa.duration("us"), pa.uint64(),
+        pa.decimal128(31, 0), pa.large_binary(), pa.list_(pa.int64()), TEXT,
+    ] == got.schema.types  # fmt: skip
+    assert (str(one), dt.datetime(2024, 7, 1, 10, tzinfo=dt.UTC)) == tuple(
+        got.to_pylist()[0].values()
+    )[:2]
+    assert "01:00:00+02:00" == got.column(8)[0].as_py()
+    assert (None,) * 9 == tuple(got.to_pylist()[1].values())
+
+
+class Driver:
+    """A driver that gives the rows it was made with."""
+
+    def __init__(self, rows: list[tuple[Any, ...]], width: int = 0) -> None:
+        self.rows = rows
+        width = width or len(rows[0])
+        self.description = [(f"c{i}", None, *(None,) * 5) for i in range(width)]
+
+    def cursor(self) -> Driver:
+        return self
+
+    def execute(self, sql: str) -> None:
+        if sql == "fail":
+            raise RuntimeError("no")
+
+    def fetchmany(self, n: int) -> list[tuple[Any, ...]]:
+        rows, self.rows = self.rows[:n], self.rows[n:]
+        return rows
+
+    def close(self) -> None:
+        pass
+
+
+def test_value_without_a_column_is_an_error() -> None:
+    """An object of no known kind is refused with its column; so is half a letter."""
+    strange = error("select", Driver([(object(),)]), Unsupported)
+    half = error("select", Driver([("x",), ("\ud800",)]), Unsupported)
+
+    assert "column 'c0': values of type object have no counterpart" in strange
+    assert "column 'c0', row 1: '\\ud800' has a lone surrogate" in half
+
+
+# ---- Frames, parameters, results ----------------------------------------------------
+
+
+def test_query_makes_each_form(postgres: Postgres) -> None:
+    """The types and options are those of py_query."""
+    sql = "select 1 as x, 'a' as t, 2 as x union all select 3, null, 4 order by 1"
+
+    frame = host.query(sql, namespace=postgres.string())
+    nullable = host.query(sql, namespace=postgres.string(), dtype_backend="pyarrow")
+    parsed = host.query(
+        "select '2024-02-29' as d", None, "list", postgres.string(), parse={"d": "DATE"}
+    )
+
+    assert ["x", "t", "x_1"] == list(frame.columns)
+    assert ["int64", "str", "int64"] == [str(kind) for kind in frame.dtypes]
+    assert "int64[pyarrow]" == str(nullable.dtypes["x"])
+    frame.loc[0, "x"] = 7  # the memory is the frame's own
+    assert [7, 3] == list(frame["x"])
+    assert [(1, "a", 2), (3, None, 4)] == host.query(
+        sql, None, "list", postgres.string()
+    )
+    assert {"x": 3, "t": None, "x_1": 4} == host.query(
+        sql, None, "dicts", postgres.string()
+    )[1]
+    assert [1, 3] == host.query(sql, None, "polars", postgres.string())["x"].to_list()
+    assert [2, 4] == host.query(sql, None, "numpy", postgres.string())["x_1"].tolist()
+    assert [(dt.date(2024, 2, 29),)] == parsed
+
+
+def test_null_floats_are_nan_in_a_frame(postgres: Postgres) -> None:
+    """What lies under a NULL is NaN, also across batches."""
+    sql = (
+        "select case when i % 2 = 0 then i::float8 end as x "
+        "from generate_series(0, 9999) i"
+    )
+
+    column = host.query(sql, namespace=postgres.string())["x"]
+
+    assert (5000, 0.0, 24_995_000.0) == (column.isna().sum(), column[0], column.sum())
+
+
+def test_execute_query_assigns_and_counts(postgres: Postgres) -> None:
+    """Rows are counted; a statement without any says how many it has changed."""
+    string = postgres.string()
+
+    assert 3 == main.execute_query(
+        "select * from generate_series(1, 3) x", "q", "list", string
+    )
+    assert [(1,), (2,), (3,)] == main.get_variable("q")
+    assert 0 == main.execute_query("create temp table t (a int)", "q", "list", string)
+    assert [] == main.get_variable("q")
+    assert 2 == main.execute_query("insert into t values (1), (2)", "q", None, string)
+    assert (0, 0) == main.get_variable("q").shape
+
+
+def test_parameters_are_bound(postgres: Postgres) -> None:
+    """A list, in the call or in the options; ODBC has no names."""
+    string = postgres.string()
+    options = {"params": [5, None], "namespace": string}
+
+    main.execute_query("select ?::int as a, ?::text as b", "q", "list", options=options)
+
+    assert [(5, None)] == main.get_variable("q")
+    with pytest.raises(BadArgument, match="ODBC knows \\? only"):
+        host.query("select ?", {"a": 1}, namespace=string)
+    with pytest.raises(BadArgument, match="given twice"):
+        main.execute_query("select ?", "q", options=options, params=[1])
+    with pytest.raises(BadArgument, match="a list, a tuple or a dict"):
+        host.query("select ?", "x", namespace=string)
+    with sqlite3.connect(":memory:") as given:
+        assert [(7,)] == host.query("select :a", {"a": 7}, "list", given)
+    given.close()
+
+
+def test_one_result_is_wanted(postgres: Postgres) -> None:
+    """Counts are passed over, a second result with columns is an error."""
+    string = postgres.string()
+    main.set_variable("q", 1)
+
+    counted = table(
+        "create temp table u (a int); insert into u values (7); select * from u", string
+    )
+    with pytest.raises(Unsupported, match="more than one result with columns"):
+        main.execute_query("select 1 as a; select 2 as b", "q", "list", string)
+
+    assert [7] == counted["a"].to_pylist()
+    assert 1 == main.get_variable("q")
+
+
+# ---- Namespaces ---------------------------------------------------------------------
+
+
+def test_outside_a_host_there_is_no_host() -> None:
+    """The default namespace says so."""
+    if "pybridge._plane" in sys.modules:
+        wanted = "no call of a host|no host"
+    else:
+        wanted = "there is no host here"
+
+    with pytest.raises(HostError, match=wanted):
+        main.execute_query("select 1", "q")
+
+
+def test_named_connections_are_those_of_the_settings(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    """Each kind of connection is opened as its table says."""
+    sqlite3.connect(tmp_path / "b.db").execute("create table t (a)").connection.close()
+    (tmp_path / "pybridge.toml").write_text(
+        f"""
+        [connections]
+        lite = {{ sqlite = "b.db" }}
+        only = {{ sqlite = "b.db", readonly = true }}
+        pg = {{ odbc = '''{postgres.string()}''', readonly = true }}
+        adbc = {{ adbc = "adbc_driver_sqlite", uri = "{tmp_path / "b.db"}" }}
+        api = {{ driver = "sqlite3", uri = "{tmp_path / "b.db"}",
+                 options = {{ check_same_thread = false }} }}
+        """.replace(",\n", ", ")
+    )
+
+    assert 2 == main.execute_query("insert into t values (1), (2)", "q", None, "lite")
+    assert 1 == main.execute_query("insert into t values (3)", "q", None, "api")
+    for name in ("lite", "only", "adbc", "api"):
+        assert [1, 2, 3] == table("select a from t", name)["a"].to_pylist(), name
+    assert [5] == table("select 5 as x", "pg")["x"].to_pylist()
+    assert "readonly" in error("insert into t values (1)", "only")
+    assert "read-only" in error("create table v (a int)", "pg").lower().replace(
+        "readonly", "read-only"
+    )
+    assert ["adbc", "api", "lite", "only", "pg"] == connections.names()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            "[connections.c]",
+            "has to have one of odbc, sqlite, adbc, driver; it has none",
+        ),
+        ("[connections.c]\nodbc='a=b'\nsqlite='x'", "it has odbc and sqlite"),
+        ("[connections.c]\nsqlite='x'\nodd=1", "has 'odd', which is unknown"),
+        ("[connections.c]\nsqlite=5", "sqlite is text, not int"),
+        ("[connections.c]\nodbc='a=b'\ntimeout=true", "timeout is a whole number"),
+        ("[connections]\nc=5", "is not a table"),
+        (
+            "[connections.c]\ndriver='no_such_driver'",
+            "'no_such_driver' cannot be impor",
+        ),
+        ("[connections.c]\ndriver='json'", "has no connect()"),
+        ("[connections.c]\nodbc='a=b'\npassword_env='NIX'", "no variable 'NIX'"),
+        ("[connections.c]\nodbc='a=b'\npassword_file='nix'", "nix' cannot be read"),
+        ("[connections.c]\nodbc='a=b'\npassword_command=['/nix']", "cannot be run"),
+        ("[connections.c]\nodbc='a=b'\npassword_command=['false']", "exit code 1"),
+        (
+            "[connections.c]\nodbc='a=b'\npassword_env='A'\npassword_file='b'",
+            "more than one of password_env",
+        ),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path: Path, settings: str, words: str) -> None:
+    """What is wrong in a table is said, with its name."""
+    (tmp_path / "pybridge.toml").write_text(settings)
+
+    assert words in error("select 1", "c", BadArgument)
+
+
+def test_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
+    """The message has the names of the settings; a URI is told from a name."""
+    (tmp_path / "pybridge.toml").write_text(
+        "[connections.a]\nsqlite='x'\n[connections.b]\nsqlite='y'"
+    )
+    main.set_variable("number", 5)
+
+    assert "has 'a', 'b', and no variable has that name" in error(
+        "select 1", "nix", Undefined
+    )
+    assert "variable 'number' is of type int" in error("select 1", "number", Undefined)
+    secret = error("select 1", "postgresql://u:hidden@h/d", BadArgument)
+    assert "a URI is no namespace" in secret
+    assert "hidden" not in secret
+    assert "has a method cursor()" in error("select 1", object(), BadArgument)
+
+
+def test_connection_objects_and_variables_are_used_as_they_are(
+    postgres: Postgres,
+) -> None:
+    """pyodbc, ADBC, sqlite3: nothing is committed, closed, or set for good."""
+    odbc = pyodbc.connect(postgres.string())
+    odbc.decimal_mode = "binary"
+    lite = sqlite3.connect(":memory:")
+    adbc = adbc_driver_sqlite.dbapi.connect()
+    main.execute_code("", context="c")
+    main.set_variable("mine", lite, context="c")
+
+    table("create table mine (a int)", odbc)
+    big = table("select repeat('9', 50)::numeric as x", odbc)["x"]
+    odbc.rollback()
+    main.execute_query("select 1 as a, 2 as a", "q", "dicts", "mine", context="c")
+
+    assert Decimal("9" * 50) == big[0].as_py()
+    assert "binary" == odbc.decimal_mode
+    assert odbc.get_output_converter(-155) is None
+    assert "does not exist" in error("select * from mine", odbc)
+    assert [{"a": 1, "a_1": 2}] == main.get_variable("q", context="c")
+    assert [("x", 1.5)] == host.query("select 'x' as t, 1.5 as f", None, "list", adbc)
+    assert [] == host.query("create table t (a)", None, "list", adbc)
+    for connection in (odbc, lite, adbc):
+        connection.cursor().close()  # they are open
+        connection.close()
+
+
+# ---- Errors -------------------------------------------------------------------------
+
+
+def test_error_has_the_words_and_the_state_of_the_driver(postgres: Postgres) -> None:
+    """The variable is as it was, and the connection string is masked."""
+    main.set_variable("q", 1)
+
+    with pytest.raises(DatabaseError) as caught:
+        main.execute_query("select * from nix", "q", None, postgres.string())
+
+    assert "42P01" == caught.value.sqlstate
+    assert '[42P01] ERROR: relation "nix" does not exist' in str(caught.value)
+    assert "PWD=***" in str(caught.value)
+    assert 1 == main.get_variable("q")
+
+
+def test_error_in_the_middle_of_the_rows_leaves_the_variable(
+    postgres: Postgres,
+) -> None:
+    """A row that fails after thousands is an error of the whole."""
+    main.set_variable("q", 1)
+
+    with pytest.raises(DatabaseError) as caught:
+        main.execute_query(
+            "select 1 / (20000 - i) as x from generate_series(1, 30000) i",
+            "q",
+            None,
+            postgres.string(),
+        )
+
+    assert "22012" == caught.value.sqlstate
+    assert 1 == main.get_variable("q")
+    assert [1] == table("select 1 as x", postgres.string())["x"].to_pylist()
+
+
+def test_missing_driver_says_which_there_are() -> None:
+    """A driver and a data source that are not there, and a string that names none."""
+    driver = error("select 1", "Driver=nix;PWD=hidden")
+    source = error("select 1", "DSN=nix;PWD=hidden")
+    garbage = error("select 1", "=;;=")
+
+    for message in (driver, source, garbage):
+        assert "installed drivers: 'MariaDB Unicode', 'PostgreSQL ANSI'" in message
+        assert "hidden" not in message
+    assert "[01000]" in driver
+    assert "[IM002]" in source
+
+
+def test_nothing_listens_there(tmp_path: Path) -> None:
+    """A server that is not there is told in the driver's words."""
+    message = error(
+        "select 1",
+        f"Driver={{PostgreSQL Unicode}};Servername={tmp_path};UID=u;PWD=hidden",
+    )
+
+    assert "[08001] connection to server" in message
+    assert "hidden" not in message
+
+
+def test_options_are_checked_before_anything_runs(postgres: Postgres) -> None:
+    """A wrong type or option is an error, and the statement was not run."""
+    string = postgres.string()
+    table("create table if not exists once (a int)", string)
+
+    for bad in ({"type": "cube"}, {"dtype_backend": "x"}, {"odd": 1}):
+        with pytest.raises(BadArgument):
+            host.query("insert into once values (1)", namespace=string, **bad)
+
+    assert 0 == table("select * from once", string).num_rows
+
+
+def test_server_that_dies_in_the_middle_is_an_error(postgres: Postgres) -> None:
+    """The running query fails in the driver's words; the next one has a new session."""
+    string = postgres.string()
+    main.set_variable("q", 1)
+    killer = pyodbc.connect(string, autocommit=True)
+
+    def kill() -> None:
+        sql = (
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()"
+        )
+        end = time.monotonic() + 60
+        while not killer.execute(sql).fetchall() and time.monotonic() < end:
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(DatabaseError) as caught:
+        main.execute_query("select pg_sleep(60)", "q", None, string)
+    thread.join()
+    killer.close()
+
+    assert "terminating connection" in str(caught.value)
+    assert 1 == main.get_variable("q")
+    assert [2] == table("select 2 as x", string)["x"].to_pylist()
+
+
+# ---- Stopping -----------------------------------------------------------------------
+
+
+def interrupted(sql: str, namespace: object) -> float:
+    """Run a query that is interrupted as by Ctrl-C; return how long it took after."""
+    at = []
+
+    def interrupt() -> None:
+        time.sleep(0.3)
+        at.append(time.monotonic())
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        main.execute_query(sql, "q", None, namespace)
+    thread.join()
+    return time.monotonic() - at[0]
+
+
+ENDLESS = (
+    "with recursive r(i) as (select 1 union all select i + 1 from r) select {} from r"
+)
+
+
+def test_interrupt_cancels_the_query_on_the_server(postgres: Postgres) -> None:
+    """The server works no longer, the variable is as it was, the next query works."""
+    main.set_variable("q", 1)
+
+    took = interrupted("select pg_sleep(60)", postgres.string())
+
+    left = table(
+        "select count(*) as n from pg_stat_activity "
+        "where query like '%pg_sleep(60)%' and pid <> pg_backend_pid() "
+        "and state = 'active'",
+        postgres.string(),
+    )
+    assert took < 30
+    assert [0] == left["n"].to_pylist()
+    assert 1 == main.get_variable("q")
+
+
+def test_interrupt_cancels_other_drivers(tmp_path: Path, mariadb: MariaDB) -> None:
+    """MariaDB, SQLite by ODBC and by Python's module, between rows and within them."""
+    free = sqlite3.connect(":memory:", check_same_thread=False)
+    bound = sqlite3.connect(":memory:")
+
+    assert interrupted("select sleep(60)", mariadb.string()) < 30
+    assert interrupted(ENDLESS.format("count(*)"), f"{LITE}{tmp_path / 'x.db'}") < 30
+    assert interrupted(ENDLESS.format("count(*)"), free) < 30
+    assert interrupted(ENDLESS.format("i"), bound) < 30
+    free.close()
+    bound.close()
+
+
+def test_other_threads_run_while_a_query_waits(postgres: Postgres) -> None:
+    """The driver waits without the interpreter lock."""
+    counted = []
+    done = threading.Event()
+
+    def count() -> None:
+        while not done.wait(0.01):
+            counted.append(1)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    table("select pg_sleep(0.5)", postgres.string())
+    done.set()
+    thread.join()
+
+    assert len(counted) > 5
+
+
+# ---- Kept connections ---------------------------------------------------------------
+
+PID = "select pg_backend_pid() as x"
+
+
+def pid(namespace: object) -> int:
+    """Return the number of the session at the server."""
+    return int(table(PID, namespace)["x"][0].as_py())
+
+
+def test_connection_is_used_again_and_only_while_it_lives(postgres: Postgres) -> None:
+    """One session serves until it dies, fails, or all is forgotten."""
+    string = postgres.string()
+    first = pid(string)
+    assert first == pid(string)
+
+    with pyodbc.connect(string, autocommit=True) as other:
+        other.execute(f"select pg_terminate_backend({first})").fetchall()
+    other.close()
+    second = pid(string)
+    assert first != second
+
+    error("select * from nix", string)
+    third = pid(string)
+    assert second != third
+
+    main.finalize()
+    assert third != pid(string)
+
+
+def test_transaction_that_a_statement_begins_is_rolled_back(postgres: Postgres) -> None:
+    """A kept connection has no transaction open."""
+    string = postgres.string()
+
+    first = pid(string)
+    table("begin; create table never (a int)", string)
+
+    assert first == pid(string)
+    assert '"never" does not exist' in error("select * from never", string)
+
+
+def test_two_threads_have_a_connection_each(postgres: Postgres) -> None:
+    """Not more are kept than two of a namespace."""
+    string = postgres.string()
+    pids: list[int] = []
+
+    def one() -> None:
+        sql = "select pg_backend_pid() as x, pg_sleep(0.3)"
+        pids.append(table(sql, string)["x"][0].as_py())
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert 4 == len(set(pids))
+    assert pid(string) in pids
+    sessions = "select count(*) as n from pg_stat_activity where application_name <> ''"
+    for _ in range(100):
+        left = table(
+            "select count(*) as n from pg_stat_activity where backend_type = "
+            "'client backend'",
+            string,
+        )["n"][0].as_py()
+        if left <= 2:
+            break
+        time.sleep(0.05)
+    assert left <= 2, sessions
+
+
+def test_child_of_a_fork_opens_its_own(postgres: Postgres) -> None:
+    """The child's queries and its end leave the parent's session alone."""
+    string = postgres.string()
+    first = pid(string)
+
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if pid(string) != first else 2
+            connections.close()
+            gc.collect()
+        finally:
+            os._exit(code)
+    _, ended = os.waitpid(child, 0)
+
+    assert 0 == os.waitstatus_to_exitcode(ended)
+    assert first == pid(string)
+
+
+# ---- Passwords ----------------------------------------------------------------------
+
+SECRETS = (PASSWORD, PASSWORD.replace("}", "}}"), "s3cret")
+
+
+def everything(exc: BaseException) -> str:
+    """Return all that can be shown of a failure."""
+    at = context.get("shown")
+    said = status.record(exc, at)
+    chain, one = [], exc
+    while one is not None:
+        chain += [repr(one), repr(one.args), repr(vars(one))]
+        one = one.__cause__ or one.__context__  # type: ignore[assignment]
+    return repr(said) + repr(at.status.take()) + repr(chain)
+
+
+MASKED = [
+    ("Driver=x;PWD=hidden;UID=u", "Driver=x;PWD=***;UID=u"),
+    ("pwd={hid;d}}en};x=1", "pwd=***;x=1"),
+    ("f('DSN=x; Password=hidden more')", "f('DSN=x; Password=***')"),
+    ("host=h password=hidden dbname=d", "host=h password=*** dbname=d"),
+    ("postgresql://u:hidden@h/d", "postgresql://u:***@h/d"),
+    ("""connect(password='hid"den', user='u')""", "connect(password='***', user='u')"),
+    ("""{"password": "hid\\"den", "a": 1}""", """{"password": "***", "a": 1}"""),
+    ("connect(host, password=word)", "connect(host, password=word)"),
+    ("password = read()", "password = read()"),
+    ("if passwd == other:", "if passwd == other:"),
+    ("http://h:80/x?a=b", "http://h:80/x?a=b"),
+    ("plain", "plain"),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), MASKED, ids=[row[0] for row in MASKED])
+def test_mask_hides_what_looks_like_a_password(text: str, shown: str) -> None:
+    """Only what is spelled out is hidden; code around it stays."""
+    assert shown == masking.mask(text)
+
+
+def test_mask_hides_known_secrets_in_any_form() -> None:
+    """As it is, encoded, with doubled braces, in a literal; not very short ones."""
+    forms = "a;b}c'  a%3Bb%7Dc%27  a;b}}c'  a;b}c\\'"
+
+    assert {"***", ""} == set(masking.mask(forms, ("a;b}c'",)).split(" "))
+    assert "a plain text" == masking.mask("a plain text", ("a", ""))
+
+
+@pytest.mark.parametrize("source", ["env", "file", "command"])
+def test_password_of_the_settings_opens_and_is_never_shown(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """Each way to give a password works; nothing shows it, right or wrong."""
+    secret = tmp_path / "secret"
+    secret.write_text(PASSWORD + "\n")
+    secret.chmod(0o600)
+    monkeypatch.setenv("SECRET", PASSWORD)
+    ways = {
+        "env": "password_env = 'SECRET'",
+        "file": "password_file = 'secret'",
+        "command": f"password_command = ['cat', '{secret}']",
+    }
+    (tmp_path / "pybridge.toml").write_text(
+        f"[connections.pg]\nodbc = '''{postgres.string(None)}'''\n{ways[source]}\n"
+    )
+
+    assert [1] == table("select 1 as x", "pg")["x"].to_pylist()
+    with pytest.raises(DatabaseError) as caught:
+        table(f"select '{PASSWORD.replace(chr(39), chr(39) * 2)}' from nix", "pg")
+    shown = everything(caught.value)
+    shown += repr(connections.find("pg")) + repr(connections._POOL)  # noqa: SLF001
+
+    assert not any(word in shown for word in SECRETS)
+    assert "connection 'pg'" in shown
+
+
+def test_wrong_password_is_not_shown(postgres: Postgres) -> None:
+    """The server's refusal comes in its words, without what was tried."""
+    wrong = "wr0ng" * 2
+    with pytest.raises(DatabaseError) as caught:
+        table("select 1", postgres.string(wrong))
+
+    assert "password authentication failed" in str(caught.value)
+    assert wrong not in everything(caught.value)
+
+
+def test_password_that_the_driver_repeats_is_masked(tmp_path: Path) -> None:
+    """A driver whose errors have the whole string, as text and percent-encoded."""
+    (tmp_path / "echo_driver.py").write_text(
+        "def connect(uri, **options):\n    raise RuntimeError(uri + repr(options))\n"
+    )
+    (tmp_path / "pybridge.toml").write_text(
+        "[connections.a]\ndriver = 'echo_driver'\nuri = 'x://u:{password}@h/d'\n"
+        "password_env = 'SECRET'\n"
+        "[connections.b]\ndriver = 'echo_driver'\nuri = 'x'\npassword_env = 'SECRET'\n"
+        "[connections.c]\ndriver = 'echo_driver'\nuri = 'x://u:pa%3Bss@h/d'\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        patch.setenv("SECRET", PASSWORD)
+        messages = [error("select 1", name) for name in "abc"]
+
+    assert not any(word in repr(messages) for word in (*SECRETS, "pa%3Bss", "pa;ss"))
+    assert "x://u:***@h/d" in messages[0]
+    assert "'password': '***'" in messages[1].replace('"', "'")
+
+
+def test_password_file_is_the_owners_only(tmp_path: Path) -> None:
+    """One that others may read is refused."""
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "secret").chmod(0o644)
+    (tmp_path / "pybridge.toml").write_text(
+        "[connections.c]\nodbc = 'a=b'\npassword_file = 'secret'"
+    )
+
+    assert "is open to others; run: chmod 600" in error("select 1", "c", BadArgument)
+
+
+def test_traceback_hides_a_password_in_the_users_own_line(tmp_path: Path) -> None:
+    """The status of a failure shows the line without what is secret in it."""
+    code = (
+        "from pybridge import host\n"
+        "host.query('select 1', namespace='Driver=nix;UID=u;PWD=hidden')\n"
+    )
+    with pytest.raises(DatabaseError) as caught:
+        main.execute_code(code, context="shown")
+
+    status.record(caught.value, context.get("shown"))
+    shown = main.get_status(context="shown") or {}
+
+    assert "namespace='Driver=nix;UID=u;PWD=***" in shown["traceback"]
+    assert "hidden" not in repr(shown)
+
+
+def test_no_connection_is_in_a_saved_context(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """What is saved of a context has neither connections nor passwords."""
+    from pybridge import snapshot
+
+    main.execute_query(
+        "select 1 as x", "q", "dataframe", postgres.string(), context="s"
+    )
+
+    store = snapshot.Store.open(tmp_path / "contexts.db")
+    snapshot.save("s", store=store)
+    store.close()
+
+    saved = b"".join(
+        p.read_bytes() for p in tmp_path.rglob("contexts.db*") if p.is_file()
+    )
+    assert b"q" in saved
+    assert not any(word.encode() in saved for word in (*SECRETS, "Servername"))
+    assert b"Servername" not in pickle.dumps(context.get("s").namespace["q"])
+
+
+def test_every_error_here_is_the_bridges() -> None:
+    """A driver's own exception never leaves: it may hold what is secret."""
+    with pytest.raises(BridgeError) as caught:
+        table("fail", Driver([(1,)]))
+
+    assert isinstance(caught.value, DatabaseError)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None

@@ -18,7 +18,7 @@ from build import generate  # noqa: E402 (it is beside the C files that it reads
 GENERATED = ROOT / "build" / "_pybridge.c"
 SOURCES = sorted(
     path.relative_to(ROOT)
-    for folder in ("core", "python", "hosts/sqlite")
+    for folder in ("core", "python", "hosts/sqlite", "hosts/gtm")
     for path in (ROOT / "c" / folder).glob("*.c")
 )
 HEADERS = sorted(path.relative_to(ROOT) for path in (ROOT / "c").rglob("*.[ch]"))

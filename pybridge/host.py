@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Transaction",
+    "call",
     "execute",
     "frame",
     "in_host",
@@ -97,6 +98,25 @@ def write(frame: object, table: str, mode: str = "fail") -> int:
     from pybridge import columnar
 
     return int(plane.host_write(columnar.to_stream(frame), table, mode))
+
+
+def call(verb: str, *args: object) -> Any:
+    """Return what the host answers to a word of its own, such as "get" of an M host.
+
+    Raises:
+        HostError: the host refuses it, or no call of a host is in progress.
+
+    """
+    return _plane().host_call(verb, args)
+
+
+def __getattr__(name: str) -> Any:
+    """Load what only some hosts have: `globals` of M."""
+    if name == "globals":
+        from pybridge.globals import globals as found
+
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def in_host() -> bool:

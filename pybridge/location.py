@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["HEADER", "INCLUDE", "LIBRARY", "PKGCONFIG", "PLACES", "PROBE"]
+__all__ = ["GTM", "HEADER", "INCLUDE", "LIBRARY", "PKGCONFIG", "PLACES", "PROBE"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -13,6 +13,7 @@ INCLUDE = _PACKAGE / "include"
 HEADER = INCLUDE / "pybridge.h"
 PKGCONFIG = _PACKAGE
 PROBE = _PACKAGE / "probe"
+GTM = _PACKAGE / "gtm"  # routines and tables of the GT.M host
 
 # The words of `python -m pybridge path`. A SQLite program loads the library itself;
 # its entry point follows from the file's name.
@@ -22,4 +23,5 @@ PLACES = {
     "header": HEADER,
     "include": INCLUDE,
     "pkgconfig": PKGCONFIG,
+    "gtm": GTM,
 }

@@ -41,7 +41,7 @@ FLOORS = (
         "settings",
     },
     {"context"},
-    {"connections", "elsewhere", "host"},
+    {"connections", "elsewhere", "globals", "host"},
     {
         "snapshot",
         "proxy",
@@ -53,6 +53,7 @@ FLOORS = (
         "interop",
         "functions",
         "stubs",
+        "gtm",
     },
     {"cli", "doctor", "_seam", "__main__", "zpy"},
 )

@@ -114,12 +114,10 @@ pyb_status pyb_execute_function(const pyb_session *session, const char *function
         pyb_value_release(result));
 }
 
-pyb_status pyb_call(const pyb_session *session, const char *function,
-                    const pyb_value *args, size_t n, const char *const *names,
-                    size_t n_names, pyb_value *result, pyb_error *error) {
-  if (result == NULL)
-    return missing(error, "the place for the result");
-  *result = PYB_EMPTY;
+/* Are the arguments of a call all there? */
+static pyb_status check_call(const char *function, const pyb_value *args, size_t n,
+                             const char *const *names, size_t n_names,
+                             pyb_error *error) {
   if (function == NULL)
     return missing(error, "the function's name");
   if (n_names > n)
@@ -129,13 +127,44 @@ pyb_status pyb_call(const pyb_session *session, const char *function,
   for (size_t i = 0; i < n_names; i++)
     if (names[i] == NULL)
       return missing(error, "the name of a keyword argument");
-  if (!wants_capture(session))
-    return pyb__call_function(session, function, args, n, names, n_names, result,
-                              error);
+  return PYB_OK;
+}
+
+pyb_status pyb_execute_function_args(const pyb_session *session, const char *function,
+                                     const pyb_value *args, size_t n,
+                                     const char *const *names, size_t n_names,
+                                     const char *variable, const char *serialization,
+                                     pyb_value *result, pyb_error *error) {
+  pyb_status checked;
+
+  if (result == NULL)
+    return missing(error, "the place for the result");
+  *result = PYB_EMPTY;
+  checked = check_call(function, args, n, names, n_names, error);
+  if (checked != PYB_OK)
+    return checked;
   CROSS(session, error,
-        pyb__py_call(ADDRESS(session), function, ADDRESS(args), n, names, n_names,
-                     ADDRESS(result), ADDRESS(error)),
+        pyb__py_execute_function_args(ADDRESS(session), function, ADDRESS(args), n,
+                                      names, n_names, variable, serialization,
+                                      ADDRESS(result), ADDRESS(error)),
         pyb_value_release(result));
+}
+
+pyb_status pyb_call(const pyb_session *session, const char *function,
+                    const pyb_value *args, size_t n, const char *const *names,
+                    size_t n_names, pyb_value *result, pyb_error *error) {
+  pyb_status checked;
+
+  if (result == NULL)
+    return missing(error, "the place for the result");
+  if (wants_capture(session))
+    return pyb_execute_function_args(session, function, args, n, names, n_names, NULL,
+                                     NULL, result, error);
+  *result = PYB_EMPTY;
+  checked = check_call(function, args, n, names, n_names, error);
+  if (checked != PYB_OK)
+    return checked;
+  return pyb__call_function(session, function, args, n, names, n_names, result, error);
 }
 
 /* ---- Variables ------------------------------------------------------------------ */

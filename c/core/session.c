@@ -112,6 +112,23 @@ pyb_status pyb__host_write(struct ArrowArrayStream *rows, const char *table,
   return PYB_HOST;
 }
 
+pyb_status pyb__host_call(const char *verb, const pyb_value *args, size_t n,
+                          pyb_value *result, pyb_error *error) {
+  void *host;
+  const pyb_services *lent = services(END_OF(call), "call", &host, error);
+  pyb_status status;
+
+  *result = PYB_EMPTY;
+  if (lent == NULL)
+    return PYB_HOST;
+  if (lent->call == NULL)
+    return pyb__fail(error, PYB_HOST, "this host offers no \"call\"");
+  begin_service();
+  status = lent->call(host, verb, args, n, result, error);
+  end_service();
+  return status;
+}
+
 const char *pyb__host_name(void) {
   const pyb_session *session = pyb__session();
 

@@ -21,6 +21,9 @@ pyb_status pyb__host_execute(const char *sql, size_t size, const pyb_value *para
 pyb_status pyb__host_write(struct ArrowArrayStream *rows, const char *table,
                            const char *mode, int64_t *count, pyb_error *error);
 
+pyb_status pyb__host_call(const char *verb, const pyb_value *args, size_t n,
+                          pyb_value *result, pyb_error *error);
+
 /* The name of the host that is calling, NULL = none. */
 const char *pyb__host_name(void);
 

@@ -176,6 +176,11 @@ typedef struct pyb_services {
    * from another thread, again and again until it returns, when its call has to end.
    * NULL: such a call ends when the service does. */
   void (*interrupt)(void *host);
+
+  /* Do what only this host can: `verb` is a word of its own, such as "get" of a
+   * database of globals, and says what its n arguments are. *result is the caller's. */
+  pyb_status (*call)(void *host, const char *verb, const pyb_value *args, size_t n,
+                     pyb_value *result, pyb_error *error);
 } pyb_services;
 
 /* A caller: its context and its services. Zero it, set what you need, keep it at the
@@ -253,6 +258,13 @@ PYB_API PYB_CHECK pyb_status pyb_execute_function(const pyb_session *session,
                                                   const char *variable,
                                                   const char *serialization,
                                                   pyb_value *result, pyb_error *error);
+
+/* The same with n typed values instead of JSON. The last n_names of them are keyword
+ * arguments, named by names[0..n_names). */
+PYB_API PYB_CHECK pyb_status pyb_execute_function_args(
+    const pyb_session *session, const char *function, const pyb_value *args, size_t n,
+    const char *const *names, size_t n_names, const char *variable,
+    const char *serialization, pyb_value *result, pyb_error *error);
 
 /* Call `function` with n typed values. The last n_names of them are keyword arguments,
  * named by names[0..n_names). Cheap enough to call once per row. */

@@ -262,6 +262,27 @@ static PyObject *plane_host_write(PyObject *self, PyObject *const *args, Py_ssiz
                                                : pyb__raise(&error);
 }
 
+/* host_call(verb, args): what the host answers to a word of its own. */
+static PyObject *plane_host_call(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+  parameters params = {0};
+  pyb_value value = PYB_EMPTY;
+  pyb_status status = PYB_OK;
+  pyb_error error;
+  PyObject *result = NULL;
+  const char *verb = n == 2 ? PyUnicode_AsUTF8(args[0]) : NULL;
+
+  (void)self;
+  if (verb != NULL && read_parameters(args[1], &params) == 0) {
+    Py_BEGIN_ALLOW_THREADS status =
+        pyb__host_call(verb, params.values, params.n, &value, &error);
+    Py_END_ALLOW_THREADS result =
+        status == PYB_OK ? pyb__load(&value) : pyb__raise(&error);
+    pyb_value_release(&value);
+  }
+  clear_parameters(&params);
+  return result;
+}
+
 static PyObject *plane_host_name(PyObject *self, PyObject *ignored) {
   const char *name = pyb__host_name();
 
@@ -377,6 +398,8 @@ static PyMethodDef methods[] = {
      "host_execute(sql, params): how many rows changed."},
     {"host_write", FAST(plane_host_write), METH_FASTCALL,
      "host_write(frame, table, mode): how many rows were written."},
+    {"host_call", FAST(plane_host_call), METH_FASTCALL,
+     "host_call(verb, args): what the host answers to a word of its own."},
     {"host_name", plane_host_name, METH_NOARGS,
      "host_name(): the host that is calling, or None."},
     {"live", plane_live, METH_NOARGS, "live(): things not yet released."},

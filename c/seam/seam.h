@@ -17,9 +17,11 @@ int pyb__py_execute_function(uintptr_t session, const char *function, const char
                              const char *kwargs, const char *variable,
                              const char *serialization, uintptr_t result,
                              uintptr_t error);
-int pyb__py_call(uintptr_t session, const char *function, uintptr_t args, size_t n,
-                 const char *const *names, size_t n_names, uintptr_t result,
-                 uintptr_t error);
+int pyb__py_execute_function_args(uintptr_t session, const char *function,
+                                  uintptr_t args, size_t n, const char *const *names,
+                                  size_t n_names, const char *variable,
+                                  const char *serialization, uintptr_t result,
+                                  uintptr_t error);
 int pyb__py_get_variable(uintptr_t session, const char *variable,
                          const char *serialization, uintptr_t result, uintptr_t error);
 int pyb__py_set_variable(uintptr_t session, const char *variable, uintptr_t value,

@@ -118,13 +118,15 @@ def execute_function(
 
 
 @_entry
-def call(
+def execute_function_args(
     context: str,
     function: Any,
     args: int,
     n: int,
     names: Any,
     n_names: int,
+    variable: Any,
+    form: Any,
     result: int,
 ) -> None:
     size = lib.pyb__value_size()
@@ -135,9 +137,13 @@ def call(
         _text(function) or "",
         values[:cut],
         dict(zip(keywords, values[cut:], strict=True)),  # type: ignore[arg-type]
+        _text(variable),
+        _text(form),
         context=context,
     )
-    _plane.dump(value, result)
+    # With a variable and no serialization the object stays in Python.
+    if form != ffi.NULL or variable == ffi.NULL:
+        _plane.dump(value, result)
 
 
 @_entry

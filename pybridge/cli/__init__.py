@@ -16,6 +16,7 @@ COMMANDS = {
     "config": ("library", "Print the flags that a C program is built with."),
     "context": ("context", "Save contexts, look at them, bring them back."),
     "doctor": ("library", "Show what a host will load and why, and what is wrong."),
+    "gtm-setup": ("gtm", "Make a GT.M database that has Python."),
     "path": ("library", "Print where a file of the installed package is."),
     "stubs": (
         "stubs",
@@ -37,7 +38,7 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         module = import_module(f"pybridge.cli.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def format_commands(

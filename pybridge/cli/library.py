@@ -19,7 +19,8 @@ def path(what: str) -> None:
     """Print where a file is.
 
     library: libpybridge.so; sqlite: what the sqlite3 shell's .load takes; header:
-    pybridge.h; include: its folder; pkgconfig: the folder for PKG_CONFIG_PATH.
+    pybridge.h; include: its folder; pkgconfig: the folder for PKG_CONFIG_PATH;
+    gtm: the folder of GT.M's routines and tables.
     """
     place = PLACES[what]
     click.echo(place)

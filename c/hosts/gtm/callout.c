@@ -1,0 +1,580 @@
+/* callout.c: what GT.M calls: one entry for all that happens once a statement.
+ *
+ * M's side of it is the routine ^pybridge. A call names a verb and gives it strings;
+ * what does not fit into them (long code, typed arguments) is handed over beforehand,
+ * by "feed" and "argument". The answer is 0, or the status of a failure; where a result
+ * is longer than a string of M, minus the number of its pieces. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gtm.h"
+
+#define MOST_ARGUMENTS 8
+#define NAME_SIZE 4096 /* of a name or a path, with its NUL */
+
+pyb__gtm pyb__gtm_host;
+
+/* ---- What is handed over before the call that uses it -----------------------------
+ */
+
+static struct {
+  char *code; /* what was fed, with a NUL behind it */
+  size_t code_size;
+  pyb_value *arguments; /* each owns its data */
+  char **names;         /* of those that have one; they come last */
+  size_t n, n_names;
+} handed;
+
+static void drop_handed(void) {
+  free(handed.code);
+  for (size_t i = 0; i < handed.n; i++)
+    pyb_value_release(&handed.arguments[i]);
+  for (size_t i = 0; i < handed.n_names; i++)
+    free(handed.names[i]);
+  free(handed.arguments);
+  free(handed.names);
+  memset(&handed, 0, sizeof handed);
+}
+
+/* ---- A call -----------------------------------------------------------------------
+ */
+
+typedef struct request {
+  const pyb__gtm_string *arguments[MOST_ARGUMENTS];
+  int n;
+  pyb_value *result;
+  pyb_error *error;
+  char *names[MOST_ARGUMENTS]; /* the arguments that were wanted NUL-terminated */
+} request;
+
+static pyb_status refuse(request *r, pyb_status status, const char *message) {
+  return pyb__gtm_refuse(r->error, status, "%s", message);
+}
+
+static const pyb_session *session(void) {
+  return &pyb__gtm_host.session;
+}
+
+static bool given(const request *r, int i) {
+  return i < r->n && r->arguments[i]->length > 0;
+}
+
+/* Argument i as a NUL-terminated string; NULL in *text where it is missing or empty. */
+static pyb_status want(request *r, int i, const char **text) {
+  const pyb__gtm_string *argument;
+
+  *text = NULL;
+  if (!given(r, i))
+    return PYB_OK;
+  argument = r->arguments[i];
+  if (memchr(argument->address, '\0', (size_t)argument->length) != NULL)
+    return refuse(r, PYB_BAD_ARGUMENT, "a name or option has $CHAR(0) in it");
+  r->names[i] = malloc((size_t)argument->length + 1);
+  if (r->names[i] == NULL)
+    return refuse(r, PYB_NO_MEMORY, "no memory for an argument");
+  memcpy(r->names[i], argument->address, (size_t)argument->length);
+  r->names[i][argument->length] = '\0';
+  *text = r->names[i];
+  return PYB_OK;
+}
+
+/* What a serialization is called: also by the original's numbers, in any case. */
+static pyb_status want_form(request *r, int i, const char **form) {
+  pyb_status status = want(r, i, form);
+
+  if (status != PYB_OK || *form == NULL)
+    return status;
+  for (char *c = r->names[i]; *c != '\0'; c++)
+    if (*c >= 'A' && *c <= 'Z')
+      *c = (char)(*c - 'A' + 'a');
+  if (strcmp(*form, "0") == 0)
+    *form = "str";
+  else if (strcmp(*form, "1") == 0)
+    *form = "repr";
+  else if (strcmp(*form, "value") == 0)
+    *form = NULL;
+  return PYB_OK;
+}
+
+/* The code: what was fed, else argument i. */
+static const char *code_of(const request *r, int i, size_t *size) {
+  if (handed.code != NULL) {
+    *size = handed.code_size;
+    return handed.code;
+  }
+  *size = given(r, i) ? (size_t)r->arguments[i]->length : 0;
+  return *size == 0 ? "" : r->arguments[i]->address;
+}
+
+/* ---- Verbs --------------------------------------------------------------------------
+ */
+
+/* feed(piece): more of the code that the next verb is to run. */
+static pyb_status feed(request *r) {
+  size_t size = given(r, 0) ? (size_t)r->arguments[0]->length : 0;
+  char *grown = realloc(handed.code, handed.code_size + size + 1);
+
+  if (grown == NULL)
+    return refuse(r, PYB_NO_MEMORY, "no memory for the code");
+  if (size != 0)
+    memcpy(grown + handed.code_size, r->arguments[0]->address, size);
+  handed.code = grown;
+  handed.code_size += size;
+  grown[handed.code_size] = '\0';
+  return PYB_OK;
+}
+
+/* A value of M's, with a copy of its data. */
+static pyb_status take_value(request *r, int i, int type, pyb_value *value) {
+  const char *why = "", *data = given(r, i) ? r->arguments[i]->address : "";
+  size_t size = given(r, i) ? (size_t)r->arguments[i]->length : 0;
+  char letter = given(r, type) ? r->arguments[type]->address[0] : '+';
+  char *copy;
+
+  if ((given(r, type) && r->arguments[type]->length != 1) ||
+      strchr(PYB__GTM_KINDS, letter) == NULL || letter == '-')
+    return refuse(r, PYB_BAD_ARGUMENT,
+                  "the type of a value is one letter of +bdtmifnsx");
+  if (pyb__gtm_load(data, size, (pyb__gtm_kind)letter, value, &why) != PYB_OK) {
+    char message[512];
+    snprintf(message, sizeof message, "\"%.*s\" is not of type \"%c\": %s",
+             (int)(size < 100 ? size : 100), data, letter, why);
+    return refuse(r, PYB_UNSUPPORTED, message);
+  }
+  if (value->type != PYB_TEXT && value->type != PYB_BLOB && value->type != PYB_DECIMAL)
+    return PYB_OK;
+  copy = malloc(value->size + 1);
+  if (copy == NULL) {
+    *value = PYB_EMPTY;
+    return refuse(r, PYB_NO_MEMORY, "no memory for a value");
+  }
+  memcpy(copy, value->data, value->size);
+  copy[value->size] = '\0';
+  value->data = copy;
+  value->release = free;
+  return PYB_OK;
+}
+
+/* argument(value, type, name): one more for the next call; those with a name last. */
+static pyb_status argument(request *r) {
+  pyb_value *values = realloc(handed.arguments, (handed.n + 1) * sizeof *values);
+  const char *name;
+  pyb_status status;
+
+  if (values == NULL)
+    return refuse(r, PYB_NO_MEMORY, "no memory for an argument");
+  handed.arguments = values;
+  status = want(r, 2, &name);
+  if (status == PYB_OK && name == NULL && handed.n_names != 0)
+    status = refuse(r, PYB_BAD_ARGUMENT,
+                    "positional arguments come before those with a name");
+  if (status == PYB_OK && name != NULL) {
+    char **names = realloc(handed.names, (handed.n_names + 1) * sizeof *names);
+    if (names == NULL)
+      return refuse(r, PYB_NO_MEMORY, "no memory for an argument");
+    handed.names = names;
+  }
+  if (status == PYB_OK)
+    status = take_value(r, 0, 1, &values[handed.n]);
+  if (status != PYB_OK)
+    return status;
+  handed.n++;
+  if (name != NULL) {
+    handed.names[handed.n_names++] = r->names[2];
+    r->names[2] = NULL; /* moved */
+  }
+  return PYB_OK;
+}
+
+/* simple_string(code, variable, serialization) */
+static pyb_status simple_string(request *r) {
+  const char *variable, *form, *code;
+  size_t size;
+  pyb_status status = want(r, 1, &variable);
+
+  if (status == PYB_OK)
+    status = want_form(r, 2, &form);
+  if (status != PYB_OK)
+    return status;
+  code = code_of(r, 0, &size);
+  return pyb_simple_string(session(), code, size, variable, form, r->result, r->error);
+}
+
+/* execute_code(code, variable) */
+static pyb_status execute_code(request *r) {
+  const char *variable, *code;
+  size_t size;
+  pyb_status status = want(r, 1, &variable);
+
+  if (status != PYB_OK)
+    return status;
+  code = code_of(r, 0, &size);
+  return pyb_execute_code(session(), code, size, variable, r->error);
+}
+
+/* evaluate(expression, serialization) */
+static pyb_status evaluate(request *r) {
+  const char *form, *code;
+  size_t size;
+  pyb_status status = want_form(r, 1, &form);
+
+  if (status != PYB_OK)
+    return status;
+  code = code_of(r, 0, &size);
+  return pyb_evaluate(session(), code, size, form, r->result, r->error);
+}
+
+/* execute_function(function, variable, serialization[, args, kwargs]): with what was
+ * handed over; or with JSON, an array and an object. */
+static pyb_status execute_function(request *r) {
+  const char *function, *variable, *form, *args, *kwargs;
+  pyb_status status = want(r, 0, &function);
+
+  if (status == PYB_OK)
+    status = want(r, 1, &variable);
+  if (status == PYB_OK)
+    status = want_form(r, 2, &form);
+  if (status == PYB_OK)
+    status = want(r, 3, &args);
+  if (status == PYB_OK)
+    status = want(r, 4, &kwargs);
+  if (status != PYB_OK)
+    return status;
+  if (args == NULL && kwargs == NULL)
+    return pyb_execute_function_args(session(), function, handed.arguments, handed.n,
+                                     (const char *const *)handed.names, handed.n_names,
+                                     variable, form, r->result, r->error);
+  if (handed.n != 0)
+    return refuse(r, PYB_BAD_ARGUMENT,
+                  "arguments come as an array of M or as JSON, here are both");
+  return pyb_execute_function(session(), function, args, kwargs, variable, form,
+                              r->result, r->error);
+}
+
+/* get_variable(variable, serialization) */
+static pyb_status get_variable(request *r) {
+  const char *variable, *form;
+  pyb_status status = want(r, 0, &variable);
+
+  if (status == PYB_OK)
+    status = want_form(r, 1, &form);
+  return status != PYB_OK
+             ? status
+             : pyb_get_variable(session(), variable, form, r->result, r->error);
+}
+
+/* set_variable(variable, value, type): what was fed is a value too, as text. */
+static pyb_status set_variable(request *r) {
+  const char *variable;
+  pyb_value value = PYB_EMPTY;
+  pyb_status status = want(r, 0, &variable);
+
+  if (status == PYB_OK && handed.code == NULL) {
+    status = take_value(r, 1, 2, &value);
+  } else if (status == PYB_OK) {
+    bool bytes = given(r, 2) && r->arguments[2]->address[0] == 'x';
+    value.type = bytes ? PYB_BLOB : PYB_TEXT;
+    value.data = handed.code;
+    value.size = handed.code_size;
+  }
+  if (status == PYB_OK)
+    status = pyb_set_variable(session(), variable, &value, r->error);
+  pyb_value_release(&value);
+  return status;
+}
+
+/* get_variable_info(variable, serialization): JSON */
+static pyb_status get_variable_info(request *r) {
+  const char *variable, *form;
+  pyb_status status = want(r, 0, &variable);
+
+  if (status == PYB_OK)
+    status = want_form(r, 1, &form);
+  return status != PYB_OK
+             ? status
+             : pyb_get_variable_info(session(), variable, form, r->result, r->error);
+}
+
+/* get_function_info(function): JSON */
+static pyb_status get_function_info(request *r) {
+  const char *function;
+  pyb_status status = want(r, 0, &function);
+
+  return status != PYB_OK
+             ? status
+             : pyb_get_function_info(session(), function, r->result, r->error);
+}
+
+/* import_module(module, alias): JSON */
+static pyb_status import_module(request *r) {
+  const char *module, *alias;
+  pyb_status status = want(r, 0, &module);
+
+  if (status == PYB_OK)
+    status = want(r, 1, &alias);
+  return status != PYB_OK
+             ? status
+             : pyb_import_module(session(), module, alias, r->result, r->error);
+}
+
+/* get_module_info(module): JSON */
+static pyb_status get_module_info(request *r) {
+  const char *module;
+  pyb_status status = want(r, 0, &module);
+
+  return status != PYB_OK ? status
+                          : pyb_get_module_info(session(), module, r->result, r->error);
+}
+
+/* get_status(): JSON, or nothing */
+static pyb_status get_status(request *r) {
+  return pyb_get_status(session(), r->result, r->error);
+}
+
+/* context([name]): switch to it; gives the name of the one before. */
+static pyb_status context(request *r) {
+  pyb__gtm *host = &pyb__gtm_host;
+  char before[sizeof host->context];
+  const char *name;
+  pyb_status status = want(r, 0, &name);
+  char *copy;
+
+  if (status != PYB_OK)
+    return status;
+  if (name != NULL && strlen(name) >= sizeof host->context)
+    return refuse(r, PYB_TOO_LARGE, "the name of a context has 255 bytes at most");
+  memcpy(before, host->context, sizeof before);
+  copy = malloc(sizeof before);
+  if (copy == NULL)
+    return refuse(r, PYB_NO_MEMORY, "no memory for the name");
+  if (name != NULL) {
+    snprintf(host->context, sizeof host->context, "%s", name);
+    memset(host->session.cache, 0, sizeof host->session.cache);
+  }
+  strcpy(copy, before);
+  *r->result = (pyb_value){
+      .type = PYB_TEXT, .data = copy, .size = strlen(before), .release = free};
+  return PYB_OK;
+}
+
+/* deadline(milliseconds): of each call from now on, 0 = none */
+static pyb_status deadline(request *r) {
+  const char *text;
+  char *end;
+  long long limit;
+  pyb_status status = want(r, 0, &text);
+
+  if (status != PYB_OK)
+    return status;
+  limit = text == NULL ? 0 : strtoll(text, &end, 10);
+  if (limit < 0 || (text != NULL && *end != '\0'))
+    return refuse(r, PYB_BAD_ARGUMENT, "a deadline is a number of milliseconds");
+  pyb__gtm_host.session.deadline_ms = limit;
+  return PYB_OK;
+}
+
+/* begin(spec, mask, delimiter): of records, which ^pybglobal then hands over. spec is
+ * the number of subscripts, then letters: "l" for Latin-1, "n" to make NULL what does
+ * not fit. No delimiter: the records are $LISTs. */
+static pyb_status begin(request *r) {
+  static const pyb__gtm_string empty = {.length = 0, .address = ""};
+
+  return pyb__gtm_rows_begin(r->n > 0 ? r->arguments[0] : &empty,
+                             r->n > 1 ? r->arguments[1] : &empty,
+                             r->n > 2 ? r->arguments[2] : &empty, r->error);
+}
+
+/* frame(variable, type, labels, options): of the records; "again" where they are to be
+ * handed over once more, else how many there were. */
+static pyb_status frame(request *r) {
+  const char *variable, *type, *labels, *options;
+  int64_t count = 0;
+  bool again;
+  pyb_status status = want(r, 0, &variable);
+
+  if (status == PYB_OK)
+    status = want(r, 1, &type);
+  if (status == PYB_OK)
+    status = want(r, 2, &labels);
+  if (status == PYB_OK)
+    status = want(r, 3, &options);
+  if (status == PYB_OK && variable == NULL)
+    status = refuse(r, PYB_BAD_ARGUMENT, "the variable is missing");
+  if (status == PYB_OK)
+    status =
+        pyb__gtm_rows_end(variable, type, labels, options, &count, &again, r->error);
+  if (status == PYB_OK && again) {
+    *r->result = (pyb_value){.type = PYB_TEXT, .data = "again", .size = 5};
+    return PYB_OK;
+  }
+  pyb__gtm_rows_drop();
+  if (status == PYB_OK)
+    *r->result = (pyb_value){.type = PYB_INT64, .integer = count};
+  return status;
+}
+
+/* pull(variable, keys, delimiter): begin to give out the rows of a frame. */
+static pyb_status pull(request *r) {
+  const char *variable, *keys, *delimiter;
+  pyb_status status = want(r, 0, &variable);
+
+  if (status == PYB_OK)
+    status = want(r, 1, &keys);
+  if (status == PYB_OK)
+    status = want(r, 2, &delimiter);
+  return status != PYB_OK ? status
+                          : pyb__gtm_pull_begin(variable, keys, delimiter, r->error);
+}
+
+/* pulled(): the end of that; fails if it has failed meanwhile. */
+static pyb_status pulled(request *r) {
+  return pyb__gtm_pull_end(r->error);
+}
+
+static pyb_status setup(request *r) {
+  return pyb_setup(NULL, r->error);
+}
+
+static pyb_status finalize(request *r) {
+  return pyb_finalize(r->error);
+}
+
+static const struct verb {
+  const char *name;
+  pyb_status (*call)(request *);
+  bool hands_over; /* for a later verb, which drops what was handed over */
+} verbs[] = {
+    {"feed", feed, true},
+    {"argument", argument, true},
+    {"setup", setup, false},
+    {"finalize", finalize, false},
+    {"simple_string", simple_string, false},
+    {"execute_code", execute_code, false},
+    {"evaluate", evaluate, false},
+    {"execute_function", execute_function, false},
+    {"get_variable", get_variable, false},
+    {"set_variable", set_variable, false},
+    {"get_variable_info", get_variable_info, false},
+    {"get_function_info", get_function_info, false},
+    {"import_module", import_module, false},
+    {"get_module_info", get_module_info, false},
+    {"get_status", get_status, false},
+    {"begin", begin, false},
+    {"frame", frame, false},
+    {"pull", pull, false},
+    {"pulled", pulled, false},
+    {"context", context, false},
+    {"deadline", deadline, false},
+};
+
+static const struct verb *find(const pyb__gtm_string *name) {
+  for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+    if ((size_t)name->length == strlen(verbs[i].name) &&
+        memcmp(name->address, verbs[i].name, (size_t)name->length) == 0)
+      return &verbs[i];
+  return NULL;
+}
+
+/* ---- The entry
+ * ------------------------------------------------------------------------ */
+
+/* What the last call gave, until the next one: GT.M copies it after we have returned.
+ */
+static pyb_value kept;
+static char kept_number[PYB__GTM_NUMBER];
+static char kept_problem[2048];
+
+/* OpenBLAS's threads can keep a process for ever that SIGTERM ends while they work. */
+static void prepare(void) {
+  static bool prepared;
+
+  if (prepared)
+    return;
+  prepared = true;
+  setenv("OPENBLAS_NUM_THREADS", "1", 0);
+  strcpy(pyb__gtm_host.context, "main");
+  pyb__gtm_lend(&pyb__gtm_host.services);
+  pyb__gtm_host.session.context = pyb__gtm_host.context;
+  pyb__gtm_host.session.services = &pyb__gtm_host.services;
+  pyb__gtm_host.session.host = &pyb__gtm_host;
+}
+
+static void describe(const pyb_error *error, pyb__gtm_string *problem) {
+  int n = snprintf(kept_problem, sizeof kept_problem, "%s%s%s", error->type,
+                   error->type[0] != '\0' ? ": " : "", error->message);
+
+  if (error->line != 0 && n > 0 && (size_t)n < sizeof kept_problem)
+    n += snprintf(kept_problem + n, sizeof kept_problem - (size_t)n, " (%s:%d)",
+                  error->file, (int)error->line);
+  if (n < 0 || (size_t)n >= sizeof kept_problem)
+    n = (int)sizeof kept_problem - 1;
+  problem->address = kept_problem;
+  problem->length = n;
+}
+
+/* Piece i of the kept result, 0 = first. */
+static void show(long i, pyb__gtm_string *result) {
+  size_t size;
+  const char *data = pyb__gtm_dump(&kept, kept_number, &size);
+  size_t from = (size_t)i * PYB__GTM_LONGEST;
+
+  result->address = (char *)data;
+  result->length = 0;
+  if (i < 0 || from >= size)
+    return;
+  result->address += from;
+  result->length =
+      (long)(size - from < PYB__GTM_LONGEST ? size - from : PYB__GTM_LONGEST);
+}
+
+static long pieces(void) {
+  size_t size;
+
+  pyb__gtm_dump(&kept, kept_number, &size);
+  return (long)((size + PYB__GTM_LONGEST - 1) / PYB__GTM_LONGEST);
+}
+
+/* piece: gtm_long_t pyb_gtm_piece(I:gtm_long_t, O:gtm_string_t*[64]): piece i of a
+ * result that was longer than a string of M. */
+PYB_API long pyb_gtm_piece(int count, long i, pyb__gtm_string *result) {
+  (void)count;
+  show(i, result);
+  return 0;
+}
+
+/* call: gtm_long_t pyb_gtm_call(level, result, problem, verb, a1, ... a8). `level` is
+ * $TLEVEL: in a transaction M cannot be called back. */
+PYB_API long pyb_gtm_call(int count, long level, pyb__gtm_string *result,
+                          pyb__gtm_string *problem, pyb__gtm_string *verb,
+                          pyb__gtm_string *a1, pyb__gtm_string *a2, pyb__gtm_string *a3,
+                          pyb__gtm_string *a4, pyb__gtm_string *a5, pyb__gtm_string *a6,
+                          pyb__gtm_string *a7, pyb__gtm_string *a8) {
+  pyb_error error = {0};
+  request r = {.arguments = {a1, a2, a3, a4, a5, a6, a7, a8},
+               .n = count - 4,
+               .result = &kept,
+               .error = &error};
+  const struct verb *found = find(verb);
+  pyb_status status;
+
+  prepare();
+  problem->length = 0;
+  pyb_value_release(&kept);
+  pyb__gtm_host.in_transaction = level > 0;
+  status = found != NULL ? found->call(&r)
+                         : refuse(&r, PYB_BAD_ARGUMENT,
+                                  "the library does not know this verb; "
+                                  "its routine ^pybridge is of another "
+                                  "version");
+  for (int i = 0; i < MOST_ARGUMENTS; i++)
+    free(r.names[i]);
+  if (found == NULL || !found->hands_over || status != PYB_OK)
+    drop_handed();
+  show(0, result);
+  if (status != PYB_OK) {
+    describe(&error, problem);
+    return status;
+  }
+  return pieces() > 1 ? -pieces() : 0;
+}

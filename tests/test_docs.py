@@ -85,7 +85,7 @@ def test_every_command_is_in_the_command_line_page() -> None:
     """Each command has its section, and each word of `path` its row."""
     text = page("command-line.md")
 
-    sections = set(re.findall(r"^## (\w+)$", text, re.MULTILINE))
+    sections = set(re.findall(r"^## ([\w-]+)$", text, re.MULTILINE))
     rows = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
 
     assert set(COMMANDS) == sections

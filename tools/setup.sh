@@ -83,6 +83,11 @@ missing_packages() {
   fi
   case $goal in test) # the compiler that wrappers in M are tried with
     compgen -G '/usr/lib/*/fis-gtm/*/mumps' >/dev/null || echo fis-gtm ;;
+  case $goal in
+  test | dev | bench | valgrind)
+    [ -n "$(echo /usr/lib/x86_64-linux-gnu/fis-gtm/*/mumps)" ] &&
+      ls /usr/lib/x86_64-linux-gnu/fis-gtm/*/mumps >/dev/null 2>&1 || echo fis-gtm
+    ;;
   esac
   case $goal in test | dev | bench | valgrind) database_packages ;; esac
   case $goal in valgrind) command -v valgrind >/dev/null || echo valgrind ;; esac

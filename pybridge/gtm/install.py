@@ -19,8 +19,9 @@ __all__ = ["Database", "find_gtm", "install"]
 
 # The name of the file goes by the environment, so that a database can be moved.
 _GDE = """\
-change -segment DEFAULT -file_name="$pybridge_gtm/database.dat" -block_size=4096 -allocation=5000 \
--extension=20000 -global_buffer_count=10000
+change -segment DEFAULT -file_name="$pybridge_gtm/database.dat"
+change -segment DEFAULT -block_size=4096 -allocation=5000 -extension=20000
+change -segment DEFAULT -global_buffer_count=10000
 change -region DEFAULT -record_size=1048576 -key_size=255 -stdnull
 exit
 """

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pybridge.gtm.install import Database, install
+from pybridge.gtm.install import install
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from pybridge.gtm.install import Database
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,9 @@ def test_types_do_not_depend_on_where_the_odd_record_is(m: M) -> None:
 for i=1:1:3000 set ^g(i)=i_"^"_i_"^"_i
 set ^g(2500)="2500^x^.5^more"
 set sc=$$ExecuteGlobal^pybridge("g","df",,,,,,,.n) write sc," ",n,!
-set sc=$$ExecuteCode^pybridge("print([str(t) for t in df.dtypes], df.iloc[[0,2499,-1]].astype(str).values.tolist())")
+set c="print([str(t) for t in df.dtypes], "
+set c=c_"df.iloc[[0,2499,-1]].astype(str).values.tolist())"
+set sc=$$ExecuteCode^pybridge(c)
 """)
 
     assert (
@@ -131,7 +133,7 @@ set sc=$$ExecuteGlobal^pybridge("^g","df",,,,"i",,.o)
     ],
 )
 def test_range_has_both_ends(m: M, start: str, end: str, keys: list[int]) -> None:
-    """start and end are in it; nodes without a value are not."""
+    """Start and end are in it; nodes without a value are not."""
     printed = m.run(f"""
 for i=-2,0,1,5,20 set ^g(i)="v"_i
 set ^g(7,1)="below"
@@ -168,7 +170,8 @@ set ^g(1)="a"_$char(0)_"b|c"_$char(10)_"d|""|"
 set ^g(2)=$justify("",500000)_"|x|y|"
 set o("delimiter")="|"
 set sc=$$ExecuteGlobal^pybridge("^g","df",,,,,,.o)
-set sc=$$ExecuteCode^pybridge("print(df.iloc[0].tolist()[1:], len(df['1'][1]), df['2'][1])")
+set sc=$$ExecuteCode^pybridge("r=df.iloc[0].tolist()[1:]")
+set sc=$$ExecuteCode^pybridge("print(r, len(df['1'][1]), df['2'][1])")
 """)
 
     assert "['a\\x00b', 'c\\nd', '\"', None] 500000 x\n" == printed
@@ -188,7 +191,8 @@ set sc=$$ExecuteGlobal^pybridge("^g","df",,,,,"who,when",.o,.n) write sc,!
         "13\n{'who': ['a', 'a', 'b\"c'], 'when': [1.0, 2.5, 3.0], "
         "'p': ['x', 'z', ''], 'q': ['y', nan, 'w']} "
         "['str', 'float64', 'str', 'str']\n"
-        "0^2 labels for 4 columns: 2 of subscripts and 2 of fields that the mask keeps\n"
+        "0^2 labels for 4 columns: 2 of subscripts and 2 of fields that the mask "
+        "keeps\n"
     ) == printed
 
 
@@ -208,7 +212,7 @@ set sc=$$Evaluate^pybridge("df['1'][0] == 'caf\\xe9'",,.x) write x,!
 
 
 def test_types_of_frames_are_those_of_queries(m: M) -> None:
-    """list and arrow work as for a query."""
+    """List and arrow work as for a query."""
     printed = m.run("""
 set ^g(1)="a^1"
 set sc=$$ExecuteGlobal^pybridge("^g","l","list")

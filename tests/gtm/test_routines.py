@@ -83,7 +83,7 @@ set sc=$$ExecuteCode^pybridge("import sys; sys.exit(3)") write $piece(sc,":"),!
 
 
 def test_function_takes_arrays_of_values(m: M) -> None:
-    """Positional and keyword arguments are nodes, typed by their form or by a letter."""
+    """Arguments are nodes, typed by their form or by a letter."""
     printed = m.run("""
 set code="def f(*a,**k): return repr((a,sorted(k.items())))"
 set sc=$$ExecuteCode^pybridge(code)
@@ -121,7 +121,8 @@ set sc=$$ExecuteFunction^pybridge("f",.p,,,,.x) write sc,!
 def test_function_takes_arrays_or_json(m: M, arguments: str, result: str) -> None:
     """Arguments may also be JSON texts."""
     printed = m.run(f"""
-set p(1)="Positional: {{0}} {{1}}! Keyword: {{name}}, {{name2}}",p(2)="Hello",p(3)="World"
+set p(1)="Positional: {{0}} {{1}}! Keyword: {{name}}, {{name2}}"
+set p(2)="Hello",p(3)="World"
 set k("name")="Alice",k("name2")="Bob"
 set sc=$$ExecuteFunction^pybridge({arguments}) write sc," ",x,!
 """)

@@ -18,7 +18,7 @@ pyb__gtm pyb__gtm_host;
 /* ---- What is handed over before the call that uses it -----------------------------
  */
 
-static struct {
+typedef struct handed {
   char *code; /* what was fed, with a NUL behind it */
   size_t code_size;
   pyb_value *arguments; /* each owns its data */
@@ -26,15 +26,18 @@ static struct {
   size_t n, n_names;
 } handed;
 
-static void drop_handed(void) {
-  free(handed.code);
-  for (size_t i = 0; i < handed.n; i++)
-    pyb_value_release(&handed.arguments[i]);
-  for (size_t i = 0; i < handed.n_names; i++)
-    free(handed.names[i]);
-  free(handed.arguments);
-  free(handed.names);
-  memset(&handed, 0, sizeof handed);
+/* For the next call, which takes it: while that runs, M may hand over more. */
+static handed waiting;
+
+static void drop(handed *given) {
+  free(given->code);
+  for (size_t i = 0; i < given->n; i++)
+    pyb_value_release(&given->arguments[i]);
+  for (size_t i = 0; i < given->n_names; i++)
+    free(given->names[i]);
+  free(given->arguments);
+  free(given->names);
+  memset(given, 0, sizeof *given);
 }
 
 /* ---- A call -----------------------------------------------------------------------
@@ -46,6 +49,7 @@ typedef struct request {
   pyb_value *result;
   pyb_error *error;
   char *names[MOST_ARGUMENTS]; /* the arguments that were wanted NUL-terminated */
+  handed handed;
 } request;
 
 static pyb_status refuse(request *r, pyb_status status, const char *message) {
@@ -99,9 +103,9 @@ static pyb_status want_form(request *r, int i, const char **form) {
 
 /* The code: what was fed, else argument i. */
 static const char *code_of(const request *r, int i, size_t *size) {
-  if (handed.code != NULL) {
-    *size = handed.code_size;
-    return handed.code;
+  if (r->handed.code != NULL) {
+    *size = r->handed.code_size;
+    return r->handed.code;
   }
   *size = given(r, i) ? (size_t)r->arguments[i]->length : 0;
   return *size == 0 ? "" : r->arguments[i]->address;
@@ -113,15 +117,15 @@ static const char *code_of(const request *r, int i, size_t *size) {
 /* feed(piece): more of the code that the next verb is to run. */
 static pyb_status feed(request *r) {
   size_t size = given(r, 0) ? (size_t)r->arguments[0]->length : 0;
-  char *grown = realloc(handed.code, handed.code_size + size + 1);
+  char *grown = realloc(waiting.code, waiting.code_size + size + 1);
 
   if (grown == NULL)
     return refuse(r, PYB_NO_MEMORY, "no memory for the code");
   if (size != 0)
-    memcpy(grown + handed.code_size, r->arguments[0]->address, size);
-  handed.code = grown;
-  handed.code_size += size;
-  grown[handed.code_size] = '\0';
+    memcpy(grown + waiting.code_size, r->arguments[0]->address, size);
+  waiting.code = grown;
+  waiting.code_size += size;
+  grown[waiting.code_size] = '\0';
   return PYB_OK;
 }
 
@@ -158,30 +162,30 @@ static pyb_status take_value(request *r, int i, int type, pyb_value *value) {
 
 /* argument(value, type, name): one more for the next call; those with a name last. */
 static pyb_status argument(request *r) {
-  pyb_value *values = realloc(handed.arguments, (handed.n + 1) * sizeof *values);
+  pyb_value *values = realloc(waiting.arguments, (waiting.n + 1) * sizeof *values);
   const char *name;
   pyb_status status;
 
   if (values == NULL)
     return refuse(r, PYB_NO_MEMORY, "no memory for an argument");
-  handed.arguments = values;
+  waiting.arguments = values;
   status = want(r, 2, &name);
-  if (status == PYB_OK && name == NULL && handed.n_names != 0)
+  if (status == PYB_OK && name == NULL && waiting.n_names != 0)
     status = refuse(r, PYB_BAD_ARGUMENT,
                     "positional arguments come before those with a name");
   if (status == PYB_OK && name != NULL) {
-    char **names = realloc(handed.names, (handed.n_names + 1) * sizeof *names);
+    char **names = realloc(waiting.names, (waiting.n_names + 1) * sizeof *names);
     if (names == NULL)
       return refuse(r, PYB_NO_MEMORY, "no memory for an argument");
-    handed.names = names;
+    waiting.names = names;
   }
   if (status == PYB_OK)
-    status = take_value(r, 0, 1, &values[handed.n]);
+    status = take_value(r, 0, 1, &values[waiting.n]);
   if (status != PYB_OK)
     return status;
-  handed.n++;
+  waiting.n++;
   if (name != NULL) {
-    handed.names[handed.n_names++] = r->names[2];
+    waiting.names[waiting.n_names++] = r->names[2];
     r->names[2] = NULL; /* moved */
   }
   return PYB_OK;
@@ -242,10 +246,11 @@ static pyb_status execute_function(request *r) {
   if (status != PYB_OK)
     return status;
   if (args == NULL && kwargs == NULL)
-    return pyb_execute_function_args(session(), function, handed.arguments, handed.n,
-                                     (const char *const *)handed.names, handed.n_names,
-                                     variable, form, r->result, r->error);
-  if (handed.n != 0)
+    return pyb_execute_function_args(session(), function, r->handed.arguments,
+                                     r->handed.n, (const char *const *)r->handed.names,
+                                     r->handed.n_names, variable, form, r->result,
+                                     r->error);
+  if (r->handed.n != 0)
     return refuse(r, PYB_BAD_ARGUMENT,
                   "arguments come as an array of M or as JSON, here are both");
   return pyb_execute_function(session(), function, args, kwargs, variable, form,
@@ -270,13 +275,13 @@ static pyb_status set_variable(request *r) {
   pyb_value value = PYB_EMPTY;
   pyb_status status = want(r, 0, &variable);
 
-  if (status == PYB_OK && handed.code == NULL) {
+  if (status == PYB_OK && r->handed.code == NULL) {
     status = take_value(r, 1, 2, &value);
   } else if (status == PYB_OK) {
     bool bytes = given(r, 2) && r->arguments[2]->address[0] == 'x';
     value.type = bytes ? PYB_BLOB : PYB_TEXT;
-    value.data = handed.code;
-    value.size = handed.code_size;
+    value.data = r->handed.code;
+    value.size = r->handed.code_size;
   }
   if (status == PYB_OK)
     status = pyb_set_variable(session(), variable, &value, r->error);
@@ -551,16 +556,21 @@ PYB_API long pyb_gtm_call(int count, long level, pyb__gtm_string *result,
                           pyb__gtm_string *a4, pyb__gtm_string *a5, pyb__gtm_string *a6,
                           pyb__gtm_string *a7, pyb__gtm_string *a8) {
   pyb_error error = {0};
+  pyb_value value = PYB_EMPTY;
   request r = {.arguments = {a1, a2, a3, a4, a5, a6, a7, a8},
                .n = count - 4,
-               .result = &kept,
+               .result = &value,
                .error = &error};
   const struct verb *found = find(verb);
+  bool outer = pyb__gtm_host.in_transaction;
   pyb_status status;
 
   prepare();
   problem->length = 0;
-  pyb_value_release(&kept);
+  if (found == NULL || !found->hands_over) {
+    r.handed = waiting;
+    memset(&waiting, 0, sizeof waiting);
+  }
   pyb__gtm_host.in_transaction = level > 0;
   status = found != NULL ? found->call(&r)
                          : refuse(&r, PYB_BAD_ARGUMENT,
@@ -569,8 +579,13 @@ PYB_API long pyb_gtm_call(int count, long level, pyb__gtm_string *result,
                                   "version");
   for (int i = 0; i < MOST_ARGUMENTS; i++)
     free(r.names[i]);
-  if (found == NULL || !found->hands_over || status != PYB_OK)
-    drop_handed();
+  pyb__gtm_host.in_transaction = outer;
+  drop(&r.handed);
+  if (status != PYB_OK)
+    drop(&waiting);
+  /* Only now: calls within this one have kept theirs. */
+  pyb_value_release(&kept);
+  kept = value;
   show(0, result);
   if (status != PYB_OK) {
     describe(&error, problem);

@@ -463,6 +463,7 @@ const char *pyb__gtm_dump(const pyb_value *value, char buffer[PYB__GTM_NUMBER],
     break;
   case PYB_BOOL:
   case PYB_INT64:
+  case PYB_HANDLE:
     *size = dump_integer(value->integer, buffer);
     break;
   case PYB_DATE:

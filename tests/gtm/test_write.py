@@ -1,0 +1,114 @@
+"""Frames as globals: modes, keys, types, and what is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.gtm.conftest import M
+
+FRAME = """
+set c="import pandas as pd, datetime as dt; from decimal import Decimal as D"_$char(10)
+set c=c_"df=pd.DataFrame({'i':[1,-2,3],'f':[.5,1e-3,123456789.125],'s':['a','','ü'],"
+set c=c_"'b':[True,False,True],'d':[dt.date(1970,1,1),dt.date(2026,11,22),None],"
+set c=c_"'t':pd.to_datetime(['2026-11-22 01:02:03.5','1999-12-31',None],"
+set c=c_"format='ISO8601'),"
+set c=c_"'n':[D('1.50'),D('-0.05'),D('100')]})"
+set sc=$$ExecuteCode^pybridge(c) write:'sc sc,!
+"""
+
+
+def test_rows_are_numbered_records(m: M) -> None:
+    """Each row is a record, written as M writes; NULL is empty."""
+    printed = m.run(f"""{FRAME}
+set sc=$$WriteGlobal^pybridge("df","^w",,,,.n) write sc,n,! zwrite ^w
+""")
+
+    assert (
+        "13\n"
+        '^w(1)="1^.5^a^1^47117^2026-11-22 01:02:03.5^1.5"\n'
+        '^w(2)="-2^.001^^0^67896^1999-12-31 00:00:00^-.05"\n'
+        '^w(3)="3^123456789.125^ü^1^^^100"\n'
+    ) == printed
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "count"),
+    [("fail", "0", 2), ("replace", "1", 3), ("append", "1", 5), ("merge", "0", 2)],
+)
+def test_mode_says_what_becomes_of_what_is_there(
+    m: M, mode: str, status: str, count: int
+) -> None:
+    """A global that is there stays, is replaced, or grows."""
+    printed = m.run(f"""{FRAME}
+set ^w(1)="x",^w(2)="y"
+set sc=$$WriteGlobal^pybridge("df","^w","|","{mode}") write $extract(sc),!
+set n=0,k="" for  set k=$order(^w(k)) quit:k=""  set n=n+1
+write n,!
+""")
+
+    assert f"{status}\n{count}\n" == printed
+
+
+def test_columns_become_subscripts(m: M) -> None:
+    """One column, or several; text is quoted, and a NULL subscript is refused."""
+    printed = m.run(f"""{FRAME}
+set sc=$$ExecuteCode^pybridge("k=pd.DataFrame(dict(a=['x""y','z'],b=[1,2],v=[7,8]))")
+set o("keys")="b" set sc=$$WriteGlobal^pybridge("k","^w",,"replace",.o) zwrite ^w
+set o("keys")="a,b" set sc=$$WriteGlobal^pybridge("k","^w",,"replace",.o) zwrite ^w
+set o("keys")="s" set sc=$$WriteGlobal^pybridge("df","^w",,"replace",.o) write sc,!
+set o("keys")="q" set sc=$$WriteGlobal^pybridge("df","^w",,"replace",.o) write sc,!
+""")
+
+    assert '^w(1)="x""y^7"\n^w(2)="z^8"\n' in printed
+    assert '^w("x""y",1)=7\n^w("z",2)=8\n' in printed
+    assert (
+        "0^row 2: the subscript is NULL or empty, which M does not allow\n" in printed
+    )
+    assert '0^the frame has no column "q" for a subscript\n' in printed
+
+
+def test_what_a_record_cannot_hold_is_refused(m: M) -> None:
+    """A field with the delimiter in it, infinity, a list: each names row and column."""
+    printed = m.run(f"""{FRAME}
+set sc=$$ExecuteCode^pybridge("a=pd.DataFrame(dict(x=['p','q^r']))")
+set sc=$$WriteGlobal^pybridge("a","^w") write sc,!
+set sc=$$ExecuteCode^pybridge("a=pd.DataFrame(dict(x=[1.0,float('inf')]))")
+set sc=$$WriteGlobal^pybridge("a","^v") write sc,!
+set sc=$$WriteGlobal^pybridge("nothing","^u") write sc,!
+""")
+
+    assert (
+        '0^row 2, column "x": the text has the delimiter in it; choose another one in '
+        'options("delimiter")\n'
+        '0^row 2, column "x": M has no infinity; make it NULL or text\n'
+        "0^Undefined: 'nothing' is not defined in context 'main'\n"
+    ) == printed.replace("pybridge.", "")
+
+
+def test_atomic_write_is_all_or_nothing(m: M) -> None:
+    """In one transaction a failure in the last row leaves what was there."""
+    printed = m.run(f"""{FRAME}
+set ^w(1)="old",^w("k")="old",o("atomic")=1
+set sc=$$ExecuteCode^pybridge("a=pd.DataFrame(dict(x=['p']*50+['q^r']))")
+set sc=$$WriteGlobal^pybridge("a","^w",,"replace",.o) write +sc," ",$tlevel,!
+zwrite ^w
+set sc=$$WriteGlobal^pybridge("df","^w",,"replace",.o) write +sc," ",$tlevel,!
+write $order(^w(""),-1),!
+""")
+
+    assert '0 0\n^w(1)="old"\n^w("k")="old"\n1 0\n3\n' == printed
+
+
+def test_frame_comes_back_as_it_was(m: M) -> None:
+    """Written and read with a mask, a frame is the same."""
+    printed = m.run(f"""{FRAME}
+set sc=$$WriteGlobal^pybridge("df","^w") write sc,!
+set sc=$$ExecuteGlobal^pybridge("^w","back",,,,"ifsbdmn","k,i,f,s,b,d,t,n") write sc,!
+set c="pd.testing.assert_frame_equal(back.drop(columns='k'), df, check_dtype=False)"
+set sc=$$ExecuteCode^pybridge(c) write sc,!
+""")
+
+    assert "1\n1\n1\n" == printed

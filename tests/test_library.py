@@ -8,7 +8,7 @@ import sys
 import tomllib
 
 import pybridge
-from pybridge.location import HEADER, LIBRARY
+from pybridge.location import GTM, HEADER, LIBRARY
 from tests.programs import ROOT, run
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -35,11 +35,17 @@ def test_library_exports_only_its_public_names() -> None:
     assert set() == strangers
 
 
-def test_library_exports_what_the_header_declares() -> None:
-    """Every function of the contract is there, and none that is not in it."""
+def called_by_gtm() -> set[str]:
+    """Return the functions that GT.M's table of call-outs names."""
+    text = (GTM / "pybridge.xc").read_text(encoding="utf-8")
+    return set(re.findall(r"^\w+: gtm_long_t (pyb_gtm_\w+)\(", text, re.MULTILINE))
+
+
+def test_library_exports_what_is_declared() -> None:
+    """Every function of the contract and of GT.M's table is there, and no other."""
     functions = {name for name in exported() if name.startswith("pyb_")}
 
-    assert declared() == functions
+    assert declared() | called_by_gtm() == functions
 
 
 def test_library_has_its_soname_and_one_libpython() -> None:

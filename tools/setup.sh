@@ -85,8 +85,7 @@ missing_packages() {
     compgen -G '/usr/lib/*/fis-gtm/*/mumps' >/dev/null || echo fis-gtm ;;
   case $goal in
   test | dev | bench | valgrind)
-    [ -n "$(echo /usr/lib/x86_64-linux-gnu/fis-gtm/*/mumps)" ] &&
-      ls /usr/lib/x86_64-linux-gnu/fis-gtm/*/mumps >/dev/null 2>&1 || echo fis-gtm
+    compgen -G '/usr/lib/x86_64-linux-gnu/fis-gtm/*/mumps' >/dev/null || echo fis-gtm
     ;;
   esac
   case $goal in test | dev | bench | valgrind) database_packages ;; esac

@@ -21,7 +21,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import calls, functions, memory, read, start, write
+from benchmarks import calls, functions, memory, read, start, write, zpy
 from benchmarks.data import BUILD, ROOT
 from benchmarks.harness import PEERS
 
@@ -35,9 +35,18 @@ FILES = {
     "functions": functions,
     "calls": calls,
     "start": start,
+    "zpy": zpy,
     "memory": memory,
 }
-ROUNDS = {"read": 7, "write": 7, "functions": 11, "calls": 15, "start": 15, "memory": 3}
+ROUNDS = {
+    "read": 7,
+    "write": 7,
+    "functions": 11,
+    "calls": 15,
+    "start": 15,
+    "zpy": 15,
+    "memory": 3,
+}
 
 # ---- The machine ------------------------------------------------------------------
 

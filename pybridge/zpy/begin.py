@@ -42,8 +42,11 @@ def begin(at: int, name: str) -> socket.socket:
             policy = Policy.from_settings()
         except BridgeError as exc:
             raise Refused(str(exc)) from None
-        _say_what_was(at, name)
-        _start(at, name, policy)
+        try:
+            _say_what_was(at, name)
+            _start(at, name, policy)
+        except OSError as exc:
+            raise Refused(f"session '{name}' could not be started: {exc}") from None
         started = place.connect(at, name)
         if started is None:
             raise Refused(why(name))

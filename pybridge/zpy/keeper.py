@@ -25,6 +25,7 @@ __all__ = ["run"]
 _SECONDS_TO_STOP = 5.0  # what code is given to stop before a session is ended by force
 _SHOWN = 60
 _TAIL = 3
+_LOG_LIMIT = 1 << 24
 
 
 def run() -> None:
@@ -390,6 +391,8 @@ class Keeper:
         """A call is over."""
         code, _, names = words.partition("\0")
         self.names = json.loads(names)
+        if os.fstat(2).st_size > _LOG_LIMIT:
+            os.ftruncate(2, 0)
         self.quiet_since = time.monotonic()
         if self.active is not None:
             client, self.active = self.active, None
@@ -499,6 +502,8 @@ class Keeper:
         if ending is None or self.over:
             return
         self.over = True
+        if not words and not ending.clients and any(self.names.values()):
+            words = "what it had was not saved"
         told = f"session '{self.name}' {ending.reason}"
         if words:
             told += f"; {words}"
@@ -515,11 +520,13 @@ class Keeper:
         """Take the socket away, so that no client comes; then go."""
         lock = os.open(f"{self.name}.lock", os.O_RDWR, dir_fd=self.folder)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for end in ("sock", "token"):
-            try:
-                os.unlink(f"{self.name}.{end}", dir_fd=self.folder)
-            except FileNotFoundError:
-                pass
+        # Files that somebody cleaned away may be another session's by now.
+        if place.read_token(self.folder, self.name) == self.token:
+            for end in ("sock", "token"):
+                try:
+                    os.unlink(f"{self.name}.{end}", dir_fd=self.folder)
+                except FileNotFoundError:
+                    pass
         self.listener.close()
         os.close(lock)
         self._wait_for_worker()

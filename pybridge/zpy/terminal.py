@@ -42,6 +42,8 @@ class Terminal:
         if sys.stdin is sys.__stdin__:
             sys.stdin = reader
         sys.__stdin__ = reader  # type: ignore[misc]
+        if self._out.closed or self._err.closed:  # by the code
+            self._renew()
         # The same objects for ever: a logging handler may have kept them.
         self._out.reconfigure(line_buffering=os.isatty(1) or _UNBUFFERED)
 

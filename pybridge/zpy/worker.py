@@ -60,22 +60,21 @@ class Worker:
         self.policy = policy
         self.pid = os.getpid()
         self.terminal = Terminal()
-        self.in_call = False
-        self.ending = False
-        self.begun = False
+        self.in_call = self.waiting = self.ending = self.begun = False
+        # The exit code that a client still has to be given.
+        self.answer: int | None = None
 
     def serve(self) -> None:
         """Serve until the end."""
         try:
-            while not self.ending:
+            while self.answer is not None or not self.ending:
                 try:
-                    kind, payload, fds = wire.receive(self.sock)
-                except KeyboardInterrupt:
-                    continue
-                if kind == wire.REQUEST:
-                    self._call(payload, fds)
-                elif kind == wire.END and self._end(payload):
-                    return
+                    if self.answer is not None:
+                        self._finish(self.answer)
+                    elif self._next():
+                        return
+                except (KeyboardInterrupt, SystemExit):
+                    pass  # it came when its call was over
         except (wire.Gone, _Ended):
             pass
         # Nobody has asked: the keeper is gone, or this process was told to end.
@@ -90,7 +89,19 @@ class Worker:
         self.ending = True
         if self.in_call:
             raise SystemExit(_TOLD_TO_END)
-        raise _Ended
+        if self.waiting:
+            raise _Ended
+
+    def _next(self) -> bool:
+        """Wait for what comes next and do it; return whether that was the end."""
+        self.waiting = True
+        try:
+            kind, payload, fds = wire.receive(self.sock)
+        finally:
+            self.waiting = False
+        if kind == wire.REQUEST:
+            self._call(payload, fds)
+        return kind == wire.END and self._end(payload)
 
     # ---- Calls ----------------------------------------------------------------------
 
@@ -98,25 +109,31 @@ class Worker:
         action, context, show, folder, text = (
             part.decode("utf-8", "surrogateescape") for part in payload.split(b"\0", 4)
         )
-        self.terminal.take(fds)
-        code = _FAILED
+        self.answer = _FAILED
         try:
+            self.terminal.take(fds)
             self._begin_call(folder)
-            code = self._do(action, context, show, text)
+            self.answer = self._do(action, context, show, text)
         except KeyboardInterrupt:
-            code = _INTERRUPTED
+            self.answer = _INTERRUPTED
         except SystemExit as exc:
-            code = _exit_code(exc)
+            self.answer = _exit_code(exc)
         finally:
             if os.getpid() != self.pid:
                 # The code has forked, and its child came back here.
                 self.terminal.give_back()
-                os._exit(code)
-            self._end_call()
-            if not self.terminal.give_back() and not code:
-                code = _FAILED
-            told = f"{code}\0{json.dumps(self._names())}"
-            wire.send(self.sock, wire.EXIT, told.encode())
+                os._exit(self.answer)
+
+    def _finish(self, code: int) -> None:
+        """Let go of the terminal, and answer; may be begun again by an interrupt."""
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _nothing)
+        self.in_call = False
+        if not self.terminal.give_back() and not code:
+            code = _FAILED
+        told = f"{code}\0{json.dumps(self._names())}"
+        self.answer = None
+        wire.send(self.sock, wire.EXIT, told.encode())
 
     def _begin_call(self, folder: str) -> None:
         self.in_call = True
@@ -132,17 +149,6 @@ class Worker:
             contexts.get()
             if self.policy["restore"]:
                 self._restore_last()
-
-    def _end_call(self) -> None:
-        """Let no interrupt that comes late reach anything."""
-        for _ in range(10):
-            try:
-                self.in_call = False
-                if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                    signal.signal(signal.SIGINT, _nothing)
-                return
-            except (KeyboardInterrupt, SystemExit, _Ended):
-                pass
 
     def _do(self, action: str, context: str, show: str, text: str) -> int:
         """Do what is asked, and return the exit code; errors are said on stderr."""

@@ -123,7 +123,17 @@ def until(condition: Callable[[], object]) -> None:
 
 @pytest.fixture
 def zpy() -> Iterator[Zpy]:
-    """Give the command; afterwards none of its sessions runs, by its own means."""
+    """Give the command with no session; afterwards none runs, by its own means."""
+    yield from _zpy()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Zpy]:
+    """Give the command with sessions that the tests of a file share."""
+    yield from _zpy()
+
+
+def _zpy() -> Iterator[Zpy]:
     with tempfile.TemporaryDirectory(prefix="zpy-") as folder:
         command = Zpy(Path(folder))
         yield command

@@ -54,19 +54,19 @@ def test_open_files_and_frames_live_on(zpy: Zpy) -> None:
     ],
 )
 def test_last_expression_is_shown_as_in_a_shell(
-    code: str, shown: str, zpy: Zpy
+    code: str, shown: str, shared: Zpy
 ) -> None:
     """Whatever ends in an expression shows it, behind what it printed before."""
-    assert shown == zpy.says(code)
+    assert shown == shared.says(code)
 
 
-def test_value_is_shown_in_the_form_that_is_asked_for(zpy: Zpy) -> None:
+def test_value_is_shown_in_the_form_that_is_asked_for(shared: Zpy) -> None:
     """As the shell would, by str(), or as JSON for programs."""
-    zpy.says("x = {'a': 'é', 'b': [None, 1.5]}")
+    shared.says("x = {'a': 'é', 'b': [None, 1.5]}")
 
-    assert "{'a': 'é', 'b': [None, 1.5]}\n" == zpy.says("x")
-    assert "é\n" == zpy.says("--str", "x['a']")
-    assert {"a": "é", "b": [None, 1.5]} == json.loads(zpy.says("--json", "x"))
+    assert "{'a': 'é', 'b': [None, 1.5]}\n" == shared.says("x")
+    assert "é\n" == shared.says("--str", "x['a']")
+    assert {"a": "é", "b": [None, 1.5]} == json.loads(shared.says("--json", "x"))
 
 
 def test_form_may_be_a_setting(zpy: Zpy) -> None:
@@ -90,22 +90,22 @@ def test_namespace_has_only_the_users_names(zpy: Zpy) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("-",)])
-def test_code_comes_from_stdin(words: tuple[str, ...], zpy: Zpy) -> None:
+def test_code_comes_from_stdin(words: tuple[str, ...], shared: Zpy) -> None:
     """Over a pipe with or without "-", and as long as it may be."""
     code = "total = 0\n" + "total += 1\n" * 30_000 + "total\n"
 
-    assert "30000\n" == zpy.says(*words, given=code)
+    assert "30000\n" == shared.says(*words, given=code)
 
 
-def test_stdin_is_the_codes_own(zpy: Zpy) -> None:
+def test_stdin_is_the_codes_own(shared: Zpy) -> None:
     """Code that came as an argument reads what is piped in, and no later call does."""
-    assert "'first'\n" == zpy.says("input()", given="first\nsecond\n")
-    assert "'third'\n" == zpy.says("input()", given="third\n")
+    assert "'first'\n" == shared.says("input()", given="first\nsecond\n")
+    assert "'third'\n" == shared.says("input()", given="third\n")
 
 
-def test_programs_that_the_code_starts_write_to_the_caller(zpy: Zpy) -> None:
+def test_programs_that_the_code_starts_write_to_the_caller(shared: Zpy) -> None:
     """The descriptors themselves are the caller's, not only Python's streams."""
-    ended = zpy(
+    ended = shared(
         "import os; print(1, flush=True); os.system('echo 2; echo 3 >&2'); print(4)"
     )
 
@@ -136,11 +136,11 @@ def test_code_runs_in_the_callers_folder(zpy: Zpy) -> None:
     assert (f"'{zpy.here}'\n", f"'{other}'\n") == (here, there.stdout)
 
 
-def test_error_shows_the_users_lines_only(zpy: Zpy) -> None:
+def test_error_shows_the_users_lines_only(shared: Zpy) -> None:
     """Errors go to stderr with exit code 1; the state is as it was."""
-    zpy.says("def f(n):\n    return 1 / n\nx = 1")
+    shared.says("def f(n):\n    return 1 / n\nx = 1")
 
-    ended = zpy("x = 2\nf(0)")
+    ended = shared("x = 2\nf(0)")
 
     lines = ended.stderr.splitlines()
     assert (1, "") == (ended.returncode, ended.stdout)
@@ -148,7 +148,7 @@ def test_error_shows_the_users_lines_only(zpy: Zpy) -> None:
     assert ["    f(0)", "    return 1 / n"] == lines[2:5:2]
     assert "ZeroDivisionError: division by zero" == lines[-1]
     assert 6 == len(lines)
-    assert "2\n" == zpy.says("x")
+    assert "2\n" == shared.says("x")
 
 
 def test_syntax_error_says_where(zpy: Zpy) -> None:
@@ -171,15 +171,15 @@ def test_syntax_error_says_where(zpy: Zpy) -> None:
     ],
 )
 def test_exit_ends_the_call_and_not_the_session(
-    code: str, exit_code: int, said: str, zpy: Zpy
+    code: str, exit_code: int, said: str, shared: Zpy
 ) -> None:
     """sys.exit gives the exit code of that call; what there was is still there."""
-    zpy.says("import sys; x = 1")
+    shared.says("import sys; x = 1")
 
-    ended = zpy(code)
+    ended = shared(code)
 
     assert (exit_code, said) == (ended.returncode, ended.stderr)
-    assert "1\n" == zpy.says("x")
+    assert "1\n" == shared.says("x")
 
 
 def test_contexts_of_one_session_are_apart(zpy: Zpy) -> None:
@@ -206,9 +206,9 @@ def test_sessions_are_processes_of_their_own(zpy: Zpy) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", ".x", "a/b", "", "x" * 65, "a b"])
-def test_session_names_are_plain(name: str, zpy: Zpy) -> None:
+def test_session_names_are_plain(name: str, shared: Zpy) -> None:
     """A name that could lead out of the folder is refused."""
-    ended = zpy(f"--session={name}", "1")
+    ended = shared(f"--session={name}", "1")
 
     assert 1 == ended.returncode
     assert "cannot be the name of a session" in ended.stderr
@@ -240,15 +240,15 @@ def test_help_and_version_start_no_session(zpy: Zpy) -> None:
     assert [] == zpy.processes()
 
 
-def test_reader_that_leaves_is_an_error_of_that_call_alone(zpy: Zpy) -> None:
+def test_reader_that_leaves_is_an_error_of_that_call_alone(shared: Zpy) -> None:
     """A pipe that nobody reads any more does not follow the session around."""
-    call = zpy.start("print('x' * 1000000)\nprint('again')")
+    call = shared.start("print('x' * 1000000)\nprint('again')")
     assert call.stdout is not None
     call.stdout.close()
     call.communicate()
 
     assert 1 == call.returncode
-    assert "5\n" == zpy.says("print(5)")
+    assert "5\n" == shared.says("print(5)")
 
 
 def test_fork_in_the_code_leaves_one_session(zpy: Zpy) -> None:
@@ -257,6 +257,24 @@ def test_fork_in_the_code_leaves_one_session(zpy: Zpy) -> None:
     zpy.says("_ = pid and os.waitpid(pid, 0)")
 
     assert "True\n" == zpy.says("pid == _[0]")
+
+
+def test_streams_that_code_closes_come_back(zpy: Zpy) -> None:
+    """Whatever a call does to its streams, the next has its own."""
+    zpy("import sys, os; sys.stdout.close(); sys.stdin.close(); os.close(2)")
+
+    assert "'more'\n" == zpy.says("input()", given="more\n")
+
+
+def test_context_begins_with_what_the_settings_say(zpy: Zpy) -> None:
+    """[initializer] runs before the first line; what fails is said to its caller."""
+    zpy.settings('[initializer]\nmodules = ["math", "no_such"]\ncode = "x = math.pi"\n')
+
+    first = zpy("round(x, 2)")
+
+    assert "3.14\n" == first.stdout
+    assert "pybridge: initializer: module 'no_such': ModuleNotFound" in first.stderr
+    assert "" == zpy("x").stderr
 
 
 def test_streams_that_code_keeps_stay_good(zpy: Zpy) -> None:
@@ -276,10 +294,10 @@ def test_threads_print_to_the_log_after_the_call(zpy: Zpy) -> None:
     assert "1\n" == zpy.says("1")
 
 
-def test_last_traceback_is_kept_for_the_debugger(zpy: Zpy) -> None:
+def test_last_traceback_is_kept_for_the_debugger(shared: Zpy) -> None:
     """pdb.pm() works in the next call, over the caller's own terminal."""
-    zpy("def f():\n    secret = 42\n    1 / 0\nf()")
+    shared("def f():\n    secret = 42\n    1 / 0\nf()")
 
-    ended = zpy("import pdb; pdb.pm()", given="p secret\nq\n")
+    ended = shared("import pdb; pdb.pm()", given="p secret\nq\n")
 
     assert "42" in ended.stdout

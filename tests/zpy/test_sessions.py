@@ -254,6 +254,31 @@ def test_idle_session_ends_and_says_how_to_get_its_state_back(zpy: Zpy) -> None:
     assert "42\n" == zpy("-s", "other", "x + 1").stdout
 
 
+def test_what_was_not_saved_is_said_too(zpy: Zpy) -> None:
+    """With save = "never" the next start says at least that there was something."""
+    zpy.settings('[zpy]\nidle = "0.2s"\nsave = "never"\n')
+    zpy.says("x = 1")
+    until(lambda: not zpy.processes())
+
+    told = zpy("2")
+
+    assert "ended as nothing was asked of it; what it had was not saved" in told.stderr
+    assert "2\n" == told.stdout
+
+
+def test_session_without_its_files_takes_no_others(zpy: Zpy) -> None:
+    """A session whose socket was cleaned away leaves that of the next one alone."""
+    zpy.says("x = 1")
+    lost = zpy.session()["pid"]
+    (zpy.runtime / "pybridge" / "main.sock").unlink()
+    zpy.says("x = 2")
+
+    os.kill(lost, signal.SIGTERM)
+    until(lambda: not psutil.pid_exists(lost))
+
+    assert "2\n" == zpy.says("x")
+
+
 def test_working_thread_keeps_a_session(zpy: Zpy) -> None:
     """While a thread works that Python would wait for, a session is not idle."""
     zpy.settings('[zpy]\nidle = "0.2s"\nsave = "never"\n')

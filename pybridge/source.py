@@ -264,7 +264,8 @@ def _watch(code: CodeType, source: _Source, filename: str) -> None:
 
     def gone(dead: ref[CodeType]) -> None:
         source.codes.discard(dead)
-        if not source.codes:
+        # While a process ends, what a module has is gone before its objects.
+        if not source.codes and _forget is not None:
             _forget(filename)
 
     waiting = [code]

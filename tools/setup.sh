@@ -81,8 +81,6 @@ missing_packages() {
   if ! usable_venv && ! find_python >/dev/null; then
     echo python3 python3-dev python3-venv
   fi
-  case $goal in test) # the compiler that wrappers in M are tried with
-    compgen -G '/usr/lib/*/fis-gtm/*/mumps' >/dev/null || echo fis-gtm ;;
   case $goal in
   test | dev | bench | valgrind)
     compgen -G '/usr/lib/x86_64-linux-gnu/fis-gtm/*/mumps' >/dev/null || echo fis-gtm

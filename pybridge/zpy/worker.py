@@ -26,6 +26,7 @@ __all__ = ["main"]
 _FAILED = 1
 _INTERRUPTED = 130
 _TOLD_TO_END = 143
+_KEPT = 3  # snapshots that were made at the end of sessions of one name
 
 
 def main(sock: socket.socket, name: str, policy: dict[str, Any]) -> None:
@@ -216,13 +217,30 @@ class Worker:
                 report = snapshot.save(
                     name,
                     self._saved_name(name),
-                    description=f"context '{name}' of zpy session '{self.name}'",
+                    description=self._description(name),
                 )
+                self._delete_old(name)
             except Exception as exc:
                 told.append(f"context '{name}' could not be saved: {exc}")
             else:
                 told.append(self._how_to_restore(name, report))
         return "; ".join(told)
+
+    def _delete_old(self, context: str) -> None:
+        """Keep the last few of what was saved without being asked for."""
+        from pybridge import snapshot
+
+        mine = [
+            saved.id
+            for saved in snapshot.contexts()
+            if saved.name == self._saved_name(context)
+            and saved.description == self._description(context)
+        ]
+        for old in sorted(mine)[:-_KEPT]:
+            snapshot.delete(old)
+
+    def _description(self, context: str) -> str:
+        return f"context '{context}' of zpy session '{self.name}', at its end"
 
     def _saved_name(self, context: str) -> str:
         own = f"zpy-{self.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -304,6 +305,20 @@ def test_sigterm_saves_first(which: str, zpy: Zpy) -> None:
 
     assert "session 'main' was told to end; saved 1 name" in told
     assert "5\n" == zpy.says("x")
+
+
+def test_ends_keep_the_last_three_snapshots(zpy: Zpy) -> None:
+    """What is saved by itself does not pile up; what the user saved stays."""
+    zpy.says("x = 0")
+    zpy.says("--save", "zpy-main")
+    for number in range(4):
+        zpy.says(f"x = {number}")
+        zpy("--stop", "--keep")
+
+    code = "from pybridge import snapshot; [c.id for c in snapshot.contexts()]"
+    found = json.loads(zpy("--json", code).stdout)
+
+    assert [1, 3, 4, 5] == sorted(found)
 
 
 def test_save_and_restore_are_options(zpy: Zpy) -> None:

@@ -381,43 +381,6 @@ def test_typed_stubs_pass_the_type_checker(folder: Path, tmp_path: Path) -> None
 
 # ---- M ------------------------------------------------------------------------------
 
-# What answers for the host: it writes what reached it.
-HOST = """\
-pybridge ; answers with what it was called with
-ExecuteFunction(f,a,k,v,s,r) ;
- new i set r=f_"|"_v_"|"
- set i="" for  set i=$order(a(i)) quit:i=""  set r=r_i_"="_$$list(.a,i)_";"
- set i="" for  set i=$order(k(i)) quit:i=""  set r=r_i_":"_$$list(.k,i)_";"
- quit 1
-list(a,i) ; a value, or what is below it
- new j,t set t=$get(a(i))
- set j="" for  set j=$order(a(i,j)) quit:j=""  set t=t_"["_a(i,j)_"]"
- quit t
-GetVariable(v,s,r,u) ;
- set r="value of "_v
- quit $select(v="bad":"0^wrong",1:1)
-"""
-
-CALLS = {
-    "$$randint^pyrandom(1,6)": '__import__("random").randint||1=1;2=6;',
-    '$$choices^pyrandom("ab",,,3)': '__import__("random").choices||1=ab;k:3;',
-    "$$choice^pyrandom(.list)": '__import__("random").choice||1=[5][6];',
-    "$$hypot^pymath(3,4)": '__import__("math").hypot||1=3;2=4;',
-    "$$isclose^pymath(1,2,,0)": '__import__("math").isclose||1=1;2=2;abs_tol:0;',
-    "$$pi^pymath": 'value of __import__("math").pi',
-    '$$Random^pyrandom("r",7)': '__import__("random").Random|r|x:7;',
-    '$$RandomRandint^pyrandom("r",1,2)': "r.randint||1=1;2=2;",
-    '$$dateYear^pydatetime("d")': "value of d.year",
-    "$$dateFromordinal^pydatetime(1)": '__import__("datetime").date.fromordinal||1=1;',
-    "$$sub^pyre(1,2,3)": '__import__("re").sub||1=1;2=2;3=3;',
-    "$$plain^pyhardOne(1,,,,,,,,,,,9,,.named)": (
-        '__import__("hard_one").plain||1=1;d:9;z:26;'
-    ),
-    f"$$many^pyhardOne(1,2{',' * 29}.named)": (
-        '__import__("hard_one").many||a0:1;a1:2;z:26;'
-    ),
-}
-
 
 def mumps() -> Path:
     """Return the program of GT.M."""
@@ -449,29 +412,6 @@ def test_routines_have_names_that_m_knows(folder: Path) -> None:
         assert [] == [
             label for label in labels if not re.fullmatch(r"[%A-Za-z]\w{,30}", label)
         ]
-
-
-def test_routines_hand_over_their_arguments(folder: Path, tmp_path: Path) -> None:
-    """By position and name, left out, by reference, and methods of a variable."""
-    (tmp_path / "pybridge.m").write_text(HOST)
-    lines = ["use ; calls", ' new list,named set list(1)=5,list(2)=6,named("z")=26']
-    lines += [f" write {call},!" for call in CALLS]
-    lines += [' set $etrap="write $ecode,! halt"', " write $$hypot^pymath(3,,4),!"]
-    (tmp_path / "use.m").write_text("\n".join(lines) + "\n")
-
-    said = run(
-        *(mumps(), "-run", "use"),
-        cwd=tmp_path,
-        env={
-            "gtm_dist": str(mumps().parent),
-            "gtmroutines": f"{tmp_path}({tmp_path} {folder}/m)",
-            "gtm_tmp": str(tmp_path),
-        },
-    )
-
-    assert [*CALLS.values(), ",U-PYBRIDGE-GAP,"] == said.stdout.splitlines(), (
-        said.stderr
-    )
 
 
 # ---- C ------------------------------------------------------------------------------

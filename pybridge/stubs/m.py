@@ -32,18 +32,34 @@ _LINE = 2000  # characters of a comment
 # What begins with % no Python name becomes. A gap in the arguments would move those
 # behind it, so it is an error.
 _SERVICE = """\
-%call(%f,%v) ; call Python with the caller's %a and %k; keep the result as %v
- new %i,%r,%s
- for %i=1:1:+$order(%a(""),-1) if '$data(%a(%i)) set $ecode=",U-PYBRIDGE-GAP,"
- set %s=$$ExecuteFunction^pybridge(%f,.%a,.%k,%v,"",.%r)
- if '%s set $ecode=",U-PYBRIDGE,"
+%call(%f) ; call Python with the caller's %a and %k
+ new %r,%s
+ do %whole
+ set %s=$$ExecuteFunction^pybridge(%f,.%a,.%k,"",$get(%form,"value"),.%r)
+ do:'%s %fail(%s)
  quit $get(%r)
+ ;
+%make(%f,%v) ; the same, and keep the object as the variable %v
+ new %r,%s
+ do %whole
+ set %s=$$ExecuteFunction^pybridge(%f,.%a,.%k,%v,"repr",.%r)
+ do:'%s %fail(%s)
+ quit %v
  ;
 %get(%f) ; what the Python path names
  new %r,%s
- set %s=$$GetVariable^pybridge(%f,"",.%r,1)
- if '%s set $ecode=",U-PYBRIDGE,"
- quit $get(%r)"""
+ set %s=$$GetVariable^pybridge(%f,$get(%form,"value"),.%r)
+ do:'%s %fail(%s)
+ quit $get(%r)
+ ;
+%whole ; each argument before the last one has to be given
+ new %i
+ for %i=1:1:+$order(%a(""),-1) do:'$data(%a(%i)) %fail("0^argument "_%i_" is missing")
+ quit
+ ;
+%fail(%why) ; an error of M; %error says what it was
+ set %error=$zpiece(%why,"^",2,999),$ecode=",U-PYBRIDGE,"
+ quit"""
 
 
 def routine(module: str, options: Options) -> str:
@@ -81,10 +97,10 @@ class _Writer:
         yield f"{self._routine} ; the Python module {name} as M functions"
         yield " ;"
         yield " ; Written by: pybridge stubs --target m"
-        yield " ; An argument that is left out has its default in Python. A list goes"
-        yield " ; in by reference, as an array from 1. The object of a class is a"
-        yield " ; variable of the context: self is its name. A failure sets $ecode to"
-        yield " ; ,U-PYBRIDGE, and $$GetStatus^pybridge tells what it was."
+        yield " ; An argument that is left out has its default in Python. The object of"
+        yield " ; a class is a variable of the context: self is its name. Results are"
+        yield " ; values of M; with %form set, that serialization of them. A failure sets"
+        yield " ; $ecode to ,U-PYBRIDGE, and %error to what went wrong."
         yield from self._comment(self._module.docs)
         yield " quit"
         yield " ;"
@@ -144,8 +160,8 @@ class _Writer:
         path = _quote(expression(self._module.name, function.path))
         if function.kind == "method":
             path = f"self_{_quote('.' + function.name)}"
-        variable = "self" if function.kind == "constructor" else '""'
-        yield f" quit $$%call({path},{variable})"
+        made = function.kind == "constructor"
+        yield f" quit $${f'%make({path},self)' if made else f'%call({path})'}"
 
 
 def _parameters(function: Function) -> list[Parameter]:

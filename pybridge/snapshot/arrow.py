@@ -21,6 +21,7 @@ __all__ = ["dumps", "loads"]
 
 # As many bytes of a value as may stand in its layout.
 _INLINE = 256 * 1024
+_FEW = 1000  # texts
 _DTYPE = re.compile(r"[<>|=](?:[biufc][0-9]{1,2}|[mM]8\[[0-9]{0,4}[a-zA-Zμ]{1,2}\])")
 
 
@@ -68,6 +69,7 @@ class _Bytes:
     def __init__(self, buffers: Sequence[memoryview]) -> None:
         self.room = _INLINE
         self.places = []
+        self.views = buffers
         self.sizes = [view.nbytes for view in buffers]
         if buffers:
             import numpy as np
@@ -82,6 +84,20 @@ class _Bytes:
                 return number, start - first
         return None
 
+    def copy_of(self, array: Any) -> int:
+        """Return the buffer that was made for what does not lie in one piece."""
+        import numpy as np
+
+        for number, size in enumerate(self.sizes):
+            if size == array.nbytes:
+                there = np.frombuffer(self.views[number], array.dtype)
+                same = there.view("u1") == np.ascontiguousarray(array).ravel().view(
+                    "u1"
+                )
+                if same.all():
+                    return number
+        raise _NoForm
+
     def inline(self, data: Any) -> str:
         self.room -= len(data)
         if self.room < 0:
@@ -94,6 +110,8 @@ class _Bytes:
 
 def _array(array: Any, place: _Bytes) -> dict[str, Any]:
     """Return where the elements of a plain numpy array are."""
+    import numpy as np
+
     if array.dtype.kind not in "biufcmM" or _DTYPE.fullmatch(array.dtype.str) is None:
         raise _NoForm
     column = {"dtype": array.dtype.str, "shape": list(array.shape)}
@@ -111,9 +129,11 @@ def _array(array: Any, place: _Bytes) -> dict[str, Any]:
                 "offset": found[1],
                 "strides": list(array.strides),
             }
-    if size > place.room:
-        raise _NoForm
-    return {**column, "inline": place.inline(array.tobytes())}
+    if size <= place.room:
+        return {**column, "inline": place.inline(array.tobytes())}
+    number = place.copy_of(array)
+    strides = list(np.cumprod([array.itemsize, *array.shape[:0:-1]])[::-1].tolist())
+    return {**column, "buffer": number, "offset": 0, "strides": strides}
 
 
 def _read_array(column: Any, buffers: Sequence[Any]) -> Any:
@@ -139,18 +159,25 @@ def _texts(column: Any, place: _Bytes) -> dict[str, Any]:
     """Return where the texts of a `str` column of pandas are."""
     import pyarrow as pa
 
-    array = pa.array(column.array)
-    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+    # The public ways to it copy.
+    array = getattr(column.array, "_pa_array", None)
+    if not isinstance(array, pa.ChunkedArray):
+        raise _NoForm
     return {
         "texts": str(array.type),
-        "chunks": [
-            {
-                "length": len(chunk),
-                "offset": chunk.offset,
-                "parts": [_part(one, place) for one in chunk.buffers()],
-            }
-            for chunk in chunks
-        ],
+        "chunks": [_chunk(one, place) for one in array.chunks],
+    }
+
+
+def _chunk(chunk: Any, place: _Bytes) -> dict[str, Any]:
+    import pyarrow as pa
+
+    if len(chunk) <= _FEW:  # it may be a slice of much more
+        chunk = pa.array(chunk.to_pylist(), chunk.type)
+    return {
+        "length": len(chunk),
+        "offset": chunk.offset,
+        "parts": [_part(one, place) for one in chunk.buffers()],
     }
 
 

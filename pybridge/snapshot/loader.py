@@ -334,6 +334,15 @@ def make_whole(kind: type, buffer: Any) -> Any:
     return str(buffer, "utf-8", "surrogatepass") if kind is str else kind(buffer)
 
 
+def make_array(
+    kind: Any, length: int, buffers: list[Any], nulls: int, offset: int
+) -> Any:
+    """Return an Arrow array over its buffers."""
+    import pyarrow
+
+    return pyarrow.Array.from_buffers(kind, length, buffers, nulls, offset)
+
+
 def attribute(module: str, path: str) -> Any:
     """Return what a module has under a path: how imported objects are named."""
     found = importlib.import_module(module)

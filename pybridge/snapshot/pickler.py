@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 import collections
+import copyreg
 import dataclasses
 import dis
 import enum
@@ -164,7 +165,7 @@ class Pickler(pickle.Pickler):
         self._check()
         return False
 
-    def reducer_override(self, value: Any) -> Any:
+    def reducer_override(self, value: Any) -> Any:  # noqa: PLR0911 (a kind each)
         """Say how an object is written; NotImplemented leaves it to its own class."""
         kind = type(value)
         if kind is types.FunctionType:
@@ -174,9 +175,12 @@ class Pickler(pickle.Pickler):
             return reduce(self, value)
         if issubclass(kind, type):
             return self._class(value)
-        if kind.__module__ == "numpy" and kind.__name__ == "memmap":
-            # What a snapshot holds is the values, not the file they were mapped from.
-            return value.view(sys.modules["numpy"].ndarray).__reduce_ex__(5)
+        if kind.__module__ == "numpy":
+            return _numpy(value)
+        if kind.__module__ == "pyarrow.lib" and kind.__name__.endswith("Array"):
+            return _arrow(value)
+        if "_pa_array" in getattr(value, "__dict__", ()):
+            return _pandas(value)
         return NotImplemented
 
     def _asked_for(self, value: Any) -> Any:
@@ -374,6 +378,45 @@ def _globals_of(code: CodeType) -> set[str]:
         if isinstance(inner, types.CodeType):
             names |= _globals_of(inner)
     return names
+
+
+def _numpy(value: Any) -> Any:
+    """Keep arrays out of the pickle that numpy itself would copy into it."""
+    numpy = sys.modules["numpy"]
+    kind = type(value)
+    if kind.__name__ == "memmap":
+        # What a snapshot holds is the values, not the file they were mapped from.
+        return numpy.ascontiguousarray(value.view(numpy.ndarray)).__reduce_ex__(5)
+    if kind.__name__ == "ndarray" and value.nbytes >= IN_BAND:
+        flags = value.flags
+        if not (flags.c_contiguous or flags.f_contiguous or value.dtype.hasobject):
+            return numpy.ascontiguousarray(value).__reduce_ex__(5)
+    return NotImplemented
+
+
+def _pandas(value: Any) -> Any:
+    """Take a column of Arrow's as it is, where its own pickle copies it."""
+    array = getattr(value, "_pa_array", None)
+    if getattr(array, "num_chunks", 0) != 1 or not hasattr(value, "__setstate__"):
+        return NotImplemented
+    state = {**vars(value), "_pa_array": array.chunk(0)}  # type: ignore[union-attr]
+    return copyreg.__newobj__, (type(value),), state  # type: ignore[attr-defined]
+
+
+def _arrow(value: Any) -> Any:
+    """Take an Arrow array's buffers as they are, where its own pickle copies them."""
+    if not hasattr(value, "buffers") or type(value).__name__ == "ExtensionArray":
+        return NotImplemented
+    kind = value.type
+    if kind.num_fields or hasattr(kind, "value_type") or hasattr(kind, "storage_type"):
+        return NotImplemented
+    buffers = value.buffers()
+    size = sum(one.size for one in buffers if one is not None)
+    if size < IN_BAND or size > value.nbytes + value.nbytes // 8 + 1024:
+        return NotImplemented  # small, or a slice of more
+    return loader.make_array, (
+        kind, len(value), buffers, value.null_count, value.offset,
+    )  # fmt: skip
 
 
 # ruff: noqa: ARG001 - all reducers are called alike

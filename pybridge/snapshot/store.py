@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
+import shutil
 import sqlite3
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -318,10 +321,17 @@ class HostStore(Store):
             raise BadArgument(
                 f"temporary '{hiding}' hides what belongs to saved contexts; rename it"
             )
+        self._token = ""
         if file:
             self.buffers = Path(file + "-buffers")
-        else:
-            self.buffers = data_home() / "buffers"
+            return
+        # A database in memory has no place of its own, and nobody else knows it: its
+        # buffers go with the process.
+        if self.query("select 1 from sqlite_master where name = 'pybridge_memory'"):
+            self._token = str(self.query("select token from pybridge_memory")[0][0])
+        if not re.fullmatch(r"[0-9]+-[0-9a-f]{32}", self._token):
+            self._token = f"{os.getpid()}-{secrets.token_hex(16)}"
+        self.buffers = data_home() / "buffers" / self._token
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a query."""
@@ -333,6 +343,15 @@ class HostStore(Store):
         """Run one statement."""
         host.execute(sql, list(params))
 
+    def create(self) -> None:
+        """Make the tables that are not there yet; inside a transaction."""
+        super().create()
+        if self._token:
+            self.execute("create table if not exists pybridge_memory (token text)")
+            self.execute("delete from pybridge_memory")
+            self.execute("insert into pybridge_memory values (?)", [self._token])
+            _forget_ended(self.buffers.parent)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep all statements inside, or none on an exception."""
@@ -342,8 +361,20 @@ class HostStore(Store):
     def settled(self) -> bool:
         """Tell whether what was deleted before cannot come back by a rollback."""
         try:
+            # Refused while a statement writes: such a one could not commit below.
+            host.execute("savepoint probe_pybridge")
+            host.execute("release probe_pybridge")
             host.execute("begin")
         except HostError:
             return False
         host.execute("commit")
         return True
+
+
+def _forget_ended(folder: Path) -> None:
+    """Delete the buffers that databases in memory of ended processes had."""
+    with suppress(OSError):
+        for one in folder.iterdir():
+            process = one.name.partition("-")[0]
+            if process.isdecimal() and not Path("/proc", process).exists():
+                shutil.rmtree(one, ignore_errors=True)

@@ -353,7 +353,7 @@ def test_safe_mode_restores_data_and_loads_no_pickle(saved: int, home: Path) -> 
         ("pd.Series(['a', 'b'], name='s')", True),
         ("pd.Series(['abc'] * 40_000)[7:20]", True),
         ("pd.Series(['abc'] * 40_000)[7:]", True),
-        ("pd.Series(['abc'] * 40_000)[20_000:]", False),
+        ("pd.Series(['abc'] * 40_000)[20_000:]", True),
         ("np.arange(100_000)[::3]", True),
         ("np.arange(90_000).reshape(300, 300).T", True),
         ("np.array(['2020-01-01'], 'M8[D]')", True),

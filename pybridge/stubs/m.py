@@ -99,7 +99,7 @@ class _Writer:
         yield " ; Written by: pybridge stubs --target m"
         yield " ; An argument that is left out has its default in Python. The object of"
         yield " ; a class is a variable of the context: self is its name. Results are"
-        yield " ; values of M; with %form set, that serialization of them. A failure sets"
+        yield " ; values of M; with %form set, that serialization of them. Failing sets"
         yield " ; $ecode to ,U-PYBRIDGE, and %error to what went wrong."
         yield from self._comment(self._module.docs)
         yield " quit"

@@ -40,7 +40,7 @@ CALLS = {
     '$$date^pydatetime("day",2024,2,29)': "day",
     '$$dateYear^pydatetime("day")': "2024",
     '$$dateIsoformat^pydatetime("day")': "2024-02-29",
-    "$$dateFromordinal^pydatetime(730000)": "57684",
+    "$$dateFromordinal^pydatetime(730000)": "57954",
     "$$Nothing^pyhardOne": "1",
     "$$BaseFixed^pyhardOne": "1",
     "$$BaseFixed^pyhardOne(7)": "7",

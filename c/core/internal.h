@@ -155,6 +155,9 @@ void pyb__watch_forked(void);
 /* Monotonic clock, ns. */
 int64_t pyb__now(void);
 
+/* The time on it when so many milliseconds will have passed. */
+int64_t pyb__deadline_in(int64_t milliseconds);
+
 /* ---- signals.c ------------------------------------------------------------------ */
 
 /* Take SIGINT for Python, once however often asked; give it back with the host's own

@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 #include <time.h>
 
 #include "session.h"
@@ -27,6 +28,7 @@ static pthread_mutex_t lock =
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t unpinned = PTHREAD_COND_INITIALIZER;
 static pyb__thread *threads;
+static pyb_work *works;
 static bool running;
 
 int64_t pyb__now(void) {
@@ -34,6 +36,12 @@ int64_t pyb__now(void) {
 
   clock_gettime(CLOCK_MONOTONIC, &now);
   return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+int64_t pyb__deadline_in(int64_t milliseconds) {
+  const int64_t most = INT64_MAX / 4; /* 73 years */
+
+  return pyb__now() + (milliseconds < most / 1000000 ? milliseconds * 1000000 : most);
 }
 
 void pyb__watch_add(pyb__thread *thread) {
@@ -73,14 +81,13 @@ static bool host_wants_stop(const pyb_session *session) {
 }
 
 /* A thread that waits for its host cannot take an exception: the host has to stop. */
-static void stop_service(pyb__thread *thread) {
-  const pyb_session *session = atomic_load(&thread->served);
+static void stop_host(const pyb_session *session) {
+  const pyb_services *services = session == NULL ? NULL : session->services;
 
-  if (session != NULL &&
-      session->services->size >=
-          offsetof(pyb_services, interrupt) + sizeof(void (*)(void)) &&
-      session->services->interrupt != NULL)
-    session->services->interrupt(session->host);
+  if (services != NULL &&
+      services->size >= offsetof(pyb_services, interrupt) + sizeof(void (*)(void)) &&
+      services->interrupt != NULL)
+    services->interrupt(session->host);
 }
 
 bool pyb__watch_hold(pyb__thread *thread) {
@@ -111,6 +118,17 @@ static void look_at(pyb__thread *thread, int64_t now, bool signalled) {
     atomic_compare_exchange_strong(&thread->stop, &none, PYB_INTERRUPTED);
 }
 
+/* One round over the work of hosts. Returns whether there is any. */
+static bool look_at_works(int64_t now) {
+  for (pyb_work *work = works; work != NULL; work = work->next) {
+    if (work->stop == PYB_OK && work->deadline != 0 && now >= work->deadline)
+      work->stop = PYB_DEADLINE;
+    if (work->stop != PYB_OK)
+      stop_host(work->session);
+  }
+  return works != NULL;
+}
+
 /* One round over all threads. The lock is held, except while exceptions are sent, as
  * that may wait for the GIL. Returns whether any thread is active. */
 static bool tick(void) {
@@ -118,7 +136,7 @@ static bool tick(void) {
   /* One SIGINT is for the calls that are active now, and not for those that follow. */
   bool signalled = atomic_exchange(&pyb__signals_pending, false);
   pyb__thread *due[16];
-  bool any = false;
+  bool any = look_at_works(now);
   int n = 0;
 
   for (pyb__thread *thread = threads; thread != NULL; thread = thread->next) {
@@ -126,7 +144,7 @@ static bool tick(void) {
       any = true;
       look_at(thread, now, signalled);
       if (atomic_load(&thread->stop) != PYB_OK)
-        stop_service(thread);
+        stop_host(atomic_load(&thread->served));
       if (atomic_load(&thread->stop) != PYB_OK && now - thread->sent >= RESEND_NS &&
           n < (int)(sizeof due / sizeof *due)) {
         thread->pinned = true;
@@ -239,6 +257,12 @@ void pyb__watch_forked(void) {
 
 void pyb__watch_interrupt(const pyb_session *session) {
   pthread_mutex_lock(&lock);
+  for (pyb_work *work = works; work != NULL; work = work->next)
+    if (work->session == session) {
+      if (work->stop == PYB_OK)
+        work->stop = PYB_INTERRUPTED;
+      stop_host(session);
+    }
   for (pyb__thread *thread = threads; thread != NULL; thread = thread->next) {
     if (pyb__watch_hold(thread) && (atomic_load(&thread->outermost) == session ||
                                     atomic_load(&thread->innermost) == session))
@@ -246,4 +270,47 @@ void pyb__watch_interrupt(const pyb_session *session) {
     atomic_store(&thread->watched, false);
   }
   pthread_mutex_unlock(&lock);
+}
+
+/* ---- Work of the host ----------------------------------------------------------- */
+
+pyb_status pyb_work_begin(const pyb_session *session, pyb_work *work,
+                          pyb_error *error) {
+  if (session == NULL || work == NULL)
+    return pyb__fail(error, PYB_BAD_ARGUMENT,
+                     "the session or the work is missing (NULL)");
+  *work = (pyb_work){.session = session};
+  if (session->deadline_ms > 0) {
+    pyb_status status = pyb_setup(NULL, error); /* and with it the watch */
+    if (status != PYB_OK)
+      return status;
+    work->deadline = pyb__deadline_in(session->deadline_ms);
+  }
+  pthread_mutex_lock(&lock);
+  work->next = works;
+  work->link = &works;
+  if (works != NULL)
+    works->link = &work->next;
+  works = work;
+  atomic_store(&pyb__watch_asleep, false);
+  pthread_cond_signal(&wake);
+  pthread_mutex_unlock(&lock);
+  return PYB_OK;
+}
+
+pyb_status pyb_work_end(pyb_work *work, pyb_status status, pyb_error *error) {
+  pthread_mutex_lock(&lock);
+  *work->link = work->next;
+  if (work->next != NULL)
+    work->next->link = work->link;
+  pthread_mutex_unlock(&lock);
+  if (work->stop == PYB_INTERRUPTED)
+    return pyb__fail(error, PYB_INTERRUPTED, "the call was interrupted");
+  if (work->stop != PYB_DEADLINE)
+    return status;
+  pyb__fail(error, PYB_DEADLINE, "the call ran longer than its deadline of %lld ms",
+            (long long)work->session->deadline_ms);
+  if (error != NULL)
+    memcpy(error->type, "DeadlineExceeded", sizeof "DeadlineExceeded");
+  return PYB_DEADLINE;
 }

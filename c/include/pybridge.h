@@ -224,6 +224,27 @@ PYB_API int64_t pyb_live(void);
  * except that on the thread that started Python a sleep or wait is cut short. */
 PYB_API void pyb_interrupt(const pyb_session *session);
 
+/* A host's own work that is part of a call: the query behind a frame, say. Between
+ * begin and end the session's deadline, counted from begin, and pyb_interrupt stop it
+ * by way of session->services->interrupt, which is called again until it ends. `work`
+ * is the caller's memory and the library's to read; no lock is held and no Python runs.
+ * Begin starts Python where there is a deadline. After a begin that failed there is no
+ * end.
+ *
+ * End takes what the work came to and returns that, or PYB_DEADLINE or PYB_INTERRUPTED
+ * with its error where the work was told to stop, even where it came to its end. */
+typedef struct pyb_work {
+  struct pyb_work *next, **link;
+  const pyb_session *session;
+  int64_t deadline;
+  int stop;
+} pyb_work;
+
+PYB_API PYB_CHECK pyb_status pyb_work_begin(const pyb_session *session, pyb_work *work,
+                                            pyb_error *error);
+PYB_API PYB_CHECK pyb_status pyb_work_end(pyb_work *work, pyb_status status,
+                                          pyb_error *error);
+
 /* ---- Code (control plane) ------------------------------------------------------- */
 /* `variable` = name to assign or fetch, NULL or "" = none. `serialization` = "str",
  * "repr", "json" (text), "pickle", "pickle:N", "dill", "arrow" (blob), or NULL = the

@@ -104,14 +104,11 @@ static pyb__thread *meet_thread(pyb_error *error) {
 /* ---- Entering and leaving ------------------------------------------------------- */
 
 static int64_t deadline_of(const pyb_session *session, int64_t outer) {
-  const int64_t most = INT64_MAX / 4; /* 73 years */
   int64_t deadline;
 
   if (session == NULL || session->deadline_ms <= 0)
     return outer;
-  deadline =
-      session->deadline_ms < most / 1000000 ? session->deadline_ms * 1000000 : most;
-  deadline += pyb__now();
+  deadline = pyb__deadline_in(session->deadline_ms);
   return outer != 0 && outer < deadline ? outer : deadline;
 }
 

@@ -1,6 +1,7 @@
 /* test_deadline.c: deadlines and interrupts, on Python's main thread and on others. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "test.h"
 
@@ -283,11 +284,63 @@ static void test_foreign_thread(void) {
   printf("foreign thread: at worst %.1f ms late\n", worst);
 }
 
+/* ---- Work of the host ----------------------------------------------------------- */
+
+static atomic_int told; /* how often the host was told to stop */
+
+static void tell(void *host) {
+  (void)host;
+  atomic_fetch_add(&told, 1);
+}
+
+static void wait_until_told(int times) {
+  for (int i = 0; i < 5000 && atomic_load(&told) < times; i++)
+    pause_ms(1);
+  CHECK(atomic_load(&told) >= times);
+}
+
+static void *interrupt_work(void *session) {
+  pause_ms(20);
+  pyb_interrupt(session);
+  return NULL;
+}
+
+/* Work of a host is told to stop at its deadline and by pyb_interrupt, and its end says
+ * so; work that nobody stops ends as it does. */
+static void test_work_of_the_host_is_stopped(void) {
+  pyb_services services = {.size = sizeof services, .interrupt = tell};
+  pyb_session session = {.services = &services, .deadline_ms = 30};
+  pthread_t other;
+  pyb_work work;
+
+  OK(pyb_work_begin(&session, &work, &error));
+  wait_until_told(2);
+  CHECK(pyb_work_end(&work, PYB_HOST, &error) == PYB_DEADLINE);
+  CHECK(has(error.message, "30 ms") && has(error.type, "DeadlineExceeded"));
+
+  session.deadline_ms = 0;
+  atomic_store(&told, 0);
+  OK(pyb_work_begin(&session, &work, &error));
+  CHECK(pthread_create(&other, NULL, interrupt_work, &session) == 0);
+  wait_until_told(1);
+  CHECK(pyb_work_end(&work, PYB_OK, &error) == PYB_INTERRUPTED);
+  pthread_join(other, NULL);
+
+  atomic_store(&told, 0);
+  OK(pyb_work_begin(&session, &work, &error));
+  CHECK(pyb_work_end(&work, PYB_HOST, &error) == PYB_HOST);
+  OK(pyb_work_begin(&session, &work, &error));
+  OK(pyb_work_end(&work, PYB_OK, &error));
+  CHECK(atomic_load(&told) == 0);
+  CHECK(pyb_work_begin(NULL, &work, &error) == PYB_BAD_ARGUMENT);
+}
+
 int main(void) {
   OK(pyb_setup(NULL, &error));
   RUN(test_main_thread);
   RUN(test_main_thread_waits_are_cut_short);
   RUN(test_foreign_thread);
+  RUN(test_work_of_the_host_is_stopped);
   CHECK(pyb_live() == 0);
   return 0;
 }

@@ -19,6 +19,7 @@ from tests.sqlite.hosts import TESTED, Shell, SqlError, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.sqlite.hosts import Driver, Host
 
@@ -217,6 +218,71 @@ def test_sqlite_interrupt_stops_python(driver: Driver, code: str) -> None:
     assert "nterrupt" in message
     assert 0.3 <= took < 0.6
     assert 2 == driver.eval("1 + 1")
+
+
+FOREVER = "with recursive n(i) as (select 1 union all select i + 1 from n) "
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"py_query('{FOREVER} select count(*) from n', 'df')",
+        f"py_query('{FOREVER} select i from n where i < 0', 'df')",
+        "py_table('endless', 'df')",
+    ],
+)
+def test_deadline_stops_the_statement_behind_a_frame(
+    host: Host, statement: str
+) -> None:
+    """Also while SQLite runs, and the variable stays as it was."""
+    host.run("df = 'as it was'")
+    host.rows(f"create temp view endless as {FOREVER} select i from n where i < 0")
+    host.rows("select py_option('timeout_ms', 50)")
+
+    message = host.error(f"select {statement}")
+
+    host.rows("select py_option('timeout_ms', 0)")
+    assert "DeadlineExceeded: the call ran longer than its deadline of 50 ms" in message
+    assert "as it was" == host.value("select py_get('df')")
+
+
+@pytest.mark.parametrize("call", ["py_table('{}', 'df')", "py_query('table {}', 'df')"])
+def test_deadline_stops_the_scan_below_sql(
+    host: Host, tmp_path: Path, call: str
+) -> None:
+    """Pages are read for as long as there is time, and all of them the next time."""
+    call = call.replace("table {}", "select b from {}").format("large")
+    host.rows(f"attach '{tmp_path / 'large.db'}' as far")
+    host.rows("create table far.large(b)")
+    host.rows(
+        "with recursive n(i) as (select 1 union all select i + 1 from n limit 60000) "
+        "insert into large select zeroblob(3000) from n"
+    )
+    host.rows("select py_option('timeout_ms', 1)")
+
+    message = host.error(f"select {call}")
+
+    host.rows("select py_option('timeout_ms', 0)")
+    assert "DeadlineExceeded: the call ran longer than its deadline of 1 ms" in message
+    assert 60000 == host.value(f"select {call}")
+    assert "pages" == host.value("select py_option('scanned')")
+
+
+def test_deadline_stops_a_write_and_takes_it_back(host: Host) -> None:
+    """Nothing of a frame stays behind when the time is over."""
+    host.run(
+        "import numpy as np, pandas as pd\n"
+        "many = pd.DataFrame({c: np.arange(400_000) for c in 'abcdef'})"
+    )
+    assert 400_000 == host.value("select py_write('many', 'whole')")
+    host.rows("select py_option('timeout_ms', 60)")
+
+    message = host.error("select py_write('many', 'part')")
+
+    host.rows("select py_option('timeout_ms', 0)")
+    assert "DeadlineExceeded" in message
+    assert 0 == host.value("select count(*) from sqlite_master where name = 'part'")
+    assert 400_000 == host.value("select py_write('many', 'part')")
 
 
 def test_interrupted_call_has_sqlites_own_code(driver: Driver) -> None:

@@ -489,6 +489,14 @@ static pyb__tree_end ask(pyb__tree *tree, size_t i, int64_t rowid) {
   return end;
 }
 
+/* Has the host been asked to stop, or by the library? Only a newer SQLite can say. */
+static int is_stopped(void *data) {
+  pyb__sqlite *host = data;
+
+  return atomic_load(&host->stopped) != 0 ||
+         (host->services.interrupted != NULL && host->services.interrupted(host));
+}
+
 static const char *prepare_tree(attempt *at, pyb_table *table) {
   pyb__tree *tree = &at->tree;
 
@@ -506,7 +514,7 @@ static const char *prepare_tree(attempt *at, pyb_table *table) {
   tree->end = at->scan->end;
   tree->longest = sqlite3_limit(at->db, SQLITE_LIMIT_LENGTH, -1);
   tree->ask = ask;
-  tree->interrupted = at->host->services.interrupted;
+  tree->interrupted = is_stopped;
   tree->host = at->host;
   return NULL;
 }
@@ -601,6 +609,7 @@ pyb_status pyb__sqlite_pages_scan(pyb__sqlite *host, const pyb__sqlite_scan *sca
 
   *done = 0;
   reason[0] = '\0';
+  atomic_store(&host->stopped, 0); /* an earlier stop is over, or comes again */
   /* Where connections are serialized, no other thread comes in between. */
   sqlite3_mutex_enter(sqlite3_db_mutex(at.db));
   status = walk(&at, pyb__sqlite_has(ADDED) ? check_table(&at, table) : too_old, done,
@@ -621,6 +630,7 @@ pyb_status pyb__sqlite_pages_query(pyb__sqlite *host, const pyb__sqlite_plain *q
 
   *done = 0;
   reason[0] = '\0';
+  atomic_store(&host->stopped, 0);
   if (!pyb__sqlite_has(ADDED))
     why = too_old;
   else if (sqlite3_bind_parameter_count(query->statement) != 0)

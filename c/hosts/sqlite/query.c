@@ -297,15 +297,22 @@ static pyb_status run(pyb__sqlite *host, const char *const words[3],
   struct ArrowArrayStream rows = {0};
   const char *sql = words[0], *variable = words[1], *type = words[2];
   pyb_status status;
+  pyb_work work;
 
   if (namespace != NULL)
     return pyb_execute_query(&host->session, sql, PYB_NTS, variable, type, namespace,
                              options, p->values, p->names, p->n, count, error);
-  status =
-      pyb__sqlite_read(host, sql, PYB_NTS, p->values, p->names, p->n, &rows, error);
+  status = pyb_work_begin(&host->session, &work, error);
+  if (status == PYB_OK) {
+    status =
+        pyb__sqlite_read(host, sql, PYB_NTS, p->values, p->names, p->n, &rows, error);
+    status = pyb_work_end(&work, status, error);
+  }
   if (status == PYB_OK)
     status =
         pyb_set_stream(&host->session, variable, type, options, &rows, count, error);
+  else if (rows.release != NULL)
+    rows.release(&rows);
   return status;
 }
 

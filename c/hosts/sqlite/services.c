@@ -248,7 +248,10 @@ static int interrupted(void *data) {
 
 /* Called from another thread, which SQLite allows while the connection is open. */
 static void interrupt(void *data) {
-  sqlite3_interrupt(((pyb__sqlite *)data)->db);
+  pyb__sqlite *host = data;
+
+  atomic_store(&host->stopped, 1);
+  sqlite3_interrupt(host->db);
 }
 
 void pyb__sqlite_lend(pyb__sqlite *host) {

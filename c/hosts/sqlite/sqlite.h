@@ -17,6 +17,7 @@
 #define PYBRIDGE_HOSTS_SQLITE_H
 
 #include <sqlite3ext.h>
+#include <stdatomic.h>
 
 #include "pybridge.h"
 
@@ -45,7 +46,8 @@ typedef struct pyb__sqlite {
   pyb_session session; /* its host is this struct */
   pyb_services services;
   int references;
-  int savepoints;                    /* open ones of pybridge.host.transaction */
+  atomic_int stopped; /* by the library: the scan below SQL looks at it */
+  int savepoints;     /* open ones of pybridge.host.transaction */
   int names[PYB__SQLITE_SAVEPOINTS]; /* of the first of them: pybridge_<number> */
   sqlite3_stmt *last_resort;         /* only while there are some: see services.c */
   char context[128];                 /* name of the current context, "main" at first */

@@ -482,6 +482,7 @@ static void py_table(sqlite3_context *context, int n, sqlite3_value **args) {
   char *options = NULL;
   pyb_error error;
   pyb_status status = PYB_OK;
+  pyb_work work;
   int64_t count;
 
   if (!pyb__sqlite_want(context, NAME, n, args, 0, "table", &table) ||
@@ -496,10 +497,16 @@ static void py_table(sqlite3_context *context, int n, sqlite3_value **args) {
   if (status == PYB_OK)
     status = pyb__sqlite_options(host, n > 6 ? args[6] : NULL, &options, &error);
   if (status == PYB_OK)
+    status = pyb_work_begin(&host->session, &work, &error);
+  if (status == PYB_OK) {
     status = read_table(host, table, list, &limits, &rows, &error);
+    status = pyb_work_end(&work, status, &error);
+  }
   if (status == PYB_OK)
     status =
         pyb_set_stream(&host->session, variable, type, options, &rows, &count, &error);
+  else if (rows.release != NULL)
+    rows.release(&rows);
   if (status == PYB_OK)
     sqlite3_result_int64(context, count);
   else

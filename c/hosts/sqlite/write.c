@@ -628,6 +628,22 @@ pyb_status pyb__sqlite_write(pyb__sqlite *host, struct ArrowArrayStream *rows,
   return status;
 }
 
+/* What a deadline and pyb_interrupt can stop; all is taken back then. */
+static pyb_status write_stoppable(pyb__sqlite *host, struct ArrowArrayStream *rows,
+                                  const char *table, const char *mode, int64_t *count,
+                                  pyb_error *error) {
+  pyb_work work;
+  pyb_status status = pyb_work_begin(&host->session, &work, error), ended;
+
+  if (status != PYB_OK) {
+    rows->release(rows);
+    return status;
+  }
+  status = pyb__sqlite_write(host, rows, table, mode, count, error);
+  ended = pyb_work_end(&work, status, error);
+  return status == PYB_OK ? PYB_OK : ended; /* what is written cannot be stopped */
+}
+
 /* ---- py_write(variable, table, mode) -------------------------------------------- */
 
 static void py_write(sqlite3_context *context, int n, sqlite3_value **args) {
@@ -636,14 +652,17 @@ static void py_write(sqlite3_context *context, int n, sqlite3_value **args) {
   struct ArrowArrayStream rows = {0};
   const char *variable, *table, *mode_name;
   pyb_error error;
+  pyb_status status;
   int64_t count;
 
   if (!pyb__sqlite_want(context, name, n, args, 0, "variable", &variable) ||
       !pyb__sqlite_want(context, name, n, args, 1, "table", &table) ||
       !pyb__sqlite_optional(context, name, n, args, 2, "mode", &mode_name))
     return;
-  if (pyb_get_stream(&host->session, variable, NULL, 0, &rows, &error) != PYB_OK ||
-      pyb__sqlite_write(host, &rows, table, mode_name, &count, &error) != PYB_OK)
+  status = pyb_get_stream(&host->session, variable, NULL, 0, &rows, &error);
+  if (status == PYB_OK)
+    status = write_stoppable(host, &rows, table, mode_name, &count, &error);
+  if (status != PYB_OK)
     pyb__sqlite_fail(context, name, &error);
   else
     sqlite3_result_int64(context, count);

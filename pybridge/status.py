@@ -262,7 +262,10 @@ def _safe_repr(value: object) -> str:
 
 def _clean(text: str, limit: int) -> str:
     """Cut a text, hide passwords, make it encodable: a surrogate becomes its escape."""
-    text = mask(text)
+    # Asked here too, as one call more may be one too many where recursion has ended.
+    lower = text.lower()
+    if "pwd" in lower or "pass" in lower or "token" in lower or "://" in lower:
+        text = mask(text)
     if len(text) > limit:
         text = text[: limit - 3] + "..."
     if not text.isascii():

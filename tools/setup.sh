@@ -60,12 +60,15 @@ usable_venv() {
 
 # The databases that tests read: ODBC drivers, and the servers that they start.
 database_packages() {
-  ldconfig -p | grep -q 'libodbc\.so\.2' || echo libodbc2
-  ls /usr/lib/*/odbc/libsqlite3odbc.so >/dev/null 2>&1 || echo libsqliteodbc
-  ls /usr/lib/*/odbc/psqlodbcw.so >/dev/null 2>&1 || echo odbc-postgresql
-  ls /usr/lib/*/odbc/libmaodbc.so >/dev/null 2>&1 || echo odbc-mariadb
-  ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
-  command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || echo mariadb-server
+  local lib=/usr/lib
+  compgen -G "$lib/*/libodbc.so.2" >/dev/null || echo libodbc2
+  compgen -G "$lib/*/odbc/libsqlite3odbc.so" >/dev/null || echo libsqliteodbc
+  compgen -G "$lib/*/odbc/psqlodbcw.so" >/dev/null || echo odbc-postgresql
+  compgen -G "$lib/*/odbc/libmaodbc.so" >/dev/null || echo odbc-mariadb
+  compgen -G "$lib/postgresql/*/bin/postgres" >/dev/null || echo postgresql
+  [ -x /usr/sbin/mariadbd ] || echo mariadb-server
+  # The ODBC drivers for servers put themselves into odbcinst.ini with it.
+  compgen -G "/usr/bin/odbcinst" >/dev/null || echo odbcinst
 }
 
 # Print the Debian packages that GOAL needs and that are not there.

@@ -262,9 +262,16 @@ static pyb_status query(void *host, const char *sql, size_t size,
 static void use_services(void) {
   static const pyb_services services = {.size = sizeof services, .query = query};
   pyb_session calling = {.context = "faults", .services = &services};
+  pyb_value args[] = {int_value(1), text_value("text")};
+  pyb_status status;
+  int64_t count;
 
   done(run(&calling, "rows = _plane.host_query('select', [1, 'text', b'blob', None])"));
   done(run(&calling, "rows = _plane.host_query('select', {'a': 1, 'b': 'text'})"));
+  status = pyb_execute_query(&calling, "select", PYB_NTS, "rows", "list", NULL, "{}",
+                             args, NULL, 2, &count, &error);
+  CHECK(status == PYB_OK || status == PYB_NO_MEMORY || status == PYB_PYTHON);
+  failures += status != PYB_OK;
   done(run(&calling, "rows = None"));
 }
 

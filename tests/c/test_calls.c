@@ -104,6 +104,12 @@ static void test_missing_arguments_are_errors(void) {
   failed(PYB_BAD_ARGUMENT, pyb_set_variable(s, "x", NULL, &error));
   failed(PYB_BAD_ARGUMENT, pyb_set_stream(s, "x", NULL, NULL, NULL, &count, &error));
   failed(PYB_BAD_ARGUMENT, pyb_set_stream(s, "x", NULL, NULL, &rows, &count, &error));
+  failed(PYB_BAD_ARGUMENT, pyb_execute_query(s, NULL, 0, "x", NULL, NULL, NULL, NULL,
+                                             NULL, 0, &count, &error));
+  failed(PYB_BAD_ARGUMENT, pyb_execute_query(s, "q", 1, NULL, NULL, NULL, NULL, NULL,
+                                             NULL, 0, &count, &error));
+  failed(PYB_BAD_ARGUMENT, pyb_execute_query(s, "q", 1, "x", NULL, NULL, NULL, NULL,
+                                             NULL, 1, &count, &error));
   failed(PYB_BAD_ARGUMENT, pyb_get_stream(s, NULL, NULL, 0, &rows, &error));
   failed(PYB_BAD_ARGUMENT, pyb_object_get(s, NULL, &object, &error));
   CHECK(object == NULL);
@@ -379,6 +385,38 @@ static void make_rows(struct ArrowArrayStream *rows) {
     OK(pyb_column_text(pyb_table_column(table, 1), "abc", (size_t)i));
   }
   OK(pyb_table_finish(table, rows, &error));
+}
+
+/* A query on another database: one of Python's own, as a variable. */
+static void test_queries(void) {
+  static const char opened[] =
+      "import sqlite3; there = sqlite3.connect(':memory:', check_same_thread=False)";
+  const char *const both[] = {"a", "b"}, *const one[] = {"a", NULL};
+  pyb_value params[2] = {int_value(5), text_value("xy")};
+  int64_t count;
+
+  if (!has_module("pyarrow") || !has_module("sqlite3"))
+    return;
+  OK(pyb_execute_code(&session, opened, PYB_NTS, NULL, &error));
+  OK(pyb_execute_query(&session, "select ? as n, ? as t union all select 6, null",
+                       PYB_NTS, "frame", "list", "there", NULL, params, NULL, 2, &count,
+                       &error));
+  CHECK(count == 2 && integer_of(&session, "frame == [(5, 'xy'), (6, None)]"));
+  OK(pyb_execute_query(&session, "select :b, :a -- cut", 13, "frame", "list", "there",
+                       "{}", params, both, 2, NULL, &error));
+  CHECK(integer_of(&session, "frame == [('xy', 5)]"));
+  failed(PYB_BAD_ARGUMENT,
+         pyb_execute_query(&session, "select 1", PYB_NTS, "frame", "list", "there",
+                           NULL, params, one, 2, &count, &error));
+  failed(PYB_UNDEFINED,
+         pyb_execute_query(&session, "select 1", PYB_NTS, "frame", NULL, "nowhere",
+                           NULL, NULL, NULL, 0, &count, &error));
+  failed(PYB_HOST, pyb_execute_query(&session, "select 1", PYB_NTS, "frame", NULL, NULL,
+                                     NULL, NULL, NULL, 0, &count, &error));
+  failed(PYB_PYTHON, pyb_execute_query(&session, "select nix", PYB_NTS, "frame", NULL,
+                                       "there", NULL, NULL, NULL, 0, &count, &error));
+  CHECK(count == 0 && integer_of(&session, "frame == [('xy', 5)]"));
+  OK(pyb_execute_code(&session, "there.close()", PYB_NTS, NULL, &error));
 }
 
 /* Rows in, rows out: of all columns, or of those that are named. */
@@ -739,6 +777,7 @@ int main(void) {
   RUN(test_contexts_are_separate);
   RUN(test_context_may_change);
   RUN(test_context_is_utf8);
+  RUN(test_queries);
   RUN(test_streams);
   RUN(test_objects);
   RUN(test_object_json);

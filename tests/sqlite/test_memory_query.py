@@ -16,6 +16,8 @@ SETUP = [
     "select py_exec('from pybridge import host')",
     "select py_exec('def f(*a, **k): return len(a) + len(k)')",
     "select py_query('select * from t', 'q', 'list'), py_eval('f.__name__')",
+    'select py_exec(\'there = type("There", (), {"cursor": lambda s: s, '
+    '"execute": lambda s, *a: None, "description": None, "close": lambda s: 0})()\')',
 ]
 STATEMENTS = [
     "select py_query('select * from t', 'q', 'list')",
@@ -23,6 +25,7 @@ STATEMENTS = [
     "select py_query('pragma table_info(t)', 'q', 'list')",
     "select py_query('select ?, :b from t', 'q', 'list', null, x'00', py_kw('b', 1))",
     "select py_query('select :a', 'q', 'list', '{\"params\":{\"a\":\"x\"}}')",
+    "select py_query('x', 'q', 'list', '{\"namespace\":\"there\"}', 1, x'00')",
     "select py_table('t', 'q', 'list')",
     "select py_table('main.\"t\"', 'q', 'list', 2, null, 's,x*', '{\"parse\":false}')",
     "select py_table('w', 'q', 'list', null, null, '[x]')",

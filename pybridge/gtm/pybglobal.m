@@ -6,13 +6,15 @@ pybglobal ; globals as frames, and frames as globals
  ; because a call costs as much as the walk itself.
  ;
 read(global,variable,type,start,end,mask,labels,options,count)
- ; options: "delimiter", "format"="list", "levels", "encoding"="latin-1",
+ ; options: "delimiter", "format"="list" or "nodes", "levels", "encoding"="latin-1",
  ; "errors"="null", "json" for what py_query takes
- new again,careful,levels,prefix,spec,status
+ new again,careful,format,levels,prefix,spec,status
  set levels=$get(options("levels"),1)
  if levels'?1.2N!(levels<1)!(levels>9) quit "0^levels: wanted 1 to 9 subscripts, got "_levels
  set prefix=$$prefix(global)
- set spec=levels_$select($get(options("encoding"))="latin-1":"l",1:"")_$select($get(options("errors"))="null":"n",1:"")
+ set format=$get(options("format"))
+ if format'="",format'="list",format'="nodes" quit "0^format: wanted list or nodes, got "_format
+ set spec=levels_$select(format="nodes":"f",1:"")_$select($get(options("encoding"))="latin-1":"l",1:"")_$select($get(options("errors"))="null":"n",1:"")
  set again=1,careful=0,status=$$begin
  for  quit:'status!'again  do
  . set again=careful
@@ -24,10 +26,7 @@ read(global,variable,type,start,end,mask,labels,options,count)
  quit status
  ;
 begin()
- quit $$call^pybridge("begin",,,spec,$get(mask),$$delimiter(.options))
- ;
-delimiter(options) ; "" says $LIST
- quit $select($get(options("format"))="list":"",1:$get(options("delimiter"),"^"))
+ quit $$call^pybridge("begin",,,spec,$get(mask),$select(format="nodes":$piece($get(labels),",",levels+1,9999),format="list":"",1:$get(options("delimiter"),"^")))
  ;
 prefix(global) ; What stands before the last subscript: "^g(" or "^g(1,2,"
  if $extract(global)'="^" set global="^"_global
@@ -51,6 +50,7 @@ records(prefix)
  set k8=$get(start)
  if k8'="" set k8=$order(@(prefix_"k8)"),-1)
  if $get(start)'="",last'="",start]]last quit
+ if format="nodes" do nodes quit
  if careful do careful quit
  do fast
  quit
@@ -71,6 +71,14 @@ loop(prefix,last)
  set text=text_" set r8=^(k8) quit:$&pybridge.rows("
  for i=1:1:8 set text=text_"k"_i_",r"_i_$select(i=8:")",1:",")
  quit text
+ ;
+nodes ; Each field is a node below the record's subscript.
+ new f,inner,k
+ set k=$get(start)
+ if k'="" set k=$order(@(prefix_"k)"),-1)
+ set inner="set f="""" for  set f=$order("_prefix_"k,f)) quit:f=""""  if $data("_prefix_"k,f))#10 do &pybridge.field(f,"_prefix_"k,f))"
+ xecute "for  set k=$order("_prefix_"k)) quit:k=""""!(last'=""""&(k]]last))  if $data("_prefix_"k))>9 xecute inner quit:$&pybridge.record(k)"
+ quit
  ;
 rest ; The records of the last round, which had fewer than eight.
  new i,k

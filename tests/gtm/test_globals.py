@@ -223,3 +223,22 @@ set sc=$$ExecuteGlobal^pybridge("^g","t","frame") write sc,!
 
     assert printed.startswith("[(1, 'a', 1)] ['globalKey', '1', '2'] 1\n0^")
     assert "frame" in printed.splitlines()[1]
+
+
+def test_fields_may_be_nodes(m: M) -> None:
+    """Each subscript of a record is a column, whichever records have it."""
+    printed = m.run(f"""
+set ^g(1,"name")="Ada",^g(1,"born")=1815,^g(2)="not this",^g(3,"name")="Grace"
+set ^g(3,"died")=1992,^g(3,"born",1)="below",o("format")="nodes"
+set sc=$$ExecuteGlobal^pybridge("^g","df",,,,,,.o,.n) write sc,n,!
+{SHOW}
+set sc=$$ExecuteGlobal^pybridge("^g","df",,2,,"+i","id,name,died",.o,.n) write sc,n,!
+{SHOW}
+""")
+
+    assert (
+        "12\n{'globalKey': [1, 3], 'born': [1815, None], 'name': ['Ada', 'Grace'], "
+        "'died': [None, 1992]} ['int64', 'int64', 'str', 'int64']\n"
+        "11\n{'id': [3], 'name': ['Grace'], 'died': [1992]} "
+        "['int64', 'str', 'int64']\n"
+    ) == printed.replace("Int64", "int64")

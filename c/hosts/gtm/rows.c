@@ -42,6 +42,9 @@ typedef struct column {
   char kind; /* of the mask */
   unsigned seen;
   bool wrong; /* the guess has not held */
+  char *name; /* where fields are nodes: their subscript */
+  size_t name_size;
+  bool filled; /* the current record has it */
 } column;
 
 static struct {
@@ -54,6 +57,9 @@ static struct {
   size_t delimiter_size; /* 0 = the records are $LISTs */
   bool latin;            /* text is Latin-1, not UTF-8 */
   bool lenient;          /* what does not fit its stated type is NULL, not an error */
+  bool nodes;            /* each field is a node of its own, with a name */
+  bool closed;           /* and other names than those that were given are left out */
+  size_t next;           /* the field that is likely to come next */
   bool wrong;
   int64_t count;
   pyb_table *table;
@@ -79,6 +85,8 @@ void pyb__gtm_rows_drop(void) {
   drop_table();
   for (size_t i = 0; i < MOST_LEVELS; i++)
     free(rows.outer[i]);
+  for (size_t i = 0; i < rows.n; i++)
+    free(rows.columns[i].name);
   free(rows.columns);
   free(rows.sample);
   free(rows.text);
@@ -122,12 +130,49 @@ static pyb_status widen(size_t fields) {
   return PYB_OK;
 }
 
+/* One more field, with a name. */
+static pyb_status add_field(const char *name, size_t size) {
+  char *copy = malloc(size + 1);
+  column *c;
+
+  if (copy == NULL)
+    return no_memory();
+  if (widen(rows.fields + 1) != PYB_OK) {
+    free(copy);
+    return rows.status;
+  }
+  memcpy(copy, name, size);
+  copy[size] = '\0';
+  c = &rows.columns[rows.n - 1];
+  c->name = copy;
+  c->name_size = size;
+  return PYB_OK;
+}
+
+/* The fields that are wanted, names with commas between; none: all that there are. */
+static pyb_status name_fields(const char *names, long length) {
+  const char *end = names + length, *stop;
+
+  rows.closed = length > 0;
+  for (; length > 0; names = stop + 1) {
+    stop = memchr(names, ',', (size_t)(end - names));
+    if (add_field(names, (size_t)((stop == NULL ? end : stop) - names)) != PYB_OK)
+      return rows.status;
+    if (stop == NULL)
+      break;
+  }
+  return PYB_OK;
+}
+
 pyb_status pyb__gtm_rows_begin(const pyb__gtm_string *spec, const pyb__gtm_string *mask,
                                const pyb__gtm_string *delimiter, pyb_error *error) {
   char levels = spec->length > 0 ? spec->address[0] : '1';
 
   pyb__gtm_rows_drop();
-  if (mask->length > MOST_COLUMNS || delimiter->length >= (long)sizeof rows.delimiter)
+  rows.nodes = spec->length > 1 &&
+               memchr(spec->address + 1, 'f', (size_t)spec->length - 1) != NULL;
+  if (mask->length > MOST_COLUMNS ||
+      (!rows.nodes && delimiter->length >= (long)sizeof rows.delimiter))
     return pyb__gtm_refuse(error, PYB_TOO_LARGE,
                            "a mask has %d letters at most, a delimiter %zu bytes",
                            MOST_COLUMNS, sizeof rows.delimiter - 1);
@@ -142,13 +187,19 @@ pyb_status pyb__gtm_rows_begin(const pyb__gtm_string *spec, const pyb__gtm_strin
     rows.lenient = rows.lenient || spec->address[i] == 'n';
   }
   rows.mask_size = (size_t)mask->length;
-  rows.delimiter_size = (size_t)delimiter->length;
   if (rows.mask_size != 0)
     memcpy(rows.mask, mask->address, rows.mask_size);
-  if (rows.delimiter_size != 0)
-    memcpy(rows.delimiter, delimiter->address, rows.delimiter_size);
-  if (widen(rows.mask_size) == PYB_OK)
-    return PYB_OK;
+  if (rows.nodes) {
+    if (widen(0) == PYB_OK &&
+        name_fields(delimiter->address, delimiter->length) == PYB_OK)
+      return PYB_OK;
+  } else {
+    rows.delimiter_size = (size_t)delimiter->length;
+    if (rows.delimiter_size != 0)
+      memcpy(rows.delimiter, delimiter->address, rows.delimiter_size);
+    if (widen(rows.mask_size) == PYB_OK)
+      return PYB_OK;
+  }
   *error = rows.error;
   return rows.status;
 }
@@ -416,15 +467,20 @@ static pyb_status split_list(const char *data, size_t size, bool only_look, size
   return PYB_OK;
 }
 
-static pyb_status put_record(const char *key, size_t key_size, const char *data,
-                             size_t size) {
-  size_t n = 0;
+/* The subscripts of a record. */
+static pyb_status put_keys(const char *key, size_t size) {
   pyb_status status = PYB_OK;
 
   for (size_t i = 0; i + 1 < rows.levels && status == PYB_OK; i++)
     status = put(&rows.columns[i], rows.outer[i], rows.outer_size[i]);
-  if (status == PYB_OK)
-    status = put(&rows.columns[rows.levels - 1], key, key_size);
+  return status != PYB_OK ? status : put(&rows.columns[rows.levels - 1], key, size);
+}
+
+static pyb_status put_record(const char *key, size_t key_size, const char *data,
+                             size_t size) {
+  size_t n = 0;
+  pyb_status status = put_keys(key, key_size);
+
   if (status == PYB_OK)
     status = rows.delimiter_size != 0 ? split(data, size, put_field, &n)
                                       : split_list(data, size, false, &n);
@@ -567,6 +623,68 @@ PYB_API long pyb_gtm_rows(int count, pyb__gtm_string *k1, pyb__gtm_string *r1,
   return rows.status;
 }
 
+/* Which field has that name? Records mostly have the same ones in the same order. */
+static size_t field_named(const char *name, size_t size) {
+  for (size_t n = 0; n < rows.fields; n++) {
+    size_t i = (rows.next + n) % rows.fields;
+    const column *c = &rows.columns[rows.levels + i];
+
+    if (c->name_size == size && memcmp(c->name, name, size) == 0)
+      return i;
+  }
+  return rows.fields;
+}
+
+/* field: gtm_long_t pyb_gtm_field(name, value): of the record that pyb_gtm_record ends.
+ */
+PYB_API long pyb_gtm_field(int count, pyb__gtm_string *name, pyb__gtm_string *value) {
+  const char *data = value->length == 0 ? "" : value->address;
+  size_t i = field_named(name->address, (size_t)name->length);
+  column *c;
+
+  (void)count;
+  if (rows.status != PYB_OK || (i == rows.fields && rows.closed))
+    return rows.status;
+  if (i == rows.fields && add_field(name->address, (size_t)name->length) != PYB_OK)
+    return rows.status;
+  rows.next = i + 1;
+  c = &rows.columns[rows.levels + i];
+  c->filled = true;
+  if (i < rows.built) {
+    if (put(c, data, (size_t)value->length) != PYB_OK && rows.status == PYB_OK)
+      no_memory();
+    return rows.status;
+  }
+  /* Not in the table: there is none yet, or it was made without this field. */
+  rows.wrong = rows.wrong || rows.table != NULL;
+  c->seen |= look(data, (size_t)value->length);
+  return PYB_OK;
+}
+
+/* record: gtm_long_t pyb_gtm_record(key): the end of a record whose fields are nodes.
+ */
+PYB_API long pyb_gtm_record(int count, pyb__gtm_string *key) {
+  (void)count;
+  rows.next = 0;
+  if (rows.status != PYB_OK)
+    return rows.status;
+  rows.count++;
+  if (rows.table == NULL) {
+    for (size_t i = 0; i + 1 < rows.levels; i++)
+      rows.columns[i].seen |= look(rows.outer[i], rows.outer_size[i]);
+    rows.columns[rows.levels - 1].seen |= look(key->address, (size_t)key->length);
+    return PYB_OK;
+  }
+  if (put_keys(key->address, (size_t)key->length) != PYB_OK)
+    return rows.status != PYB_OK ? rows.status : no_memory();
+  for (size_t i = rows.levels; i < rows.levels + rows.built; i++) {
+    if (!rows.columns[i].filled && put_missing(&rows.columns[i]) != PYB_OK)
+      return no_memory();
+    rows.columns[i].filled = false;
+  }
+  return PYB_OK;
+}
+
 /* outer: gtm_long_t pyb_gtm_outer(level, subscript): the records that follow have this
  * subscript at `level`, 0 = the first. */
 PYB_API long pyb_gtm_outer(int count, long level, pyb__gtm_string *subscript) {
@@ -596,7 +714,7 @@ static pyb_status begin_again(void) {
     c->seen |= c->guess == INTEGERS ? WHOLE : 0;
     c->seen |= c->guess == FLOATS ? WHOLE | FRACTION : 0;
     c->seen |= c->guess == TEXTS ? ANYTHING : 0;
-    c->wrong = false;
+    c->wrong = c->filled = false;
   }
   rows.wrong = false;
   rows.count = 0;
@@ -634,6 +752,8 @@ static pyb_status name_columns(const char *labels, pyb_error *error) {
       continue;
     if (labels != NULL)
       next_label(&labels, label, sizeof label);
+    else if (rows.columns[i].name != NULL)
+      snprintf(label, sizeof label, "%s", rows.columns[i].name);
     else if (i >= rows.levels)
       snprintf(label, sizeof label, "%zu", i - rows.levels + 1);
     else
@@ -676,9 +796,9 @@ pyb_status pyb__gtm_rows_end(const char *variable, const char *type, const char 
   char *parsed = NULL;
 
   *again = false;
-  if (status == PYB_OK && rows.table == NULL)
+  if (status == PYB_OK && rows.table == NULL && !rows.nodes)
     status = end_sample();
-  if (status == PYB_OK && rows.wrong) {
+  if (status == PYB_OK && (rows.wrong || rows.table == NULL)) {
     *again = true;
     status = begin_again();
   }

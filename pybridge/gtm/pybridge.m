@@ -133,6 +133,27 @@ WriteGlobal(variable,global,layout,mode,options,count) ; layout: the delimiter
  if $get(layout)'="" set options("delimiter")=layout
  quit $$write^pybglobal(global,variable,$get(mode,"fail"),.options,.count)
  ;
+ ; ---- Context persistence
+ ;
+SaveContext(context,maxLength,mask,verbose,name,description) ; context: the snapshot's id
+ new status,text
+ set status=$$call("save_context",,.context,$get(name),$get(mask),$get(maxLength),$get(description))
+ if status,$get(verbose) set status=$$DisplayContext(context)
+ quit status
+ ;
+DisplayContext(id) ; Write what is in a snapshot, or in the context as it is now.
+ new status,text
+ set status=$$call("display_context",,.text,$get(id))
+ if status do print^pybcall(text) write !
+ quit status
+ ;
+RestoreContext(id,verbose,clear,mask,report) ; report: what was restored and what not
+ new status,text
+ set status=$$call("restore_context",,.text,id,$get(mask),+$get(clear))
+ if status do decode^pybjson(text,.report)
+ if status,$get(verbose) set status=$$DisplayContext(id)
+ quit status
+ ;
  ; ---- How calls are made
  ;
 call(verb,text,result,a,b,c,d,e) ; text comes before a, where a verb has one

@@ -253,3 +253,20 @@ tcommit
 """)
 
     assert "a\nb\nü2\nd\ne\nf\n" == printed
+
+
+def test_context_is_saved_shown_and_restored(m: M) -> None:
+    """SaveContext, DisplayContext and RestoreContext, as the gateway has them."""
+    printed = m.run("""
+set sc=$$ExecuteCode^pybridge("import math as mm"_$char(10)_"x=[1]"_$char(10)_"y='no'")
+set sc=$$SaveContext^pybridge(.id,0,"x,mm",,"first") write sc,!
+set sc=$$Finalize^pybridge()
+set sc=$$RestoreContext^pybridge(id) write sc,!
+set sc=$$Evaluate^pybridge("f'{x} {mm.pi:.2f} {""y"" in dir()}'",,.v) write v,!
+set sc=$$DisplayContext^pybridge(id) write sc,!
+set sc=$$RestoreContext^pybridge(999) write $piece(sc,":"),!
+""")
+
+    assert printed.startswith("1\n1\n[1] 3.14 False\nName: first\n")
+    assert "math as mm" in printed
+    assert printed.endswith("Functions:\n1\n0^pybridge.UnknownSnapshot\n")

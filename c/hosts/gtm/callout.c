@@ -337,6 +337,83 @@ static pyb_status get_status(request *r) {
   return pyb_get_status(session(), r->result, r->error);
 }
 
+/* execute_query(sql, variable, type, namespace, options): another database's rows. */
+static pyb_status execute_query(request *r) {
+  const char *variable, *type, *from, *options, *sql;
+  int64_t count = 0;
+  size_t size;
+  pyb_status status = want(r, 1, &variable);
+
+  if (status == PYB_OK)
+    status = want(r, 2, &type);
+  if (status == PYB_OK)
+    status = want(r, 3, &from);
+  if (status == PYB_OK)
+    status = want(r, 4, &options);
+  if (status != PYB_OK)
+    return status;
+  sql = code_of(r, 0, &size);
+  status = pyb_execute_query(session(), sql, size, variable, type, from, options, NULL,
+                             NULL, 0, &count, r->error);
+  *r->result = (pyb_value){.type = PYB_INT64, .integer = count};
+  return status;
+}
+
+/* ---- Snapshots: in the store that is the user's file
+ * --------------------------------- */
+
+/* save_context(name, mask, length, description): the number of the snapshot */
+static pyb_status save_context(request *r) {
+  const char *name, *mask, *length, *description;
+  int64_t id = 0;
+  pyb_status status = want(r, 0, &name);
+
+  if (status == PYB_OK)
+    status = want(r, 1, &mask);
+  if (status == PYB_OK)
+    status = want(r, 2, &length);
+  if (status == PYB_OK)
+    status = want(r, 3, &description);
+  if (status == PYB_OK)
+    status = pyb_save_context(session(), name, mask,
+                              length == NULL ? 0 : strtoll(length, NULL, 10),
+                              description, NULL, &id, NULL, r->error);
+  if (status == PYB_OK)
+    *r->result = (pyb_value){.type = PYB_INT64, .integer = id};
+  return status;
+}
+
+/* restore_context(snapshot, mask, clear, options): a report as JSON */
+static pyb_status restore_context(request *r) {
+  const char *snapshot, *mask, *clear, *options;
+  pyb_status status = want(r, 0, &snapshot);
+
+  if (status == PYB_OK)
+    status = want(r, 1, &mask);
+  if (status == PYB_OK)
+    status = want(r, 2, &clear);
+  if (status == PYB_OK)
+    status = want(r, 3, &options);
+  return status != PYB_OK
+             ? status
+             : pyb_restore_context(session(), snapshot, mask,
+                                   clear != NULL && strcmp(clear, "0") != 0, options,
+                                   NULL, r->result, r->error);
+}
+
+/* display_context(snapshot): text; of the live context where there is no snapshot */
+static pyb_status display_context(request *r) {
+  const char *snapshot;
+  pyb_status status = want(r, 0, &snapshot);
+
+  return status != PYB_OK
+             ? status
+             : pyb_display_context(session(), snapshot, NULL, r->result, r->error);
+}
+
+/* ---- The session
+ * ---------------------------------------------------------------------- */
+
 /* context([name]): switch to it; gives the name of the one before. */
 static pyb_status context(request *r) {
   pyb__gtm *host = &pyb__gtm_host;
@@ -465,6 +542,10 @@ static const struct verb {
     {"import_module", import_module, false},
     {"get_module_info", get_module_info, false},
     {"get_status", get_status, false},
+    {"execute_query", execute_query, false},
+    {"save_context", save_context, false},
+    {"restore_context", restore_context, false},
+    {"display_context", display_context, false},
     {"begin", begin, false},
     {"frame", frame, false},
     {"pull", pull, false},

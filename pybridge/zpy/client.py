@@ -257,6 +257,8 @@ def call(options: Options) -> int:
             token, options.action or "run", text, options.context, options.show
         )
         conversation = Conversation(sock, options.session)
+        # Ctrl-C in the shell ends a line of it, not the call.
+        conversation.patient = options.action == "shell"
         code = conversation.run(payload)
         if code is not None:
             return code
@@ -269,12 +271,12 @@ def call(options: Options) -> int:
 class Conversation:
     """One request and what comes back."""
 
-    __slots__ = ("interrupts", "name", "sock", "started")
+    __slots__ = ("interrupts", "name", "patient", "sock", "started")
 
     def __init__(self, sock: socket, name: str) -> None:
         self.sock = sock
         self.name = name
-        self.started = False
+        self.started = self.patient = False
         self.interrupts = 0
 
     def run(self, payload: bytes) -> int | None:
@@ -331,8 +333,9 @@ class Conversation:
             wire.send(self.sock, wire.INTERRUPT)
         except wire.Gone:
             return
-        signal(SIGALRM, self.tell_stuck)
-        alarm(_PATIENCE)
+        if not (self.patient and self.started):
+            signal(SIGALRM, self.tell_stuck)
+            alarm(_PATIENCE)
 
     def tell_stuck(self, *_: object) -> None:
         """Say that the code does not stop."""

@@ -291,6 +291,7 @@ class Keeper:
             "name": self.name,
             "pid": self.worker_pid,
             "state": "busy" if active else "ending" if self.ending else "idle",
+            "action": active.fields["action"].decode() if active else None,
             "code": _short(active.fields["text"]) if active else None,
             "client": active.pid if active else None,
             "waiting": len(self.queue),

@@ -114,7 +114,7 @@ def _list(*, as_json: bool) -> None:
             time.strftime("%Y-%m-%d %H:%M", time.localtime(info["started"])),
             str(info["names"]),
             info["version"].split()[1],
-            info["code"] or "",
+            info["code"] or info["action"] or "",
         )
         for info in found
     ]

@@ -38,9 +38,12 @@ def folder() -> int:
         Refused: it is not the user's own, or others may enter it.
 
     """
-    base = os.environ.get("XDG_RUNTIME_DIR")
     user = os.geteuid()
-    path = f"{base}/pybridge" if base else f"/tmp/pybridge-{user}"  # noqa: S108 (checked below)
+    path = f"/tmp/pybridge-{user}"  # noqa: S108 (looked at below)
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    # After `su` the variable may still name another user's, or none that is there.
+    if base and _owner(base) == user:
+        path = f"{base}/pybridge"
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
         try:
@@ -65,6 +68,14 @@ def folder() -> int:
             "folder of your own"
         )
     return place
+
+
+def _owner(path: str) -> int:
+    """Return whose a folder is; -1 where there is none."""
+    try:
+        return os.stat(path).st_uid
+    except OSError:
+        return -1
 
 
 def check_name(name: str) -> str:

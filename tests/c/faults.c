@@ -162,10 +162,10 @@ static void use_objects(void) {
   pyb_object_release(class);
 }
 
-static void take_handle(pyb_status status, pyb_handle handle) {
+static void take_handle(pyb_status status, const pyb_handle *handle) {
   if (!done(status))
-    CHECK(handle == 0);
-  OK(pyb_handle_release(&session, handle, &error));
+    CHECK(*handle == 0);
+  OK(pyb_handle_release(&session, *handle, &error));
 }
 
 static void use_handles(void) {
@@ -176,17 +176,17 @@ static void use_handles(void) {
   int64_t length;
   int answer;
 
-  take_handle(pyb_handle_of(&session, "[1]", &made, &error), made);
-  take_handle(pyb_handle_import(&session, "math", &made, &error), made);
-  take_handle(pyb_handle_loads(&session, &list, "json", &made, &error), made);
+  take_handle(pyb_handle_of(&session, "[1]", &made, &error), &made);
+  take_handle(pyb_handle_import(&session, "math", &made, &error), &made);
+  take_handle(pyb_handle_loads(&session, &list, "json", &made, &error), &made);
   for (int i = 0; i < 70; i++) /* the table of handles grows */
     done(pyb_handle_of(&session, "f", &many[i], &error));
   for (int i = 0; i < 70; i++)
     OK(pyb_handle_release(&session, many[i], &error));
-  take_handle(pyb_handle_new(&session, "f", args, 2, names, 1, &made, &error), made);
+  take_handle(pyb_handle_new(&session, "f", args, 2, names, 1, &made, &error), &made);
   if (!done(pyb_handle_new(&session, "Sum", NULL, 0, NULL, 0, &sum, &error)))
     return;
-  take_handle(pyb_handle_copy(&session, sum, &made, &error), made);
+  take_handle(pyb_handle_copy(&session, sum, &made, &error), &made);
   done(pyb_handle_set(&session, sum, "x", &args[1], &error));
   take(pyb_handle_get(&session, sum, "x", PYB_AS_FITS, &value, &error), &value);
   take(pyb_handle_get(&session, sum, "text", PYB_AS_FITS, &value, &error), &value);
@@ -352,6 +352,22 @@ static void test_all_later_allocations_may_fail(void) {
   fail_each(1);
 }
 
+/* The table of handles grows now and then; where it cannot, those there are stay. */
+static void test_handles_may_not_fit(void) {
+  pyb_handle all[5000], more;
+  size_t n = 0;
+
+  pyb_test_fail(1, 1);
+  while (n < 5000 && pyb_handle_of(&session, "f", &all[n], &error) == PYB_OK)
+    n++;
+  pyb_test_fail(0, 0);
+  CHECK(n > 0 && n < 5000 && error.status == PYB_NO_MEMORY);
+  OK(pyb_handle_of(&session, "f", &more, &error));
+  OK(pyb_handle_release(&session, more, &error));
+  while (n > 0)
+    OK(pyb_handle_release(&session, all[--n], &error));
+}
+
 /* The start has few of its own; each may fail, and the next call starts Python. */
 static void test_start_may_fail(void) {
   for (int64_t nth = 1; nth <= 6; nth++) {
@@ -381,6 +397,7 @@ int main(void) {
   with_columns = has_module("pandas") && has_module("pyarrow");
   with_contexts = has_module("cloudpickle");
   scenario();
+  RUN(test_handles_may_not_fit);
   RUN(test_each_allocation_may_fail);
   RUN(test_all_later_allocations_may_fail);
   return 0;

@@ -57,6 +57,18 @@ STATEMENTS = [
     "select slide(x) over (order by x rows 1 preceding) from t",
     "select * from vec('select x, s from t')",
     "select py_define('plus', 'scalar', 'lambda x: x + 2')",
+    "select py_value(py_object('Sum'), 'str'), py_method(py_object('Sum()'), 'value')",
+    "select py_len(py_object('echo', x, py_kw('b', py_object('[1]')))) from t",
+    "select py_len(py_loads('[1, 2]', 'json')), py_method('a', 'upper')",
+    "select py_method(py_module('math'), 'dist', py_object('[0]'), py_object('[1]'))",
+    "select py_setattr(py_object('echo'), 'x', 'y'), py_attr(py_object('echo'), 'x'), "
+    "py_delattr(py_object('echo'), 'x')",
+    "select py_setitem(py_object('[1]'), 0, 'text'), py_item('text', 1), "
+    "py_contains('text', 'e'), py_compare(1, '<', 2), py_dir('text'), "
+    "py_info(py_object('echo')), py_apply(py_object('str'), '[1]', '{}')",
+    "select py_release(py_keep(py_object('[1]'))), py_release(py_keep('text'))",
+    "select value, py_value(value, 'repr') from py_iter(py_object('[1, \"x\", [2]]'))",
+    "select row, c1, c2 from py_rows(py_object('df'), 's, a')",
     "select py_define('vec2', 'vectorized', 'abs', "
     + quote('{"keep": ["a", "b"], "columns": ["c", "d"], "batch": 5, "arity": 1}')
     + "); select py_define('vec2', 'vectorized', null)",

@@ -82,6 +82,26 @@ static void test_child_may_release(void) {
   pyb_value_release(&text);
 }
 
+static pyb_handle list;
+
+static void uses_handle(void) {
+  int64_t length;
+
+  CHECK(pyb_handle_length(NULL, list, &length, &error) == PYB_FORKED);
+  CHECK(pyb_handle_release(NULL, list, &error) == PYB_FORKED);
+  pyb_value_release(&text);
+}
+
+/* A handle is the parent's, and so is one that a value owns. */
+static void test_child_may_not_use_handles(void) {
+  OK(pyb_handle_of(NULL, "[]", &list, &error));
+  OK(pyb_handle_call(NULL, list, "copy", NULL, 0, NULL, 0, PYB_AS_FITS, &text, &error));
+  CHECK(in_child(uses_handle) == 0);
+  CHECK(pyb_handle_count() == 2);
+  pyb_value_release(&text);
+  OK(pyb_handle_release(NULL, list, &error));
+}
+
 static volatile int going = 1;
 
 static void *keep_calling(void *unused) {
@@ -138,6 +158,7 @@ int main(void) {
   RUN(test_fork_before_first_use_works);
   RUN(test_fork_after_first_use_is_refused);
   RUN(test_child_may_release);
+  RUN(test_child_may_not_use_handles);
   RUN(test_fork_while_threads_call);
   RUN(test_python_may_fork);
   RUN(test_exec_starts_anew);

@@ -1,8 +1,6 @@
 /* test_handles.c: Python objects by number: every verb, and numbers that are none. */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <signal.h>
-#include <sys/wait.h>
 
 #include "test.h"
 
@@ -406,7 +404,7 @@ static void test_frames_give_rows(void) {
   struct ArrowArrayStream rows;
   struct ArrowSchema schema;
   struct ArrowArray batch;
-  pyb_handle frame = of("[{'a': 1, 'b': 'x'}, {'a': 2, 'b': 'y'}]"), five = of("5");
+  pyb_handle frame = of("{'a': [1, 2], 'b': ['x', 'y']}"), five = of("5");
 
   CHECK(pyb_handle_stream(&session, five, NULL, 0, &rows, &error) == PYB_BAD_ARGUMENT);
   CHECK(rows.release == NULL);
@@ -576,7 +574,7 @@ static void test_handle_may_be_released_in_its_own_call(void) {
   refuse(run_it);
 }
 
-/* ---- Threads, forks, numbers ---------------------------------------------------- */
+/* ---- Threads, numbers ---------------------------------------------------- */
 
 static pyb_handle shared;
 
@@ -632,29 +630,6 @@ static void test_very_many_come_and_go(void) {
     drop(all[i]);
   CHECK(pyb_live() == live && pyb_handle_count() == count);
   free(all);
-}
-
-static void test_child_of_a_fork_is_refused(void) {
-  pyb_handle list = of("[]");
-  pyb_value value;
-  pid_t child;
-  int status;
-
-  OK(pyb_handle_call(&session, list, "copy", NULL, 0, NULL, 0, PYB_AS_FITS, &value,
-                     &error));
-  child = fork();
-  CHECK(child >= 0);
-  if (child == 0) {
-    int64_t length;
-    alarm(20);
-    CHECK(pyb_handle_length(&session, list, &length, &error) == PYB_FORKED);
-    CHECK(pyb_handle_release(&session, list, &error) == PYB_FORKED);
-    pyb_value_release(&value);
-    exit(0);
-  }
-  CHECK(waitpid(child, &status, 0) == child && status == 0);
-  pyb_value_release(&value);
-  drop(list);
 }
 
 static void test_what_is_printed_is_captured(void) {
@@ -730,7 +705,6 @@ int main(void) {
   RUN(test_handle_may_be_released_in_its_own_call);
   RUN(test_any_thread_may_use_and_release);
   RUN(test_very_many_come_and_go);
-  RUN(test_child_of_a_fork_is_refused);
   RUN(test_what_is_printed_is_captured);
   RUN(test_missing_arguments_are_named);
   OK(pyb_finalize(&error));

@@ -16,6 +16,8 @@ static pyb_session session;
 static PyObject *function;
 static PyThreadState *state;
 static sqlite3_stmt *statement;
+static pyb_object *object;
+static pyb_handle instance;
 
 static double now(void) {
   struct timespec t;
@@ -86,6 +88,27 @@ static void our_calls(long n) {
   }
 }
 
+static void object_calls(long n) {
+  for (long i = 0; i < n; i++) {
+    pyb_value value = {.type = PYB_INT64, .integer = argument(i)}, result;
+
+    check(pyb_object_call(&session, object, &value, 1, &result, NULL) == PYB_OK,
+          "pyb_object_call has failed");
+    check(result.integer == argument(i) + 1, "a wrong result");
+  }
+}
+
+static void handle_calls(long n) {
+  for (long i = 0; i < n; i++) {
+    pyb_value value = {.type = PYB_INT64, .integer = argument(i)}, result;
+
+    check(pyb_handle_call(&session, instance, "m", &value, 1, NULL, 0, PYB_AS_FITS,
+                          &result, NULL) == PYB_OK,
+          "pyb_handle_call has failed");
+    check(result.integer == argument(i) + 1, "a wrong result");
+  }
+}
+
 static void our_evaluations(long n) {
   for (long i = 0; i < n; i++) {
     pyb_value result;
@@ -119,6 +142,8 @@ static const way ways[] = {
     {"foreign_ensure", ensure_calls, 1, 50},
     {"foreign_pyb_call", our_calls, 1, 1},
     {"PyRun_SimpleString", run_strings, 0, 10},
+    {"pyb_object_call", object_calls, 0, 1},
+    {"pyb_handle_call", handle_calls, 0, 1},
     {"pyb_evaluate", our_evaluations, 0, 1},
     {"py_eval", our_sql, 0, 1},
 };
@@ -176,7 +201,9 @@ static int once(void) {
 }
 
 int main(int argc, char **argv) {
-  static const char code[] = "def f(x): return x + 1";
+  static const char code[] = "def f(x): return x + 1\n"
+                             "class C:\n"
+                             "  def m(self, x): return x + 1\n";
   PyGILState_STATE gil;
   int order[WAYS];
   pyb_error error;
@@ -185,6 +212,9 @@ int main(int argc, char **argv) {
     return once();
   check(argc == 4, "wants CALLS ROUNDS LIBRARY");
   if (pyb_execute_code(&session, code, PYB_NTS, NULL, &error) != PYB_OK)
+    check(0, error.message);
+  if (pyb_object_get(&session, "f", &object, &error) != PYB_OK ||
+      pyb_handle_new(&session, "C", NULL, 0, NULL, 0, &instance, &error) != PYB_OK)
     check(0, error.message);
   check(once() == 0, "pyb_evaluate has failed");
   gil = PyGILState_Ensure();

@@ -17,6 +17,8 @@ __all__ = ["groups"]
 FLOOR = "PyEval_RestoreThread, vectorcall, PyEval_SaveThread"
 CALL = "`pyb_call`, int → int"
 FOREIGN = "`pyb_call`, from a thread that Python has never seen"
+OBJECT = "`pyb_object_call` of a function"
+HANDLE = "`pyb_handle_call` of a method"
 RUN = 'PyRun_SimpleString("1+1")'
 EVAL = "SQL `py_eval('1+1')`, stepping the prepared statement included"
 NAMES = {
@@ -24,6 +26,8 @@ NAMES = {
     "pyb_call": CALL,
     "foreign_ensure": "PyGILState_Ensure, vectorcall, Release, from such a thread",
     "foreign_pyb_call": FOREIGN,
+    "pyb_object_call": OBJECT,
+    "pyb_handle_call": HANDLE,
     "PyRun_SimpleString": RUN,
     "pyb_evaluate": '`pyb_evaluate("1+1")`',
     "py_eval": EVAL,
@@ -74,6 +78,7 @@ def groups(rows: int) -> Iterable[Group]:
             1.3,
             faster=False,
         ),
+        Bar("a method by handle, an object", HANDLE, (OBJECT,), 1.5, faster=False),
         Bar("py_eval('1+1'), PyRun_SimpleString", EVAL, (RUN,), 0.5, faster=False),
     ]
     yield group

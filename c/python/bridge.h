@@ -129,6 +129,10 @@ PyObject *pyb__call_values(PyObject *callable, const pyb_value *args, size_t n,
 PyObject *pyb__invoke_values(PyObject *object, const char *method,
                              const pyb_value *args, size_t n);
 
+/* Turn a result, a new reference that is taken (NULL = exception set), into a value. -1
+ * = exception set. */
+int pyb__give(PyObject *object, pyb_as as, pyb_value *result);
+
 /* ---- handle.c ------------------------------------------------------------------- */
 
 /* Keep an object, a new reference that is taken. 0 = exception set. */
@@ -143,9 +147,9 @@ int pyb__handle_drop(pyb_handle handle);
 /* Let go of all of them: the soft reset. */
 void pyb__handles_forget(void);
 
-/* Turn a result, a new reference that is taken (NULL = exception set), into a value. -1
- * = exception set. */
-int pyb__give(PyObject *object, pyb_as as, pyb_value *result);
+/* Keep an object, a new reference that is taken, for a value that owns its handle. -1 =
+ * exception set. */
+int pyb__handle_give(PyObject *object, pyb_value *result);
 
 /* ---- capsule.c ------------------------------------------------------------------ */
 

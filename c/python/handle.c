@@ -155,7 +155,7 @@ static void release_kept(void *data) {
   (void)!pyb_handle_release(NULL, (pyb_handle)(uintptr_t)data, NULL);
 }
 
-static int give_handle(PyObject *object, pyb_value *result) {
+int pyb__handle_give(PyObject *object, pyb_value *result) {
   pyb_handle handle = pyb__handle_keep(object);
 
   if (handle == 0)
@@ -163,35 +163,6 @@ static int give_handle(PyObject *object, pyb_value *result) {
   *result = (pyb_value){
       .type = PYB_HANDLE, .integer = (int64_t)handle, .release = release_kept};
   return 0;
-}
-
-/* Kinds of objects that have no counterpart for sure: asking would only take time. */
-static bool is_no_value(PyObject *object) {
-  return PyList_Check(object) || PyDict_Check(object) || PyTuple_Check(object) ||
-         PyModule_Check(object) || PyType_Check(object) || PyCallable_Check(object);
-}
-
-/* Does the exception that is set say that an object has no counterpart? Text may have
- * none too: that with lone surrogates. */
-static bool has_no_counterpart(PyObject *object) {
-  return PyErr_ExceptionMatches(pyb__py.unsupported) ||
-         (PyUnicode_Check(object) && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError));
-}
-
-int pyb__give(PyObject *object, pyb_as as, pyb_value *result) {
-  int failed;
-
-  if (object == NULL)
-    return -1;
-  if (as == PYB_AS_HANDLE || (as == PYB_AS_FITS && is_no_value(object)))
-    return give_handle(object, result);
-  failed = pyb__dump(object, result);
-  if (failed != 0 && as == PYB_AS_FITS && has_no_counterpart(object)) {
-    PyErr_Clear();
-    return give_handle(object, result);
-  }
-  Py_DECREF(object);
-  return failed;
 }
 
 /* ---- For the host --------------------------------------------------------------- */

@@ -243,6 +243,38 @@ static inline int dump(PyObject *object, pyb_value *value) {
   return 0;
 }
 
+/* Kinds of objects that have no counterpart for sure: asking would only take time. */
+static bool is_no_value(PyObject *object) {
+  if (PyLong_CheckExact(object) || PyFloat_CheckExact(object) ||
+      PyUnicode_CheckExact(object) || object == Py_None)
+    return false;
+  return PyList_Check(object) || PyDict_Check(object) || PyTuple_Check(object) ||
+         PyModule_Check(object) || PyType_Check(object) || PyCallable_Check(object);
+}
+
+/* Does the exception that is set say that an object has no counterpart? Text may have
+ * none too: that with lone surrogates. */
+static bool has_no_counterpart(PyObject *object) {
+  return PyErr_ExceptionMatches(pyb__py.unsupported) ||
+         (PyUnicode_Check(object) && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError));
+}
+
+int pyb__give(PyObject *object, pyb_as as, pyb_value *result) {
+  int failed;
+
+  if (object == NULL)
+    return -1;
+  if (as == PYB_AS_HANDLE || (as == PYB_AS_FITS && is_no_value(object)))
+    return pyb__handle_give(object, result);
+  failed = dump(object, result);
+  if (failed != 0 && as == PYB_AS_FITS && has_no_counterpart(object)) {
+    PyErr_Clear();
+    return pyb__handle_give(object, result);
+  }
+  Py_DECREF(object);
+  return failed;
+}
+
 /* Dump a result, a new reference that is taken (NULL = exception set). */
 static inline pyb_status finish(const pyb_session *session, PyObject *object,
                                 pyb_value *result, pyb_error *error) {
@@ -481,7 +513,7 @@ PyObject *pyb__invoke_values(PyObject *object, const char *method,
   }
   stack[0] = object;
   for (; loaded < n; loaded++) {
-    stack[loaded + 1] = pyb__load(&args[loaded]);
+    stack[loaded + 1] = load(&args[loaded]);
     if (stack[loaded + 1] == NULL)
       goto done;
   }

@@ -17,7 +17,8 @@ static pyb_status missing(pyb_error *error, const char *what) {
 }
 
 /* Enter, with PYB_CAPTURE keep what is printed. `handle` 0 is no object. */
-static pyb_status enter(const pyb_session *session, visit *v, pyb_error *error) {
+static PYB__INLINE pyb_status enter(const pyb_session *session, visit *v,
+                                    pyb_error *error) {
   pyb_status status = pyb__enter_row(session, &v->call, error);
   PyObject *name;
 
@@ -57,8 +58,8 @@ static pyb_status leave(visit *v, pyb_error *error) {
 }
 
 /* The same, with the object of a handle. */
-static inline pyb_status enter_with(const pyb_session *session, pyb_handle handle,
-                                    visit *v, pyb_error *error) {
+static PYB__INLINE pyb_status enter_with(const pyb_session *session, pyb_handle handle,
+                                         visit *v, pyb_error *error) {
   pyb_status status = enter(session, v, error);
 
   if (status != PYB_OK)
@@ -69,8 +70,8 @@ static inline pyb_status enter_with(const pyb_session *session, pyb_handle handl
 
 /* Leave with a result, a new reference that is taken (NULL = exception set). A call
  * that is stopped when its result is out has none. */
-static inline pyb_status leave_with(visit *v, PyObject *object, pyb_as as,
-                                    pyb_value *result, pyb_error *error) {
+static PYB__INLINE pyb_status leave_with(visit *v, PyObject *object, pyb_as as,
+                                         pyb_value *result, pyb_error *error) {
   pyb_status status;
 
   if (pyb__give(object, as, result) == 0 && v->capture == NULL) {

@@ -35,6 +35,7 @@ def summaries(snapshots: Iterable[Summary]) -> list[Row]:
             "variables": one.variables,
             "items": one.modules + one.functions + one.variables,
             "size": one.size,
+            "signature": one.signature,
         }
         for one in snapshots
     ]
@@ -96,7 +97,9 @@ def _item(entry: Entry) -> Row:
 
 def _shown(entry: Entry) -> str:
     """Return what is shown of an item where there is no room for all of it."""
-    return entry.repr or entry.signature or entry.module
+    if entry.kind in {"function", "class"}:
+        return entry.signature or entry.repr
+    return entry.repr or entry.module
 
 
 def _change(one: Any, change: str, before: str | None, after: str | None) -> Row:

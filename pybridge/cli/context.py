@@ -322,6 +322,7 @@ def _list(*, store: str | None, as_json: bool) -> None:
                 "items": "names",
                 "size": "size",
                 "python": "python",
+                "signature": "signature",
                 "description": "description",
             },
         )

@@ -64,7 +64,7 @@ def contexts(store: Store | None = None) -> list[Summary]:
             return []
         rows = at.query(
             """
-select c.id, c.name, c.description, c.created, c.python,
+select c.id, c.name, c.description, c.created, c.python, c.signature <> '', c.key,
   (select count(*) from pybridge_module where context = c.id),
   (select count(*) from pybridge_function where context = c.id),
   (select count(*) from pybridge_variable where context = c.id),
@@ -72,7 +72,26 @@ select c.id, c.name, c.description, c.created, c.python,
     + (select coalesce(sum(size), 0) from pybridge_buffer where context = c.id)
 from pybridge_context c order by c.id desc"""
         )
-    return [Summary(*row) for row in rows]
+    key = _own_key() if rows else ""
+    made = [Summary(*row[:5], *row[7:]) for row in rows]
+    for one, row in zip(made, rows, strict=True):
+        one.signature = _signer(bool(row[5]), row[6], key)
+    return made
+
+
+def _own_key() -> str:
+    """Return the name of one's own key; where it cannot be used no name is its."""
+    try:
+        return Key.own().name
+    except (BadArgument, OSError):
+        return ""
+
+
+def _signer(signed: bool, key: str, own: str) -> str:
+    """Return whose key a signature names; whether it holds, `verify` tells."""
+    if not signed:
+        return "unsigned"
+    return "own" if key == own else "another key"
 
 
 # ---- What one holds -----------------------------------------------------------------
@@ -359,8 +378,17 @@ def trust(id: int | str, store: Store | None = None) -> int:
     with opened(store) as at:
         which = at.resolve(id)
         with at.transaction():
-            about = json.loads(manifest_of(at, which).text)
-            about["items"] = read(at, which).listed()
+            manifest = manifest_of(at, which)
+            contents = read(at, which)
+            about = json.loads(manifest.text)
+            about["items"] = contents.listed()
+            # An edited JSON stays edited: that it differs is why it is restored.
+            _, edited = contents.changes(manifest.items)
+            saved = {row[0]: row for row in manifest.items.get("variables", [])}
+            about["items"]["variables"] = [
+                saved[row[0]] if row[0] in edited else row
+                for row in about["items"]["variables"]
+            ]
             text = json.dumps(about, sort_keys=True)
             at.execute(
                 "update pybridge_context set manifest = ?, signature = ?, key = ? "

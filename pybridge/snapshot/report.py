@@ -141,6 +141,7 @@ class Summary:
     functions: int
     variables: int
     size: int  # of all pickles with their buffers, in bytes
+    signature: str = ""  # whose key it names: "own", "another key", "unsigned"
 
     def json(self) -> dict[str, Any]:
         """Return plain data."""

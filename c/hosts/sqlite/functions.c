@@ -581,7 +581,11 @@ static void get_store(pyb__sqlite *host, sqlite3_context *context) {
     sqlite3_result_text(context, host->store, -1, SQLITE_TRANSIENT);
 }
 
-static int set_scanned(pyb__sqlite *host, sqlite3_value *value) {
+static void get_transaction(pyb__sqlite *host, sqlite3_context *context) {
+  sqlite3_result_int(context, !sqlite3_get_autocommit(host->db));
+}
+
+static int set_nothing(pyb__sqlite *host, sqlite3_value *value) {
   (void)host;
   (void)value;
   return 0;
@@ -602,7 +606,8 @@ static const option options[] = {
     {"pages", set_pages, get_pages, "0 or 1"},
     {"store", set_store, get_store,
      "the path of an SQLite file, or NULL for this database"},
-    {"scanned", set_scanned, get_scanned, "no value, it can only be read"},
+    {"scanned", set_nothing, get_scanned, "no value, it can only be read"},
+    {"transaction", set_nothing, get_transaction, "no value, it can only be read"},
 };
 
 #define N_OPTIONS (sizeof options / sizeof *options)

@@ -10,7 +10,7 @@ from _pybridge import ffi, lib
 
 from pybridge import _plane, main, output
 from pybridge.context import get
-from pybridge.errors import BadArgument
+from pybridge.errors import BadArgument, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +94,15 @@ def evaluate(context: str, expression: Any, size: int, form: Any, result: int) -
     _plane.dump(value, result)
 
 
+def _dump_if(value: object, result: int, wanted: bool) -> None:
+    """Dump a result; one that is kept in a variable need not have a counterpart."""
+    try:
+        _plane.dump(value, result)
+    except Unsupported:
+        if wanted:
+            raise
+
+
 @_entry
 def execute_function(
     context: str,
@@ -112,9 +121,7 @@ def execute_function(
         _text(form),
         context=context,
     )
-    # With a variable and no serialization the object stays in Python.
-    if form != ffi.NULL or variable == ffi.NULL:
-        _plane.dump(value, result)
+    _dump_if(value, result, form != ffi.NULL or variable == ffi.NULL)
 
 
 @_entry
@@ -141,9 +148,7 @@ def execute_function_args(
         _text(form),
         context=context,
     )
-    # With a variable and no serialization the object stays in Python.
-    if form != ffi.NULL or variable == ffi.NULL:
-        _plane.dump(value, result)
+    _dump_if(value, result, form != ffi.NULL or variable == ffi.NULL)
 
 
 @_entry

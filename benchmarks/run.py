@@ -21,7 +21,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import calls, functions, memory, read, start, write, zpy
+from benchmarks import calls, functions, memory, read, snapshot, start, write, zpy
 from benchmarks.data import BUILD, ROOT
 from benchmarks.harness import PEERS
 
@@ -36,6 +36,7 @@ FILES = {
     "calls": calls,
     "start": start,
     "zpy": zpy,
+    "snapshot": snapshot,
     "memory": memory,
 }
 ROUNDS = {
@@ -45,6 +46,7 @@ ROUNDS = {
     "calls": 15,
     "start": 15,
     "zpy": 15,
+    "snapshot": 9,
     "memory": 3,
 }
 

@@ -350,7 +350,9 @@ class _Loader(loader.Definitions):
             without = [
                 one.name
                 for one in self.contents.items
-                if one.kind != "variable" and not one.source
+                if one.kind != "variable"
+                and not one.source
+                and one.name not in self._rebuilt
             ]
             may_not = f"; without source: {', '.join(without)}" if without else ""
             notes.append(

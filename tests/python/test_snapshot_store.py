@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -252,7 +252,7 @@ def test_search_finds_by_name_type_text_and_date(home: Path) -> None:
     last = snapshot.save("a", "second")
     created = snapshot.describe(last.id).created
 
-    def found(**how: str) -> set[tuple[str, str]]:
+    def found(**how: Any) -> set[tuple[str, str]]:
         return {(one.context, one.entry.name) for one in snapshot.search(**how)}
 
     assert {("first", "x"), ("second", "x")} == found(name="x")

@@ -339,6 +339,18 @@ def test_save_is_part_of_the_callers_transaction(filled: Host) -> None:
     assert ["b"] == [name for (name,) in filled.rows("select name from py_contexts")]
 
 
+def test_save_inside_a_statement_that_writes_is_refused(filled: Host) -> None:
+    """SQLite cannot begin a savepoint there; nothing is half-written."""
+    filled.rows("create table log(id)")
+
+    message = filled.error("insert into log select py_save('a')")
+
+    assert "inside a statement that writes itself" in message
+    assert 0 == filled.value("select count(*) from log")
+    assert 0 == filled.value("select count(*) from py_contexts")
+    assert 0 == filled.value("select py_option('transaction')")
+
+
 def test_save_may_stand_beside_its_own_listing(filled: Host) -> None:
     """A statement that reads the snapshots may make another for each."""
     filled.value("select py_save('a')")

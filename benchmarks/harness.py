@@ -35,6 +35,7 @@ __all__ = [
     "Host",
     "Limit",
     "Peer",
+    "Worker",
     "quote",
     "start",
 ]
@@ -55,7 +56,7 @@ def quote(text: str) -> str:
 # ---- Workers ----------------------------------------------------------------------
 
 
-class _Worker:
+class Worker:
     """A process that answers each line with a line."""
 
     def __init__(self, *command: str | Path) -> None:
@@ -88,7 +89,7 @@ class _Worker:
         self.process.wait()
 
 
-class Host(_Worker):
+class Host(Worker):
     """The C program with SQLite and pybridge in it."""
 
     def __init__(self, database: str | Path) -> None:
@@ -107,7 +108,7 @@ class Host(_Worker):
         self.sql(f"select py_exec({quote(code)})")
 
 
-class Peer(_Worker):
+class Peer(Worker):
     """One of the other drivers."""
 
     def __init__(

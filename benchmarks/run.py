@@ -21,7 +21,17 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import calls, functions, memory, read, snapshot, start, write, zpy
+from benchmarks import (
+    calls,
+    functions,
+    gtm,
+    memory,
+    read,
+    snapshot,
+    start,
+    write,
+    zpy,
+)
 from benchmarks.data import BUILD, ROOT
 from benchmarks.harness import PEERS
 
@@ -37,6 +47,7 @@ FILES = {
     "start": start,
     "zpy": zpy,
     "snapshot": snapshot,
+    "gtm": gtm,
     "memory": memory,
 }
 ROUNDS = {
@@ -47,6 +58,7 @@ ROUNDS = {
     "start": 15,
     "zpy": 15,
     "snapshot": 9,
+    "gtm": 7,
     "memory": 3,
 }
 

@@ -157,6 +157,16 @@ print(list(first.execute("select py_eval('1 + 1')")))
     assert done.stdout.endswith("[(2,)]\n")
 
 
+def test_extension_is_loaded_by_a_statement() -> None:
+    """By load_extension() in SQL too, while no function can be registered twice."""
+    db = apsw.Connection(":memory:")
+    db.enable_load_extension(True)
+
+    db.execute(f"select load_extension('{TESTED}')").fetchall()
+
+    assert [(2,)] == db.execute("select py_eval('1 + 1')").fetchall()
+
+
 def test_extension_keeps_no_statement_open(tmp_path: Path) -> None:
     """A connection can be closed at any time after use."""
     db = apsw.Connection(str(tmp_path / "file.db"))

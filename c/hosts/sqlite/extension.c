@@ -68,8 +68,8 @@ static int register_all(pyb__sqlite *host) {
       pyb__sqlite_register_query,     pyb__sqlite_register_table,
       pyb__sqlite_register_frame,     pyb__sqlite_register_write,
       pyb__sqlite_register_define,    pyb__sqlite_register_contexts,
-      pyb__sqlite_register_listings,  pyb__sqlite_register_define,
-      pyb__sqlite_register_object,    pyb__sqlite_register_items,
+      pyb__sqlite_register_listings,  pyb__sqlite_register_object,
+      pyb__sqlite_register_items,
   };
   int code = SQLITE_OK;
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pybridge
+from pybridge.errors import BadArgument
 from pybridge.location import HEADER, LIBRARY, PROBE
 
 __all__ = ["Examination", "Finding", "examine", "facts"]
@@ -100,6 +101,7 @@ def examine() -> Examination:
         _examine_libpython(examination)
         _examine_start(examination)
     _examine_shell(examination)
+    _examine_snapshots(examination)
     return examination
 
 
@@ -307,6 +309,34 @@ def _examine_shell(examination: Examination) -> None:
         [shell, "--version"], capture_output=True, text=True, check=False
     ).stdout.split()
     examination.ok("sqlite3 shell", f"{version[0] if version else '?'}, {shell}")
+
+
+def _examine_snapshots(examination: Examination) -> None:
+    """Look at where saved contexts are, and at the key that signs them."""
+    try:
+        from pybridge.snapshot import key, store
+    except ImportError:
+        return  # what is missing is among the packages
+    place = Path(os.environ.get(store.VARIABLE) or store.data_home() / "contexts.db")
+    buffers = place.with_name(place.name + "-buffers")
+    if place.exists():
+        examination.ok("saved contexts", f"{place}, large buffers in {buffers}")
+    else:
+        examination.ok("saved contexts", f"none yet; they will be in {place}")
+    file = store.data_home() / "key"
+    if os.environ.get(key.VARIABLE):
+        examination.ok("signing key", f"that of {key.VARIABLE}")
+    elif not file.exists():
+        examination.ok("signing key", f"none yet; the first save makes {file}")
+    else:
+        try:
+            key.Key.own()
+        except BadArgument as exc:
+            examination.wrong(
+                "signing key", exc, "without it nothing is saved or restored"
+            )
+        else:
+            examination.ok("signing key", f"{file}, readable by you alone")
 
 
 def _requirements() -> list[tuple[str, str]]:

@@ -154,3 +154,25 @@ def test_doctor_finds_a_missing_library(tmp_path: Path) -> None:
     assert "wrong" == findings["library"]["state"]
     assert str(tmp_path) in findings["library"]["found"]
     assert "make build" in findings["library"]["cure"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "healthy", "state"),
+    [(None, True, "ok"), (0o644, False, "wrong")],
+)
+def test_doctor_looks_at_the_key_of_saved_contexts(
+    tmp_path: Path, mode: int | None, healthy: bool, state: str
+) -> None:
+    """One that others can read is wrong; looking makes none."""
+    key = tmp_path / "pybridge" / "key"
+    if mode is not None:
+        key.parent.mkdir()
+        key.write_bytes(b"k" * 32)
+        key.chmod(mode)
+
+    _, findings, found = doctor(XDG_DATA_HOME=str(tmp_path))
+
+    assert (healthy, state) == (found, findings["signing key"]["state"])
+    assert str(key) in findings["signing key"]["found"]
+    assert str(tmp_path) in findings["saved contexts"]["found"]
+    assert key.exists() == (mode is not None)

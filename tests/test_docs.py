@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pybridge import errors
+from pybridge import errors, main
 from pybridge.cli import COMMANDS
 from pybridge.location import LIBRARY, PLACES
 from tests.programs import ROOT, build, flags, run
@@ -131,3 +131,68 @@ def test_c_program_of_the_page_runs(tmp_path: Path) -> None:
 
     assert "45\n" == ended.stdout
     assert 1 == len(blocks)
+
+
+# The methods of the original's README; a page that loses one is not whole.
+ORIGINAL = """
+    Setup Initialize Finalize Unload
+    ImportModule SimpleString ExecuteCode ExecuteFunction ExecuteFunctionArgs
+    GetVariable GetVariableJson GetVariablePickle
+    ExecuteQuery ExecuteGlobal ExecuteClass ExecuteTable
+    GetVariableInfo GetVariableDefined GetVariableType GetStatus GetModuleInfo
+    GetFunctionInfo SerializationStr SerializationRepr Shell SaveContext DisplayContext
+    RestoreContext Operation Initializer PythonLib GetAnnotation BPEmulator zpy Jupyter
+    TestSimpleString TestLimit TestPassSpeedIn TestPassSpeedOut TestSetCallSpeed
+    TestUnicode TestStreams TestMultiline TestPassSpeedInStream TestStream
+    TestGetVariableInfo TestModules TestGetStatus TestJSON TestExecuteFunction
+    TestExecuteFunctionArgs TestProxyObject
+"""
+
+
+def test_parity_page_has_every_method_of_the_original() -> None:
+    """Each stands in a row, with what it is here."""
+    rows = [line for line in page("parity.md").splitlines() if line.startswith("| ")]
+
+    missing = [
+        name
+        for name in ORIGINAL.split()
+        if not any(re.search(rf"\b{name}\b", row.split(" | ")[0]) for row in rows)
+    ]
+
+    assert [] == missing
+
+
+def test_parity_page_names_tests_that_exist() -> None:
+    """Each row that says something is there names a test, and the test is there."""
+    text = page("parity.md")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not (ROOT / path).exists()
+        or not re.search(
+            rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE
+        )
+    ]
+
+    assert [] == missing
+    assert 60 < len(named) == text.count("::test_")
+
+
+def test_parity_page_names_functions_that_exist() -> None:
+    """What it says of C, SQL and Python is in the header, the guide and the API."""
+    text = page("parity.md")
+    header = (ROOT / "c/include/pybridge.h").read_text(encoding="utf-8")
+
+    c_names = set(re.findall(r"`(pyb_\w+)", text))
+    sql_names = set(re.findall(r"`(py_\w+)", text))
+    python_names = {
+        name
+        for name in re.findall(r"\| `([a-z]+_[a-z_]+)` \| `py_", text)
+        if not name.startswith("pyb")
+    }
+
+    assert [] == [name for name in sorted(c_names) if name not in header]
+    assert [] == [name for name in sorted(sql_names) if name not in page("sqlite.md")]
+    assert [] == [name for name in sorted(python_names) if name not in main.__all__]

@@ -27,112 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["write"]
 
 # Keywords, what the wrappers call their own, and macros that any program may have.
-_RESERVED = [
-    "alignas",
-    "alignof",
-    "and",
-    "asm",
-    "auto",
-    "bitand",
-    "bitor",
-    "bool",
-    "break",
-    "case",
-    "catch",
-    "char",
-    "class",
-    "compl",
-    "const",
-    "constexpr",
-    "continue",
-    "default",
-    "delete",
-    "do",
-    "double",
-    "else",
-    "enum",
-    "errno",
-    "explicit",
-    "export",
-    "extern",
-    "false",
-    "float",
-    "for",
-    "friend",
-    "goto",
-    "if",
-    "inline",
-    "int",
-    "linux",
-    "long",
-    "mutable",
-    "namespace",
-    "new",
-    "not",
-    "nullptr",
-    "operator",
-    "or",
-    "private",
-    "protected",
-    "public",
-    "register",
-    "restrict",
-    "return",
-    "short",
-    "signed",
-    "sizeof",
-    "static",
-    "static_assert",
-    "struct",
-    "switch",
-    "template",
-    "this",
-    "thread_local",
-    "throw",
-    "true",
-    "try",
-    "typedef",
-    "typename",
-    "typeof",
-    "typeof_unqual",
-    "union",
-    "unix",
-    "unsigned",
-    "using",
-    "virtual",
-    "void",
-    "volatile",
-    "while",
-    "xor",
-    "assert",
-    "complex",
-    "i386",
-    "imaginary",
-    "isnan",
-    "noreturn",
-    "offsetof",
-    "stderr",
-    "stdin",
-    "stdout",
-    "EOF",
-    "FILE",
-    "I",
-    "INFINITY",
-    "NAN",
-    "NDEBUG",
-    "NULL",
-    "session",
-    "self",
-    "options",
-    "result",
-    "error",
-    "arguments",
-    "rest",
-    "n_args",
-    "extra_names",
-    "extra_values",
-    "n_extra",
-]
+_RESERVED = """
+    alignas alignof and asm auto bitand bitor bool break case catch char class compl
+    const constexpr continue default delete do double else enum errno explicit
+    export extern false float for friend goto if inline int linux long mutable
+    namespace new not nullptr operator or private protected public register restrict
+    return short signed sizeof static static_assert struct switch template this
+    thread_local throw true try typedef typename typeof typeof_unqual union unix
+    unsigned using virtual void volatile while xor assert complex i386 imaginary
+    isnan noreturn offsetof stderr stdin stdout EOF FILE I INFINITY NAN NDEBUG NULL
+    session self options result error arguments rest n_args extra_names extra_values
+    n_extra
+"""
 
 # What all headers share; the first that is included brings it.
 _SHARED = """\
@@ -282,7 +188,7 @@ class _Writer:
         self._module = module
         self._options = options
         self._begin = "_".join([options.package or "py", *module.name.split(".")])
-        self._names = Names(_RESERVED)
+        self._names = Names(_RESERVED.split())
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the header."""
@@ -376,7 +282,7 @@ class _Call:
             self._named = [p for p in parameters if not p.kind.startswith("var_")]
             self._more = any(p.kind == "var_positional" for p in parameters)
             self._extra = any(p.kind == "var_keyword" for p in parameters)
-        names = Names(_RESERVED + (["args"] if self._more else []))
+        names = Names([*_RESERVED.split(), *(["args"] if self._more else [])])
         self._members = {p.name: names.take(_identifier(p.name)) for p in self._named}
         self._optional = [p for p in self._named if not p.required]
 

@@ -26,105 +26,22 @@ _MOST = 127
 _LONGEST = 255  # bytes of a function's name
 
 # Functions of SQLite and of its shell; only names of several words can be in the way.
-_RESERVED = [
-    "cume_dist",
-    "current_date",
-    "current_time",
-    "current_timestamp",
-    "decimal_add",
-    "decimal_cmp",
-    "decimal_mul",
-    "decimal_sub",
-    "decimal_sum",
-    "dense_rank",
-    "first_value",
-    "fts3_tokenizer",
-    "generate_series",
-    "group_concat",
-    "ieee754_exponent",
-    "ieee754_from_blob",
-    "ieee754_mantissa",
-    "ieee754_to_blob",
-    "iif_",
-    "json_array",
-    "json_array_insert",
-    "json_array_length",
-    "json_each",
-    "json_error_position",
-    "json_extract",
-    "json_group_array",
-    "json_group_object",
-    "json_insert",
-    "json_object",
-    "json_patch",
-    "json_pretty",
-    "json_quote",
-    "json_remove",
-    "json_replace",
-    "json_set",
-    "json_tree",
-    "json_type",
-    "json_valid",
-    "jsonb_array",
-    "jsonb_extract",
-    "jsonb_group_array",
-    "jsonb_group_object",
-    "jsonb_insert",
-    "jsonb_object",
-    "jsonb_patch",
-    "jsonb_remove",
-    "jsonb_replace",
-    "jsonb_set",
-    "last_insert_rowid",
-    "last_value",
-    "load_extension",
-    "nth_value",
-    "percent_rank",
-    "percentile_cont",
-    "percentile_disc",
-    "row_number",
-    "sha3_query",
-    "string_agg",
-    "shell_add_schema",
-    "shell_escape_crnl",
-    "shell_idquote",
-    "shell_int32",
-    "shell_module_schema",
-    "shell_putsnl",
-    "sqlar_compress",
-    "sqlar_uncompress",
-    "sqlite_compileoption_get",
-    "sqlite_compileoption_used",
-    "sqlite_log",
-    "sqlite_offset",
-    "sqlite_source_id",
-    "sqlite_version",
-    "total_changes",
-    "py_apply",
-    "py_call",
-    "py_collect",
-    "py_context",
-    "py_define",
-    "py_eval",
-    "py_exec",
-    "py_frame",
-    "py_function_info",
-    "py_get",
-    "py_import",
-    "py_info",
-    "py_kw",
-    "py_module_info",
-    "py_object",
-    "py_option",
-    "py_query",
-    "py_reset",
-    "py_run",
-    "py_set",
-    "py_status",
-    "py_table",
-    "py_version",
-    "py_write",
-]
+_RESERVED = """
+    cume_dist current_date current_time current_timestamp decimal_add decimal_cmp
+    decimal_mul decimal_sub decimal_sum dense_rank first_value fts3_tokenizer
+    generate_series group_concat ieee754_exponent ieee754_from_blob ieee754_mantissa
+    ieee754_to_blob json_array json_array_insert json_array_length json_each
+    json_error_position json_extract json_group_array json_group_object json_insert
+    json_object json_patch json_pretty json_quote json_remove json_replace json_set
+    json_tree json_type json_valid jsonb_array jsonb_extract jsonb_group_array
+    jsonb_group_object jsonb_insert jsonb_object jsonb_patch jsonb_remove
+    jsonb_replace jsonb_set last_insert_rowid last_value load_extension nth_value
+    percent_rank percentile_cont percentile_disc row_number sha3_query string_agg
+    shell_add_schema shell_escape_crnl shell_idquote shell_int32 shell_module_schema
+    shell_putsnl sqlar_compress sqlar_uncompress sqlite_compileoption_get
+    sqlite_compileoption_used sqlite_log sqlite_offset sqlite_source_id
+    sqlite_version total_changes
+"""
 
 # Modules whose functions give the same for the same, whatever else happens. SQLite may
 # call those less often.
@@ -174,7 +91,7 @@ class _Writer:
     def __init__(self, module: Module, options: Options) -> None:
         self._module = module
         self._options = options
-        self._names = Names(_RESERVED, fold=True, size=_LONGEST)
+        self._names = Names(_RESERVED.split(), fold=True, size=_LONGEST)
         self._named: dict[str, str] = {}
 
     def lines(self) -> Iterator[str]:

@@ -28,6 +28,7 @@ __all__ = [
     "clear",
     "compile_code",
     "compile_expression",
+    "compile_shown",
     "compile_value",
     "filenames",
     "line_of",
@@ -104,6 +105,29 @@ def compile_value(text: str) -> tuple[CodeType | None, CodeType]:
         codes = _compiled(text, "exec", _split)
         _keep(_VALUES, text, codes)
     return codes
+
+
+def compile_shown(text: str, flags: int = 0) -> tuple[CodeType, int]:
+    """Return code that shows the value of each expression in it, and its flags.
+
+    It is what an interactive Python compiles: sys.displayhook gets the values. The
+    flags are those of `from __future__` statements, for the texts that follow.
+
+    Raises:
+        SyntaxError: the text is not Python; says where.
+
+    """
+
+    def make(text: str, filename: str, _mode: str) -> CodeType:
+        import _ast
+
+        tree: Any = compile(text, filename, "exec", _ONLY_AST | flags, True)
+        shown = _ast.Interactive(body=tree.body)
+        code: CodeType = compile(shown, filename, "single", flags, True)
+        return code
+
+    code = _compiled(text, "single", make)
+    return code, flags | (code.co_flags & _FUTURE_FLAGS)
 
 
 def text_of(filename: str) -> str | None:

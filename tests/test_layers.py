@@ -38,6 +38,7 @@ FLOORS = (
         "_parse",
         "_frames",
         "output",
+        "redirect",
         "settings",
     },
     {"context"},

@@ -50,6 +50,18 @@ void pyb__signals_take(void) {
   pthread_mutex_unlock(&lock);
 }
 
+/* Python code may have put another handler in place meanwhile. */
+void pyb__signals_take_again(void) {
+  struct sigaction ours = {.sa_sigaction = interrupted,
+                           .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+  pthread_mutex_lock(&lock);
+  sigemptyset(&ours.sa_mask);
+  if (atomic_load(&pyb__signals_taken))
+    sigaction(SIGINT, &ours, NULL);
+  pthread_mutex_unlock(&lock);
+}
+
 void pyb__signals_give_back(void) {
   if (!atomic_load(&pyb__signals_taken))
     return;

@@ -255,6 +255,36 @@ void pyb__watch_forked(void) {
   }
 }
 
+bool pyb__watch_forgive(pyb__thread *thread) {
+  struct timespec pause = {.tv_nsec = 1000000};
+  bool wanted;
+
+  pyb__watch_wake();
+  pthread_mutex_lock(&lock);
+  /* A SIGINT that nobody has looked at yet is for the other threads' calls too. */
+  while (thread->pinned || atomic_load(&pyb__signals_pending)) {
+    pthread_mutex_unlock(&lock);
+    nanosleep(&pause, NULL);
+    pthread_mutex_lock(&lock);
+  }
+  atomic_store(&thread->stop, PYB_OK);
+  thread->sent = 0;
+  wanted = host_wants_stop(atomic_load(&thread->outermost));
+  pthread_mutex_unlock(&lock);
+  return !wanted;
+}
+
+void pyb__watch_stop_service(unsigned long ident) {
+  pthread_mutex_lock(&lock);
+  for (pyb__thread *thread = threads; thread != NULL; thread = thread->next)
+    if (thread->ident == ident) {
+      if (pyb__watch_hold(thread))
+        stop_service(thread);
+      atomic_store(&thread->watched, false);
+    }
+  pthread_mutex_unlock(&lock);
+}
+
 void pyb__watch_interrupt(const pyb_session *session) {
   pthread_mutex_lock(&lock);
   for (pyb_work *work = works; work != NULL; work = work->next)

@@ -22,6 +22,7 @@ COMMANDS = {
         "stubs",
         "Write wrappers of Python modules for SQL, M, C or a typed stub.",
     ),
+    "shell": ("shell", "Open an interactive Python over a context."),
     "version": ("library", "Print the version of the package and of its Python."),
 }
 

@@ -53,6 +53,7 @@ __all__ = [
     "keywords",
     "list_contexts",
     "map",
+    "open_shell",
     "resolve",
     "restore_context",
     "save_context",
@@ -309,6 +310,22 @@ def _begin(at: Context) -> None:
 
 
 contexts.BEGIN = _begin
+def open_shell(
+    options: str | Mapping[str, object] | None = None, *, context: str | None = None
+) -> int:
+    """Let the user work in Python on a context, and return their exit code.
+
+    The options are the keyword arguments of `pybridge.shell.interact`.
+    """
+    from pybridge import shell
+
+    chosen: dict[str, Any] = _mapping(options, "options")
+    unknown = chosen.keys() - {"code", "banner", "prompts"}
+    if unknown:
+        raise BadArgument(
+            f"the shell has no option {min(unknown)!r}; it has code, banner, prompts"
+        )
+    return shell.interact(context, **chosen)
 
 
 def finalize() -> None:

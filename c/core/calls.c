@@ -1,4 +1,5 @@
 /* calls.c: the control plane's entry points: enter, cross the seam, leave. */
+#include <stdio.h>
 #include <string.h>
 
 #include "../seam/seam.h"
@@ -266,6 +267,36 @@ pyb_status pyb_get_status(const pyb_session *session, pyb_value *result,
   CROSS(session, error,
         pyb__py_get_status(ADDRESS(session), ADDRESS(result), ADDRESS(error)),
         pyb_value_release(result));
+}
+
+/* ---- The shell ------------------------------------------------------------------ */
+
+pyb_status pyb_shell(const pyb_session *session, const char *name, const char *options,
+                     int64_t *code, pyb_error *error) {
+  pyb_error unwanted;
+  int64_t dropped;
+  pyb__call call;
+  pyb_status status;
+
+  if (error == NULL)
+    error = &unwanted;
+  if (code == NULL)
+    code = &dropped;
+  *code = 0;
+  /* What the host has printed comes before what the shell prints. */
+  fflush(stdout);
+  status = pyb__enter_control(session, &call, error);
+  if (status != PYB_OK)
+    return status;
+  /* The user takes their time. */
+  atomic_store(&call.thread->deadline, call.outer_deadline);
+  atomic_fetch_add(&call.thread->shells, 1);
+  error->status = PYB_OK;
+  status = crossed(pyb__py_shell(ADDRESS(session), name, options, code, ADDRESS(error)),
+                   &call, error);
+  atomic_fetch_sub(&call.thread->shells, 1);
+  pyb__leave(&call);
+  return status;
 }
 
 /* ---- Rows ----------------------------------------------------------------------- */

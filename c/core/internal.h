@@ -114,9 +114,11 @@ typedef struct pyb__thread {
   atomic_bool watched;   /* the watch reads `outermost`: it must not go away */
   atomic_int stop;       /* pyb_status to stop with; 0 = run on */
   atomic_bool delivered; /* an exception was sent into the thread */
+  atomic_int shells;     /* calls in progress that one SIGINT does not end */
   /* the watch's own notes */
   bool pinned;
   unsigned seen;
+  bool once;    /* what is sent next is not repeated */
   int64_t sent; /* monotonic ns of the last delivery */
 } pyb__thread;
 
@@ -149,6 +151,13 @@ void pyb__watch_settle(void);
 /* Is any call in progress? */
 bool pyb__watch_busy(void);
 
+/* Wait until the watch has dealt with the SIGINTs so far; true = the call of this
+ * thread, a shell's, goes on, false = it has to end. The GIL must not be held. */
+bool pyb__watch_goes_on(pyb__thread *thread);
+
+/* Stop the service that is in progress on the thread of that number, and only that. */
+void pyb__watch_stop_service(unsigned long ident);
+
 /* In the child of a fork: the watch and its locks are gone. */
 void pyb__watch_forked(void);
 
@@ -165,6 +174,9 @@ int64_t pyb__deadline_in(int64_t milliseconds);
 void pyb__signals_take(void);
 void pyb__signals_give_back(void);
 extern atomic_bool pyb__signals_taken;
+
+/* The same after Python code may have put a handler of its own in place. */
+void pyb__signals_take_again(void);
 
 /* A SIGINT has come while it was ours, and no call has been told to end for it yet. */
 extern atomic_bool pyb__signals_pending;

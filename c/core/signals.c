@@ -29,7 +29,13 @@ static void interrupted(int number, siginfo_t *info, void *machine) {
    * in its next. */
   if (main != NULL && atomic_load(&main->active)) {
     atomic_store(&pyb__signals_tripped, true);
-    pyb__signal_python();
+    /* The watch sends a shell none of its own: a sleep there has to end by this one. */
+    if (atomic_load(&main->shells) > 0 && info->si_code != SI_TKILL &&
+        !atomic_load(&main->blocked) &&
+        !pthread_equal(pthread_self(), (pthread_t)main->handle))
+      pthread_kill((pthread_t)main->handle, SIGINT);
+    else
+      pyb__signal_python();
   }
   errno = saved;
 }
@@ -50,7 +56,6 @@ void pyb__signals_take(void) {
   pthread_mutex_unlock(&lock);
 }
 
-/* Python code may have put another handler in place meanwhile. */
 void pyb__signals_take_again(void) {
   struct sigaction ours = {.sa_sigaction = interrupted,
                            .sa_flags = SA_SIGINFO | SA_ONSTACK};

@@ -103,8 +103,10 @@ static void look_at(pyb__thread *thread, int64_t now, bool signalled) {
   int64_t deadline = atomic_load(&thread->deadline);
   int none = PYB_OK;
 
-  if (!lasting)
-    thread->sent = 0; /* a new call: the first exception is for it alone */
+  if (!lasting) { /* a new call: the first exception is for it alone */
+    thread->sent = 0;
+    thread->once = false;
+  }
   thread->seen = calls;
   if (deadline != 0 && now >= deadline)
     atomic_compare_exchange_strong(&thread->stop, &none, PYB_DEADLINE);
@@ -127,6 +129,18 @@ static bool look_at_works(int64_t now) {
       stop_host(work->session);
   }
   return works != NULL;
+/* In a shell SIGINT ends what the user has started there: one exception, and the query
+ * that is in progress, but not the call. On Python's main thread the exception has been
+ * raised by the handler. */
+static void interrupt_shell(pyb__thread *thread) {
+  int none = PYB_OK;
+
+  stop_service(thread);
+  if (!thread->main &&
+      atomic_compare_exchange_strong(&thread->stop, &none, PYB_INTERRUPTED)) {
+    thread->once = true;
+    thread->sent = 0;
+  }
 }
 
 /* One round over all threads. The lock is held, except while exceptions are sent, as
@@ -141,8 +155,11 @@ static bool tick(void) {
 
   for (pyb__thread *thread = threads; thread != NULL; thread = thread->next) {
     if (pyb__watch_hold(thread)) {
+      bool shell = atomic_load(&thread->shells) > 0;
       any = true;
-      look_at(thread, now, signalled);
+      look_at(thread, now, signalled && !shell);
+      if (signalled && shell)
+        interrupt_shell(thread);
       if (atomic_load(&thread->stop) != PYB_OK)
         stop_host(atomic_load(&thread->served));
       if (atomic_load(&thread->stop) != PYB_OK && now - thread->sent >= RESEND_NS &&
@@ -162,8 +179,12 @@ static bool tick(void) {
     pyb__deliver(due[i], again);
   }
   pthread_mutex_lock(&lock);
-  for (int i = 0; i < n; i++)
-    due[i]->pinned = false;
+  for (int i = 0; i < n; i++) {
+    int sent = PYB_INTERRUPTED;
+    if (due[i]->once)
+      atomic_compare_exchange_strong(&due[i]->stop, &sent, PYB_OK);
+    due[i]->pinned = due[i]->once = false;
+  }
   pthread_cond_broadcast(&unpinned);
   return any;
 }
@@ -255,21 +276,19 @@ void pyb__watch_forked(void) {
   }
 }
 
-bool pyb__watch_forgive(pyb__thread *thread) {
+bool pyb__watch_goes_on(pyb__thread *thread) {
   struct timespec pause = {.tv_nsec = 1000000};
   bool wanted;
 
   pyb__watch_wake();
   pthread_mutex_lock(&lock);
-  /* A SIGINT that nobody has looked at yet is for the other threads' calls too. */
-  while (thread->pinned || atomic_load(&pyb__signals_pending)) {
+  while (thread->pinned || thread->once || atomic_load(&pyb__signals_pending)) {
     pthread_mutex_unlock(&lock);
     nanosleep(&pause, NULL);
     pthread_mutex_lock(&lock);
   }
-  atomic_store(&thread->stop, PYB_OK);
-  thread->sent = 0;
-  wanted = host_wants_stop(atomic_load(&thread->outermost));
+  wanted = atomic_load(&thread->stop) != PYB_OK ||
+           host_wants_stop(atomic_load(&thread->outermost));
   pthread_mutex_unlock(&lock);
   return !wanted;
 }

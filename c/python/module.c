@@ -89,6 +89,34 @@ static PyObject *plane_take_signals(PyObject *self, PyObject *ignored) {
   Py_RETURN_NONE;
 }
 
+/* recover(): the interrupt that was raised has been dealt with, and no other one is on
+ * its way; False = the call has to end all the same. */
+static PyObject *plane_recover(PyObject *self, PyObject *ignored) {
+  pyb__thread *thread = pyb__this_thread;
+  bool on;
+
+  (void)self;
+  (void)ignored;
+  if (thread == NULL || thread->call == NULL)
+    Py_RETURN_TRUE;
+  Py_BEGIN_ALLOW_THREADS on = pyb__watch_goes_on(thread);
+  Py_END_ALLOW_THREADS pyb__gate_drain(thread);
+  if (thread->main && !pyb__attached)
+    pyb__signals_take_again();
+  return PyBool_FromLong(on);
+}
+
+/* stop_service(): end the query that the host runs for Python's main thread. */
+static PyObject *plane_stop_service(PyObject *self, PyObject *ident) {
+  unsigned long number = PyLong_AsUnsignedLong(ident);
+
+  (void)self;
+  if (PyErr_Occurred() != NULL)
+    return NULL;
+  Py_BEGIN_ALLOW_THREADS pyb__watch_stop_service(number);
+  Py_END_ALLOW_THREADS Py_RETURN_NONE;
+}
+
 /* ---- Output --------------------------------------------------------------------- */
 
 /* output(stream, bytes): to the host where it takes output, else to C's own stdio, so
@@ -389,6 +417,10 @@ static PyMethodDef methods[] = {
      "forget(): make stale what the library keeps of contexts and objects."},
     {"take_signals", plane_take_signals, METH_NOARGS,
      "take_signals(): keep the host's handler of SIGINT until the call leaves."},
+    {"recover", plane_recover, METH_NOARGS,
+     "recover(): go on after an interrupt; False = the call has to end."},
+    {"stop_service", plane_stop_service, METH_O,
+     "stop_service(ident): end the query that the host runs for that thread."},
     {"output", FAST(plane_output), METH_FASTCALL,
      "output(stream, data): print bytes on the host's stdout (1) or stderr (2)."},
     {"flush", plane_flush, METH_NOARGS, "flush(): flush what was printed."},

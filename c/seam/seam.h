@@ -43,6 +43,8 @@ int pyb__py_execute_query(uintptr_t session, const char *sql, size_t size,
                           const char *options, uintptr_t params,
                           const char *const *names, size_t n, int64_t *count,
                           uintptr_t error);
+int pyb__py_shell(uintptr_t session, const char *name, const char *options,
+                  int64_t *code, uintptr_t error);
 int pyb__py_set_stream(uintptr_t session, const char *variable, const char *type,
                        const char *options, uintptr_t rows, int64_t *count,
                        uintptr_t error);

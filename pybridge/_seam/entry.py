@@ -201,6 +201,11 @@ def get_status(context: str, result: int) -> None:
 
 
 @_entry
+def shell(context: str, name: Any, options: Any, code: Any) -> None:
+    code[0] = main.open_shell(_text(options), context=_text(name) or context)
+
+
+@_entry
 def set_stream(
     context: str, variable: Any, kind: Any, options: Any, rows: int, count: Any
 ) -> None:

@@ -72,14 +72,22 @@ class Console:
             Leave: the user wants to leave, or the host wants the shell to end.
 
         """
+        # A Ctrl-C may raise twice: what it stops in the host, and Python itself. The
+        # second one comes at any step of what is done about the first.
         try:
-            self._run(text)
+            try:
+                self._run(text)
+                return True
+            except Leave:
+                raise
+            except BaseException as exc:
+                self._report(exc)
         except Leave:
             raise
         except BaseException as exc:
             self._report(exc)
-            return False
-        return True
+        self.failures += 1
+        return False
 
     def execute(self, text: str) -> None:
         """Run code and show the values of its expressions."""
@@ -113,16 +121,13 @@ class Console:
 
     def _report(self, exc: BaseException) -> None:
         """Show a failure and remember it, whatever it is."""
-        for _ in range(3):  # an interrupt may come in the middle
-            try:
-                if isinstance(exc, KeyboardInterrupt):
-                    self.interrupted()
-                self._show(exc)
-                break
-            except KeyboardInterrupt as again:
-                if again is not exc:
-                    exc = again
-        self.failures += 1
+        if isinstance(exc, KeyboardInterrupt):
+            self.interrupted()
+        try:
+            self._show(exc)
+        except KeyboardInterrupt as again:
+            self.interrupted()
+            self._show(again)
 
     def _show(self, exc: BaseException) -> None:
         trace = _users(exc.__traceback__)

@@ -105,22 +105,27 @@ class Terminal:
         if self._banner:
             sys.stdout.write(_greeting(self._console.name))
         try:
-            while True:
+            going = True
+            while going:
                 try:
-                    text = self._read()
+                    going = self._step()
                 except KeyboardInterrupt:
                     self._console.interrupted()
-                    continue
-                except EOFError:
-                    return
-                if text.strip():
-                    self._console.run(text)
-                    sys.stdout.flush()
-                elif self._leaves_empty:
-                    return
         finally:
             # Keys that were typed ahead are not for the next shell.
             clear_typeahead(self._input)
+
+    def _step(self) -> bool:
+        """Read one input and run it; False = the user wants to leave."""
+        try:
+            text = self._read()
+        except EOFError:
+            return False
+        if not text.strip():
+            return not self._leaves_empty
+        self._console.run(text)
+        sys.stdout.flush()
+        return True
 
     def _read(self) -> str:
         """Return the next input.

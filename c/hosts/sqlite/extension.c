@@ -69,7 +69,7 @@ static int register_all(pyb__sqlite *host) {
       pyb__sqlite_register_frame,     pyb__sqlite_register_write,
       pyb__sqlite_register_define,    pyb__sqlite_register_contexts,
       pyb__sqlite_register_listings,  pyb__sqlite_register_object,
-      pyb__sqlite_register_items,
+      pyb__sqlite_register_items,     pyb__sqlite_register_shell,
   };
   int code = SQLITE_OK;
 

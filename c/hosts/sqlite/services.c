@@ -183,6 +183,9 @@ static pyb_status query(void *data, const char *sql, size_t size,
   if (error == NULL)
     error = &own;
   status = pyb__sqlite_read(data, text, size, params, names, n, rows, error);
+  pyb__sqlite_guard(data);
+  status = pyb__sqlite_collect(data, text, size, params, names, n, rows, error);
+  pyb__sqlite_unguard(data);
   if (status != PYB_OK)
     rescue(data, error);
   sqlite3_free(text);
@@ -224,6 +227,11 @@ static pyb_status execute(void *data, const char *sql, size_t size,
                        "itself; do it before or after that");
   /* Where not even the first savepoint was set, there is nothing to be taken back. */
   if (status != PYB_OK && !(begins && host->savepoints == 0))
+  pyb__sqlite_guard(host);
+  if (status == PYB_OK)
+    status = run_script(host->db, text, size, params, names, n, changes, error);
+  pyb__sqlite_unguard(host);
+  if (status != PYB_OK)
     rescue(host, error);
   if (status != PYB_OK && ends)
     undo_release(host, text);
@@ -238,7 +246,12 @@ static pyb_status execute(void *data, const char *sql, size_t size,
 static pyb_status write_rows(void *data, struct ArrowArrayStream *rows,
                              const char *table, const char *mode, int64_t *count,
                              pyb_error *error) {
-  return pyb__sqlite_write(data, rows, table, mode, count, error);
+  pyb_status status;
+
+  pyb__sqlite_guard(data);
+  status = pyb__sqlite_write(data, rows, table, mode, count, error);
+  pyb__sqlite_unguard(data);
+  return status;
 }
 
 /* Called from another thread: reads one word of the connection, takes no lock. */
@@ -246,12 +259,13 @@ static int interrupted(void *data) {
   return IS_INTERRUPTED(((pyb__sqlite *)data)->db);
 }
 
-/* Called from another thread, which SQLite allows while the connection is open. */
+/* Called from another thread. */
 static void interrupt(void *data) {
   pyb__sqlite *host = data;
 
   atomic_store(&host->stopped, 1);
   sqlite3_interrupt(host->db);
+  pyb__sqlite_stop(data);
 }
 
 void pyb__sqlite_lend(pyb__sqlite *host) {

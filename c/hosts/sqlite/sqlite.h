@@ -57,6 +57,10 @@ typedef struct pyb__sqlite {
   void *writing;   /* the stream that write.c has at hand; NULL = none */
   char store[512]; /* file of the snapshots; "" = this connection's database */
   char scanned[160]; /* how rows were read last: "pages", "query: <reason>" */
+  atomic_int shells; /* calls of py_shell in progress; the watch reads both */
+  atomic_int stop;   /* in a shell: the query that it runs is to end, and only that */
+  int guarded;       /* queries in progress that look at `stop` */
+  char scanned[160]; /* how the last py_table read: "pages", "query: <reason>" */
 } pyb__sqlite;
 
 pyb__sqlite *pyb__sqlite_take(pyb__sqlite *host); /* one more reference; the host */
@@ -85,6 +89,7 @@ int pyb__sqlite_register_contexts(pyb__sqlite *host);  /* contexts.c: py_save ..
 int pyb__sqlite_register_listings(pyb__sqlite *host);  /* listings.c: py_contexts ... */
 int pyb__sqlite_register_object(pyb__sqlite *host);    /* object.c: py_object ... */
 int pyb__sqlite_register_items(pyb__sqlite *host);     /* items.c: py_iter, py_rows */
+int pyb__sqlite_register_shell(pyb__sqlite *host);     /* shell.c: py_shell */
 
 /* A pointer of this type given to py_context is an int that it sets to 1: how a load
  * finds out that the connection is served already. */
@@ -97,6 +102,14 @@ void pyb__sqlite_lend(pyb__sqlite *host);
  * did not come to end, because it was stopped between two instructions of that.
  * `before` = host->savepoints before the call. */
 void pyb__sqlite_settle(pyb__sqlite *host, int before, pyb_error *error);
+/* Around what Python has SQLite do (shell.c). Inside py_shell sqlite3_interrupt would
+ * not do to stop it: SQLite refuses all statements from then on until the outermost
+ * ends, which is the one with py_shell in it. */
+void pyb__sqlite_guard(pyb__sqlite *host);
+void pyb__sqlite_unguard(pyb__sqlite *host);
+
+/* End what SQLite is doing for Python. From any thread. */
+void pyb__sqlite_stop(pyb__sqlite *host);
 
 /* ---- Values and errors (value.c) ------------------------------------------------ */
 

@@ -303,13 +303,6 @@ def initialize(
     return None if found is None else found.run(context).json()
 
 
-def _begin(at: Context) -> None:
-    from pybridge import initializer
-
-    initializer.begin(at)
-
-
-contexts.BEGIN = _begin
 def open_shell(
     options: str | Mapping[str, object] | None = None, *, context: str | None = None
 ) -> int:
@@ -326,6 +319,15 @@ def open_shell(
             f"the shell has no option {min(unknown)!r}; it has code, banner, prompts"
         )
     return shell.interact(context, **chosen)
+
+
+def _begin(at: Context) -> None:
+    from pybridge import initializer
+
+    initializer.begin(at)
+
+
+contexts.BEGIN = _begin
 
 
 def finalize() -> None:

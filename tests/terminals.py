@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
 __all__ = ["CTRL_C", "CTRL_D", "Terminal", "plain"]
 
 CTRL_C = "\x03"
 CTRL_D = "\x04"
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>()][B0]?|\x1b\][^\x07]*\x07|[\x07\r]")
+_ESCAPES = re.compile(
+    r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>()][B0]?|\x1b\][^\x07]*\x07|[\x07\r]"
+)
 
 
 def plain(text: str) -> str:
@@ -62,13 +63,14 @@ class Terminal:
             start_new_session=True,
             preexec_fn=_take_terminal,  # noqa: PLW1509 (no threads here)
         )
-        self.seen = ""
+        self.seen = ""  # and not yet expected
+        self.raw = ""  # all of it, as it came
 
     def type(self, text: str) -> None:
         """Press keys."""
         os.write(self.terminal, text.encode())
 
-    def expect(self, mark: str, seconds: float = 20) -> str:
+    def expect(self, mark: str, seconds: float = 10) -> str:
         """Return what is written up to a mark, and go on behind it."""
         end = time.monotonic() + seconds
         while mark not in plain(self.seen):
@@ -81,29 +83,39 @@ class Terminal:
             except OSError:
                 piece = b""
             assert piece, f"it has ended without {mark!r}: {plain(self.seen)!r}"
-            self.seen += piece.decode(errors="replace")
+            self._take(piece)
         before, _, self.seen = plain(self.seen).partition(mark)
         return before
 
+    def enter(self, text: str) -> None:
+        """Type a line, and wait until it has been taken."""
+        self.type(text + "\r")
+        self.expect(text)
+        self.expect("\n")
+
     def ask(self, text: str, prompt: str = ">>> ") -> str:
         """Type a line and return what is written until the next prompt."""
-        self.type(text + "\r")
-        self.expect("\n")
+        self.enter(text)
         return self.expect(prompt).replace("\n\n", "\n").strip("\n")
 
     def attributes(self) -> list[object]:
         """Return the terminal's modes."""
         return list(termios.tcgetattr(self.slave))
 
-    def wait(self, seconds: float = 20) -> int:
+    def wait(self, seconds: float = 10) -> int:
         """Return the exit code of the program, once it has ended."""
         end = time.monotonic() + seconds
         while self.process.poll() is None:
             assert time.monotonic() < end, f"it does not end: {plain(self.seen)!r}"
             ready, _, _ = select.select([self.terminal], [], [], 0.05)
             if ready:
-                self.seen += os.read(self.terminal, 1 << 16).decode(errors="replace")
+                self._take(os.read(self.terminal, 1 << 16))
         return int(self.process.returncode)
+
+    def _take(self, piece: bytes) -> None:
+        text = piece.decode(errors="replace")
+        self.raw += text
+        self.seen += text
 
     def close(self) -> None:
         """End the program, if it still runs."""
@@ -116,12 +128,7 @@ class Terminal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -119,6 +119,7 @@ typedef struct pyb__thread {
   bool pinned;
   unsigned seen;
   bool once;    /* what is sent next is not repeated */
+  int pokes;    /* how often its system calls are still to be cut short */
   int64_t sent; /* monotonic ns of the last delivery */
 } pyb__thread;
 
@@ -183,6 +184,9 @@ extern atomic_bool pyb__signals_pending;
 
 /* Python has been told of one, and may not have handled it yet. */
 extern atomic_bool pyb__signals_tripped;
+
+/* Cut short the system call that a thread is in, and nothing else. SIGINT is taken. */
+void pyb__signals_poke(uintptr_t thread);
 
 /* Has the calling thread blocked SIGINT? */
 bool pyb__signals_blocked(void);

@@ -15,6 +15,8 @@ atomic_bool pyb__signals_tripped;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction hosts; /* the host's SIGINT, while it is taken */
 
+static char poke; /* its address marks the signals that only wake a thread up */
+
 /* Async-signal-safe: flags only. The watch does the rest within its next tick. */
 static void interrupted(int number, siginfo_t *info, void *machine) {
   int saved = errno;
@@ -22,6 +24,8 @@ static void interrupted(int number, siginfo_t *info, void *machine) {
 
   (void)number;
   (void)machine;
+  if (info->si_code == SI_QUEUE && info->si_value.sival_ptr == &poke)
+    return; /* a system call has been cut short, that is all */
   /* One that the watch sends to a single thread is not for the others. */
   if (info->si_code != SI_TKILL)
     atomic_store(&pyb__signals_pending, true);
@@ -29,13 +33,7 @@ static void interrupted(int number, siginfo_t *info, void *machine) {
    * in its next. */
   if (main != NULL && atomic_load(&main->active)) {
     atomic_store(&pyb__signals_tripped, true);
-    /* The watch sends a shell none of its own: a sleep there has to end by this one. */
-    if (atomic_load(&main->shells) > 0 && info->si_code != SI_TKILL &&
-        !atomic_load(&main->blocked) &&
-        !pthread_equal(pthread_self(), (pthread_t)main->handle))
-      pthread_kill((pthread_t)main->handle, SIGINT);
-    else
-      pyb__signal_python();
+    pyb__signal_python();
   }
   errno = saved;
 }
@@ -76,6 +74,12 @@ void pyb__signals_give_back(void) {
     atomic_store(&pyb__signals_taken, false);
   }
   pthread_mutex_unlock(&lock);
+}
+
+void pyb__signals_poke(uintptr_t thread) {
+  union sigval mark = {.sival_ptr = &poke};
+
+  pthread_sigqueue((pthread_t)thread, SIGINT, mark);
 }
 
 bool pyb__signals_blocked(void) {

@@ -20,6 +20,7 @@
 #define TICK_NS INT64_C(10000000)
 #define IDLE_TICKS 50
 #define RESEND_NS INT64_C(100000000)
+#define POKES 20 /* ticks, after a SIGINT in a shell */
 
 atomic_bool pyb__watch_asleep;
 
@@ -106,6 +107,7 @@ static void look_at(pyb__thread *thread, int64_t now, bool signalled) {
   if (!lasting) { /* a new call: the first exception is for it alone */
     thread->sent = 0;
     thread->once = false;
+    thread->pokes = 0;
   }
   thread->seen = calls;
   if (deadline != 0 && now >= deadline)
@@ -129,15 +131,30 @@ static bool look_at_works(int64_t now) {
       stop_host(work->session);
   }
   return works != NULL;
-/* In a shell SIGINT ends what the user has started there: one exception, and the query
- * that is in progress, but not the call. On Python's main thread the exception has been
- * raised by the handler. */
+}
+
+/* On Python's main thread a shell's exception comes from the handler. A sleep that
+ * has begun between that and Python's looking would last: it is cut short, a few
+ * times. */
+static void poke(pyb__thread *thread) {
+  if (thread->pokes == 0)
+    return;
+  thread->pokes--;
+  if (atomic_load(&pyb__signals_taken) && !atomic_load(&thread->blocked)) {
+    atomic_store(&thread->delivered, true);
+    pyb__signals_poke(thread->handle);
+  }
+}
+
+/* In a shell SIGINT ends what the user has started there: one exception, and the
+ * query that is in progress, but not the call. */
 static void interrupt_shell(pyb__thread *thread) {
   int none = PYB_OK;
 
-  stop_service(thread);
-  if (!thread->main &&
-      atomic_compare_exchange_strong(&thread->stop, &none, PYB_INTERRUPTED)) {
+  stop_host(atomic_load(&thread->served));
+  if (thread->main)
+    thread->pokes = POKES;
+  else if (atomic_compare_exchange_strong(&thread->stop, &none, PYB_INTERRUPTED)) {
     thread->once = true;
     thread->sent = 0;
   }
@@ -147,7 +164,8 @@ static void interrupt_shell(pyb__thread *thread) {
  * that may wait for the GIL. Returns whether any thread is active. */
 static bool tick(void) {
   int64_t now = pyb__now();
-  /* One SIGINT is for the calls that are active now, and not for those that follow. */
+  /* One SIGINT is for the calls that are active now, and not for those that follow.
+   */
   bool signalled = atomic_exchange(&pyb__signals_pending, false);
   pyb__thread *due[16];
   bool any = look_at_works(now);
@@ -160,6 +178,7 @@ static bool tick(void) {
       look_at(thread, now, signalled && !shell);
       if (signalled && shell)
         interrupt_shell(thread);
+      poke(thread);
       if (atomic_load(&thread->stop) != PYB_OK)
         stop_host(atomic_load(&thread->served));
       if (atomic_load(&thread->stop) != PYB_OK && now - thread->sent >= RESEND_NS &&
@@ -287,6 +306,7 @@ bool pyb__watch_goes_on(pyb__thread *thread) {
     nanosleep(&pause, NULL);
     pthread_mutex_lock(&lock);
   }
+  thread->pokes = 0;
   wanted = atomic_load(&thread->stop) != PYB_OK ||
            host_wants_stop(atomic_load(&thread->outermost));
   pthread_mutex_unlock(&lock);
@@ -298,7 +318,7 @@ void pyb__watch_stop_service(unsigned long ident) {
   for (pyb__thread *thread = threads; thread != NULL; thread = thread->next)
     if (thread->ident == ident) {
       if (pyb__watch_hold(thread))
-        stop_service(thread);
+        stop_host(atomic_load(&thread->served));
       atomic_store(&thread->watched, false);
     }
   pthread_mutex_unlock(&lock);
@@ -321,7 +341,8 @@ void pyb__watch_interrupt(const pyb_session *session) {
   pthread_mutex_unlock(&lock);
 }
 
-/* ---- Work of the host ----------------------------------------------------------- */
+/* ---- Work of the host -----------------------------------------------------------
+ */
 
 pyb_status pyb_work_begin(const pyb_session *session, pyb_work *work,
                           pyb_error *error) {

@@ -452,12 +452,12 @@ PYB_API PYB_CHECK pyb_status pyb_trust_context(const pyb_session *session,
 
 /* ---- The shell ------------------------------------------------------------------ */
 
-/* Let the user work in Python, on the context `name` (NULL = that of the session), until
- * they leave: on the terminal that the process's standard input and output are; where
- * they are none, with the lines that C's stdin has. `options` is a JSON object or NULL:
- * "code" an array of texts to run instead of reading, "banner" and "prompts" booleans.
- * SIGINT ends what the user has started, and not this call; the session's time limit
- * does not count. *code (may be NULL) = the user's exit code, 0 to 255. */
+/* Let the user work in Python, on the context `name` (NULL = that of the session),
+ * until they leave: on the terminal that the process's standard input and output are;
+ * where they are none, with the lines that C's stdin has. `options` is a JSON object or
+ * NULL: "code" an array of texts to run instead of reading, "banner" and "prompts"
+ * booleans. SIGINT ends what the user has started, and not this call; the session's
+ * time limit does not count. *code (may be NULL) = the user's exit code, 0 to 255. */
 PYB_API PYB_CHECK pyb_status pyb_shell(const pyb_session *session, const char *name,
                                        const char *options, int64_t *code,
                                        pyb_error *error);

@@ -44,9 +44,9 @@ def shell(
         if db is None:
             ended = interact(context, code=code, banner=not quiet, prompts=prompts)
         else:
-            from pybridge.shell import database
+            from pybridge.shell.database import interact as interact_beside
 
-            ended = database.interact(
+            ended = interact_beside(
                 db, context, code=code, banner=not quiet, prompts=prompts
             )
     except BridgeError as exc:

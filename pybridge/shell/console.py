@@ -102,6 +102,9 @@ class Console:
             Leave: the host itself wants the call to end.
 
         """
+        # CPython notes an interrupt in exec() of a text, and would end the process by
+        # the signal; the next exec() of one makes it forget.
+        exec("")
         plane = sys.modules.get("pybridge._plane")
         if plane is not None and not plane.recover():
             self.failures += 1
@@ -138,11 +141,11 @@ class Console:
         exc.__traceback__ = trace
         _remember(exc, trace)
         hook = sys.excepthook
-        if hook is not sys.__excepthook__ and not _is_ours(exc):
+        if hook is not sys.__excepthook__ and not _says_all(exc):
             hook(type(exc), exc, trace)
             return
         text = failure.traceback() if failure is not None else f"{exc!r}\n"
-        if _is_ours(exc) and trace is None and failure is not None:
+        if trace is None and failure is not None and _says_all(exc):
             text = failure.text + "\n"
         sys.stderr.write(self._coloured(text))
         sys.stderr.flush()
@@ -181,11 +184,11 @@ def _users(trace: TracebackType | None) -> TracebackType | None:
     return trace
 
 
-def _is_ours(exc: BaseException) -> bool:
+def _says_all(exc: BaseException) -> bool:
     """Is it a sentence of the bridge's, which says all by itself?"""
-    from pybridge.errors import BridgeError
+    from pybridge.errors import BridgeError, Interrupted
 
-    return isinstance(exc, BridgeError)
+    return isinstance(exc, (BridgeError, Interrupted))
 
 
 def _parsed(text: str) -> ast.Module:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pybridge.errors import HostError
 from pybridge.shell import streams
 from pybridge.shell.console import Console, Leave, forget
+from pybridge.shell.wakeup import stopping_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,6 +52,7 @@ def interact(
         stack.enter_context(streams.kept_terminal())
         reader = stack.enter_context(streams.standard())
         stack.enter_context(_kept_builtins())
+        stack.enter_context(stopping_queries())
         terminal = not code and streams.is_terminal()
         console = Console(context, colours=streams.wants_colours(2))
         console.terminal = streams.is_terminal()

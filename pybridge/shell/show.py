@@ -211,7 +211,7 @@ def _fields(entry: Any) -> Iterable[str]:
         names: Iterable[str] | None = getattr(entry, attribute, None)
         if names is not None:
             return names
-    return vars(entry)
+    return list(vars(entry))
 
 
 def _counted(number: int, what: str) -> str:

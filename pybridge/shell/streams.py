@@ -38,8 +38,8 @@ class _Lines(TextIOBase):
     A host such as the `sqlite3` shell has taken more from the pipe than it has used.
     """
 
-    encoding = "utf-8"  # type: ignore[assignment]
-    errors = "replace"  # type: ignore[assignment]
+    encoding = "utf-8"
+    errors = "replace"
 
     def __init__(self) -> None:
         import ctypes

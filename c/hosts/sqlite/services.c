@@ -182,9 +182,8 @@ static pyb_status query(void *data, const char *sql, size_t size,
     return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
   if (error == NULL)
     error = &own;
-  status = pyb__sqlite_read(data, text, size, params, names, n, rows, error);
   pyb__sqlite_guard(data);
-  status = pyb__sqlite_collect(data, text, size, params, names, n, rows, error);
+  status = pyb__sqlite_read(data, text, size, params, names, n, rows, error);
   pyb__sqlite_unguard(data);
   if (status != PYB_OK)
     rescue(data, error);
@@ -219,19 +218,16 @@ static pyb_status execute(void *data, const char *sql, size_t size,
     status = prepare_last_resort(host, error);
   if (begins && host->savepoints >= 0 && host->savepoints < PYB__SQLITE_SAVEPOINTS)
     host->names[host->savepoints] = atoi(text + strlen("savepoint pybridge_"));
+  pyb__sqlite_guard(host);
   if (status == PYB_OK)
     status = run_script(host->db, text, size, params, names, n, changes, error);
+  pyb__sqlite_unguard(host);
   if (status != PYB_OK && begins && sqlite3_errcode(host->db) == SQLITE_BUSY)
     pyb__sqlite_refuse(error, status,
                        "a transaction cannot be begun inside a statement that writes "
                        "itself; do it before or after that");
   /* Where not even the first savepoint was set, there is nothing to be taken back. */
   if (status != PYB_OK && !(begins && host->savepoints == 0))
-  pyb__sqlite_guard(host);
-  if (status == PYB_OK)
-    status = run_script(host->db, text, size, params, names, n, changes, error);
-  pyb__sqlite_unguard(host);
-  if (status != PYB_OK)
     rescue(host, error);
   if (status != PYB_OK && ends)
     undo_release(host, text);
@@ -264,8 +260,7 @@ static void interrupt(void *data) {
   pyb__sqlite *host = data;
 
   atomic_store(&host->stopped, 1);
-  sqlite3_interrupt(host->db);
-  pyb__sqlite_stop(data);
+  pyb__sqlite_stop(host);
 }
 
 void pyb__sqlite_lend(pyb__sqlite *host) {

@@ -60,7 +60,6 @@ typedef struct pyb__sqlite {
   atomic_int shells; /* calls of py_shell in progress; the watch reads both */
   atomic_int stop;   /* in a shell: the query that it runs is to end, and only that */
   int guarded;       /* queries in progress that look at `stop` */
-  char scanned[160]; /* how the last py_table read: "pages", "query: <reason>" */
 } pyb__sqlite;
 
 pyb__sqlite *pyb__sqlite_take(pyb__sqlite *host); /* one more reference; the host */

@@ -127,6 +127,25 @@ GetStatus(report) ; The last failure, with its traceback in report, and forget i
 ExecuteGlobal(global,variable,type,start,end,mask,labels,options,count)
  quit $$read^pybglobal(global,variable,$get(type),$get(start),$get(end),$get(mask),$get(labels),.options,.count)
  ;
+ExecuteTable(table,variable,type,start,end,properties,options,count)
+ ; A table is a global that ^%pybridge describes; properties are masks of its fields.
+ quit $$read^pybschema(table,variable,$get(type),$get(start),$get(end),$get(properties,"*"),.options,.count)
+ ;
+ExecuteClass(class,variable,type,start,end,properties,options,count)
+ quit $$ExecuteTable(class,variable,$get(type),$get(start),$get(end),$get(properties,"*"),.options,.count)
+ ;
+ExecuteQuery(query,variable,type,namespace,options,count)
+ ; SQL over the tables of ^%pybridge; or in another database, which namespace names.
+ ; options: JSON, as py_query has them
+ if $get(namespace)="" quit $$query^pybschema(query,variable,$get(type),$get(options),.count)
+ quit $$call("execute_query",.query,.count,variable,$get(type),namespace,$get(options))
+ ;
+DefineTable(table,global,variable,options) ; Describe a global that WriteGlobal writes.
+ quit $$define^pybschema(table,global,variable,.options)
+ ;
+GuessTable(table,global,labels,options) ; Describe a global by what is in it.
+ quit $$guess^pybschema(table,global,$get(labels),.options)
+ ;
  ; ---- Python -> M, in bulk
  ;
 WriteGlobal(variable,global,layout,mode,options,count) ; layout: the delimiter

@@ -35,9 +35,9 @@ def find() -> Path | None:
                 f"{VARIABLE} names '{named}', which is not a file; correct or unset it"
             )
         return path
-    here = Path.cwd() / _NAME
+    here = Path(_NAME)  # the working directory itself may be gone
     if here.is_file() and _is_own(here):
-        return here
+        return here.absolute()
     home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     there = Path(home) / "pybridge" / _NAME
     return there if there.is_file() else None

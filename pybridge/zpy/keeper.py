@@ -32,6 +32,7 @@ def run() -> None:
     """Be the keeper; in the worker, which is forked from it, be the worker."""
     told = json.loads(sys.argv[-1])
     _close_all_but({0, 1, 2, told["listener"], told["folder"]})
+    os.chdir("/")  # keep nobody's disk from being taken away
     keeper = Keeper(told)
     try:
         keeper.serve()

@@ -119,6 +119,8 @@ class Worker:
             self.answer = _INTERRUPTED
         except SystemExit as exc:
             self.answer = _exit_code(exc)
+        except Exception as exc:
+            _tell(exc, contexts.get())
         finally:
             if os.getpid() != self.pid:
                 # The code has forked, and its child came back here.
@@ -144,7 +146,7 @@ class Worker:
             try:
                 os.chdir(folder)
             except OSError as exc:
-                self._note(f"the working directory stays '{os.getcwd()}': {exc}")
+                self._note(f"the working directory stays what it was: {exc}")
         if not self.begun:
             self.begun = True
             contexts.get()
@@ -160,9 +162,9 @@ class Worker:
             elif action == "file":
                 _run_file(text, at)
             elif action == "shell":
-                from importlib import import_module
+                from pybridge import shell
 
-                return int(import_module("pybridge.shell").interact(context))
+                return shell.interact(context)
             elif action == "save":
                 from pybridge import snapshot
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.zpy.conftest import until
+from tests.zpy.conftest import COMMAND, until
 
 if TYPE_CHECKING:
     from tests.zpy.conftest import Zpy
@@ -134,6 +135,20 @@ def test_code_runs_in_the_callers_folder(zpy: Zpy) -> None:
     there = zpy("import beside; os.getcwd()", cwd=other)
 
     assert (f"'{zpy.here}'\n", f"'{other}'\n") == (here, there.stdout)
+
+
+def test_folder_that_is_gone_is_said(zpy: Zpy) -> None:
+    """Where the caller's folder cannot be entered the code runs all the same."""
+    gone = zpy.folder / "gone"
+    gone.mkdir()
+    code = f"cd {gone} && rmdir {gone} && exec '{COMMAND[0]}' '{COMMAND[1]}' 1+1"
+
+    ended = subprocess.run(
+        ["sh", "-c", code], env=zpy.env, capture_output=True, text=True, check=False
+    )
+
+    assert ("2\n", "") == (ended.stdout, ended.stderr)
+    assert "2\n" == zpy.says("1 + 1")
 
 
 def test_error_shows_the_users_lines_only(shared: Zpy) -> None:

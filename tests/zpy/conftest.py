@@ -141,6 +141,7 @@ def _zpy() -> Iterator[Zpy]:
         end = time.monotonic() + 10
         while (left := command.processes()) and time.monotonic() < end:
             time.sleep(0.02)
+        words = [process.cmdline() for process in left]
         for process in left:
             os.kill(process.pid, signal.SIGKILL)
-        assert [] == left
+        assert [] == words

@@ -681,7 +681,16 @@ static void test_release_starts_nothing(void) {
   CHECK(pyb_handle_count() == 0);
 }
 
+/* At the end of the process, after all that Python does there. */
+static pyb_handle last;
+
+static void release_last(void) {
+  if (last != 0 && pyb_handle_release(NULL, last, &error) != PYB_OK)
+    _exit(3);
+}
+
 int main(void) {
+  CHECK(atexit(release_last) == 0);
   RUN(test_release_starts_nothing);
   OK(run(&session, code));
   RUN(test_object_comes_from_a_class_with_arguments);
@@ -709,5 +718,8 @@ int main(void) {
   RUN(test_missing_arguments_are_named);
   OK(pyb_finalize(&error));
   CHECK(pyb_handle_count() == 0 && pyb_live() == 0);
+  OK(run(&session, "class Loud:\n  def __del__(self): print('gone')\n"));
+  last = of("Loud()");
+  (void)of("Loud()"); /* never released */
   return 0;
 }

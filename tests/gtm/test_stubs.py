@@ -21,6 +21,8 @@ CALLS = {
     "$$randint^pyrandom(3,3)": "3",
     "$$uniform^pyrandom(2,2)": "2",
     '$$choices^pyrandom("aa",,,3)': "['a', 'a', 'a']",
+    "$$choice^pyrandom(.list)": "5",
+    "$$fsum^pymath(.numbers)": ".75",
     "$$hypot^pymath(3,4)": "5",
     "$$isclose^pymath(1,1.1)": "0",
     "$$isclose^pymath(1,1.1,0.2)": "1",
@@ -66,7 +68,10 @@ def wrapped(m: M) -> M:
 
 def test_routines_give_what_python_gives(wrapped: M) -> None:
     """By position and name, left out, any number, methods of a variable, properties."""
-    lines = ['new named,%form set named("a59")=59']
+    lines = [
+        'new named,list,numbers,%form set named("a59")=59',
+        'set list="[5]",list("type")="j",numbers="[0.5, 0.25]",numbers("type")="j"',
+    ]
     for call in CALLS:
         form = 'set %form="repr"' if "choices" in call else "kill %form"
         lines += [form, f"write {call},!"]
@@ -84,12 +89,16 @@ def test_routines_give_what_python_gives(wrapped: M) -> None:
         ("$$hypot^pymath(3,,4)", "argument 2 is missing"),
         ('$$randint^pyrandom("a",1)', "ValueError"),
         ("$$randint^pyrandom(1)", "TypeError"),
+        ("$$choice^pyrandom(.broken)", "not JSON"),
         ('$$DecimalSqrt^pydecimal("nobody")', "'nobody' is not defined"),
     ],
 )
 def test_routines_say_what_is_wrong(wrapped: M, call: str, message: str) -> None:
     """A failure is an error of M, and %error has the words."""
-    printed = wrapped.run(f'set $etrap="write $ecode,%error,! zhalt 0"\nwrite {call},!')
+    printed = wrapped.run(
+        'new broken set broken="[",broken("type")="j"\n'
+        f'set $etrap="write $ecode,%error,! zhalt 0"\nwrite {call},!'
+    )
 
     assert printed.startswith(",U-PYBRIDGE,")
     assert message in printed

@@ -137,10 +137,11 @@ static pyb_status take_value(request *r, int i, int type, pyb_value *value) {
   char *copy;
 
   if ((given(r, type) && r->arguments[type]->length != 1) ||
-      strchr(PYB__GTM_KINDS, letter) == NULL || letter == '-')
+      strchr(PYB__GTM_KINDS "j", letter) == NULL || letter == '-')
     return refuse(r, PYB_BAD_ARGUMENT,
-                  "the type of a value is one letter of +bdtmifnsx");
-  if (pyb__gtm_load(data, size, (pyb__gtm_kind)letter, value, &why) != PYB_OK) {
+                  "the type of a value is one letter of +bdtmifnsxj");
+  if (pyb__gtm_load(data, size, letter == 'j' ? PYB__GTM_TEXT : (pyb__gtm_kind)letter,
+                    value, &why) != PYB_OK) {
     char message[512];
     snprintf(message, sizeof message, "\"%.*s\" is not of type \"%c\": %s",
              (int)(size < 100 ? size : 100), data, letter, why);
@@ -148,6 +149,8 @@ static pyb_status take_value(request *r, int i, int type, pyb_value *value) {
   }
   if (value->type != PYB_TEXT && value->type != PYB_BLOB && value->type != PYB_DECIMAL)
     return PYB_OK;
+  if (letter == 'j')
+    value->type = PYB_JSON;
   copy = malloc(value->size + 1);
   if (copy == NULL) {
     *value = PYB_EMPTY;

@@ -153,9 +153,7 @@ def _load(archive: zipfile.ZipFile, store: Store | None) -> int:
             for name, size in wanted:
                 _take(archive, folder, name, size)
             for table, rows in tables.items():
-                for row in rows:
-                    marks = ", ".join("?" * (len(row) + 1))
-                    at.execute(f"insert into {table} values ({marks})", [which, *row])
+                at.insert(table, [[which, *row] for row in rows])
     return int(which)
 
 

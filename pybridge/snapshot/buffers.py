@@ -21,14 +21,14 @@ import xxhash
 from pybridge.errors import BadArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Future
     from pathlib import Path
 
-__all__ = ["Folder", "digest"]
+__all__ = ["Folder", "Writing", "digest"]
 
 _NAME = re.compile(r"([0-9a-f]{32})-([0-9]{1,19})")
 _PART = re.compile(r"\.([0-9]+)-[0-9a-f]+\.part")
-_CHUNK = 8 * 1024 * 1024
 # Each mapping keeps a file open until its object goes; smaller ones are read instead.
 _MAPPED = 256
 
@@ -73,43 +73,39 @@ class Folder:
     # ---- Writing ---------------------------------------------------------------------
 
     def write_all(self, views: list[memoryview]) -> list[str]:
-        """Write what is not there yet, and return all names.
+        """Write what is not there yet, and return all names."""
+        with Writing(self) as writing:
+            for view in views:
+                writing.begin(view)
+            return [writing.name(view) for view in views]
+
+    def write(self, view: memoryview, hashes: ThreadPoolExecutor) -> str:
+        """Write what is not there yet, and return its name.
 
         The hash is made by another thread while the content is being written; where a
         file of that size exists already, before.
         """
-        if not views:
-            return []
-        if not self.path.is_dir():
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with ThreadPoolExecutor(1) as pool:
-            return [self._write(view, pool) for view in views]
-
-    def _write(self, view: memoryview, pool: ThreadPoolExecutor) -> str:
-        size = view.nbytes
-        if size in self._known_sizes():
+        if view.nbytes in self._known_sizes():
             name = digest(view)
-            if self.has(name, size):
-                return name
-            self._put(view, lambda: name)
+            if not self.has(name, view.nbytes):
+                self._put(view, lambda: name)
             return name
-        later = pool.submit(digest, view)
-        return self._put(view, later.result)
+        return self._put(view, hashes.submit(digest, view).result)
 
-    def _put(self, view: memoryview, name_of: Any) -> str:
+    def _put(self, view: memoryview, name_of: Callable[[], str]) -> str:
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = self.path / f".{os.getpid()}-{secrets.token_hex(8)}.part"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         try:
             try:
-                for start in range(0, view.nbytes, _CHUNK):
-                    rest = view[start : start + _CHUNK]
-                    while rest.nbytes:
-                        rest = rest[os.write(descriptor, rest) :]
+                rest = view
+                while rest.nbytes:  # one call takes up to 2 GiB
+                    rest = rest[os.write(descriptor, rest) :]
                 if self.durable:
                     os.fdatasync(descriptor)
             finally:
                 os.close(descriptor)
-            name: str = name_of()
+            name = name_of()
             part.replace(self._file(name, view.nbytes))
         except BaseException:
             with suppress(OSError):
@@ -211,6 +207,57 @@ class Folder:
                 if part is not None and not _lives(int(part[1])):
                     one.unlink(missing_ok=True)
         return gone
+
+
+class Writing:
+    """Buffers on their way into a folder, while Python goes on with something else."""
+
+    def __init__(self, folder: Folder) -> None:
+        """Start nothing yet."""
+        self._folder = folder
+        # One thread writes, one hashes: neither holds the lock of the interpreter.
+        self._writer = ThreadPoolExecutor(1)
+        self._hasher = ThreadPoolExecutor(1)
+        self._names: dict[tuple[int, int], Future[str]] = {}
+
+    def __enter__(self) -> Writing:
+        """Use the threads for a while."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for what is being written, and drop what is not begun."""
+        self._writer.shutdown(cancel_futures=True)
+        self._hasher.shutdown(cancel_futures=True)
+
+    def begin(self, view: memoryview) -> None:
+        """Have a buffer written; the same memory is written once."""
+        key = _place(view)
+        if key not in self._names:
+            self._names[key] = self._writer.submit(
+                self._folder.write, view, self._hasher
+            )
+
+    def name(self, view: memoryview) -> str:
+        """Return the name of a buffer, when it is written.
+
+        Raises:
+            BadArgument: it cannot be written.
+
+        """
+        self.begin(view)
+        try:
+            return self._names[_place(view)].result()
+        except OSError as exc:
+            raise BadArgument(
+                f"a buffer cannot be written to '{self._folder.path}': {exc.strerror}"
+            ) from None
+
+
+def _place(view: memoryview) -> tuple[int, int]:
+    """Return address and size of a buffer."""
+    import numpy as np
+
+    return np.frombuffer(view, np.uint8).ctypes.data, view.nbytes
 
 
 def _sync_folder(path: Path) -> None:

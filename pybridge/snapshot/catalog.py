@@ -117,7 +117,9 @@ def describe(
         which = at.resolve(id)
         found = entries(at, which)
         try:
-            found.signature, _ = state_of(manifest_of(at, which), read(at, which))
+            manifest = manifest_of(at, which)
+            changed, _ = read(at, which).changes(manifest.items)
+            found.signature, _ = state_of(manifest, changed)
         except BadArgument as exc:
             found.signature = str(exc)
     return found
@@ -353,10 +355,9 @@ def verify(id: int | str, store: Store | None = None) -> Verification:
         contents = read(at, which)
         manifest = manifest_of(at, which)
         folder = Folder(at.buffers)
-    state, problems = state_of(manifest, contents)
-    made = Verification(which, state, problems=list(problems))
-    _, edited = contents.changes(manifest.items)
-    made.edited = sorted(edited)
+    changed, edited = contents.changes(manifest.items)
+    state, problems = state_of(manifest, changed)
+    made = Verification(which, state, problems=problems, edited=sorted(edited))
     for found in contents.buffers.values():
         for name, size in found:
             made.buffers += 1

@@ -20,7 +20,7 @@ from pybridge.snapshot.pickler import IN_BAND, Globals, Pickler, TooLong, Whole
 from pybridge.status import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
     from pickle import PickleBuffer
 
     from pybridge.snapshot.pickler import Scope
@@ -57,9 +57,16 @@ class _Piece:
 
 
 def pickle_all(
-    scope: Scope, definitions: dict[str, Any], variables: dict[str, Any], limit: int
+    scope: Scope,
+    definitions: dict[str, Any],
+    variables: dict[str, Any],
+    limit: int,
+    begin: Callable[[memoryview], None],
 ) -> Pickled:
-    """Pickle the items that are defined, then the others, and put them into groups."""
+    """Pickle the items that are defined, then the others, and put them into groups.
+
+    `begin` is told of each buffer as soon as it is known that it is going to be kept.
+    """
     made = Pickled()
     pieces: dict[str, _Piece] = {}
     for name, value in definitions.items():
@@ -79,10 +86,22 @@ def pickle_all(
                 del scope.definitions[id(definitions[name])]
         # Who has asked for one that failed has to hold it itself, and may fail too.
         waiting = [name for name, piece in pieces.items() if piece.group.asked & failed]
-    for name, value in variables.items():
-        _try(scope, name, value, limit, made, pieces)
+    # The largest come first: they are written while the others are pickled.
+    for name in sorted(variables, key=lambda name: -_weight(variables[name])):
+        if _try(scope, name, variables[name], limit, made, pieces):
+            for buffer in pieces[name].group.buffers:
+                begin(buffer.raw())
+    pieces = {
+        name: pieces[name] for name in (*definitions, *variables) if name in pieces
+    }
     _regroup(scope, {**definitions, **variables}, pieces, made)
     return made
+
+
+def _weight(value: Any) -> int:
+    """Guess whether a value has large buffers."""
+    size = getattr(value, "size", 0)
+    return size if type(size) is int else 0
 
 
 def _try(

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PREAMBLE", "Definitions", "Unpickler", "load"]
 
-# Pushes the persistent objects 0, 1, 2 and puts each into the memo.
-PREAMBLE = b"\x80\x05K\x00Q\x940K\x01Q\x940K\x02Q\x94."
+_PROTOCOL = b"\x80\x05"
+# Pushes the persistent objects 0, 1, 2, puts each into the memo, and drops it.
+PREAMBLE = _PROTOCOL + b"K\x00Q\x940K\x01Q\x940K\x02Q\x940"
 
 
 class Definitions:
@@ -64,8 +65,15 @@ class Unpickler(pickle.Unpickler):
         module: ModuleType,
         loader: Definitions,
     ) -> None:
-        """Take a pickle with its buffers, and where its objects are going to live."""
-        super().__init__(io.BytesIO(PREAMBLE + data), buffers=buffers)
+        """Take a pickle with its buffers, and where its objects are going to live.
+
+        Raises:
+            UnpicklingError: the data does not begin as a pickle of ours does.
+
+        """
+        if not data.startswith(_PROTOCOL):
+            raise pickle.UnpicklingError("it is no pickle of protocol 5")
+        super().__init__(io.BytesIO(PREAMBLE + data[len(_PROTOCOL) :]), buffers=buffers)
         self._roots = (module.__dict__, module, loader)
         self._loader = loader
 
@@ -95,9 +103,7 @@ def load(
     data: bytes, buffers: Iterable[Any], module: ModuleType, loader: Definitions
 ) -> Any:
     """Return the object of a pickle."""
-    unpickler = Unpickler(data, buffers, module, loader)
-    unpickler.load()
-    return unpickler.load()
+    return Unpickler(data, buffers, module, loader).load()
 
 
 # ---- What pickles call --------------------------------------------------------------

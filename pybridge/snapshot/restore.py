@@ -76,9 +76,9 @@ def restore(
         whole = entries_of(place, which)
         contents = read(place, which)
         manifest = manifest_of(place, which)
+        changed, edited = contents.changes(manifest.items)
         if mode == "full" and not trust:
-            require(manifest, contents)
-        _, edited = contents.changes(manifest.items)
+            require(manifest, changed)
         items = _Loader(contents, at.module, manifest, Folder(place.buffers))
         items.edited = edited
         items.strict = strict
@@ -268,7 +268,7 @@ class _Loader(loader.Definitions):
 
     def _edit(self, number: int, values: list[Any]) -> None:
         """Put edited values in the place of those that were saved together."""
-        for item in self.contents.items:
+        for item in self.contents.items if self.edited else ():
             if item.pickle != number or not self.is_edited(item.name):
                 continue
             old, new = values[item.part], self._json(item)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge import context as contexts
 from pybridge.snapshot import arrow, exact
-from pybridge.snapshot.buffers import Folder
+from pybridge.snapshot.buffers import Folder, Writing
 from pybridge.snapshot.catalog import collect, opened
 from pybridge.snapshot.graph import pickle_all
 from pybridge.snapshot.items import Imports, entry_of, names_of, now, origin
@@ -23,6 +23,8 @@ from pybridge.snapshot.sources import Sources, source_of
 from pybridge.snapshot.store import FORMAT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pybridge.snapshot.graph import Pickled
     from pybridge.snapshot.report import Entry
     from pybridge.snapshot.store import Store
@@ -62,13 +64,14 @@ def save(
     """
     at = contexts.get(context)
     key = Key.own()
-    made = _make(at, mask, max_length)
-    created = now()
-    about = head(str(at.namespace.get("__name__", "")), created, _packages(made))
     with opened(store) as place:
         folder = Folder(place.buffers, place.durable())
         settled = place.settled()
-        _write_buffers(made, folder)
+        with Writing(folder) as writing:
+            made = _make(at, mask, max_length, writing)
+            _name_buffers(made, writing.name)
+        created = now()
+        about = head(str(at.namespace.get("__name__", "")), created, _packages(made))
         text = text_of(about, made.contents)
         with place.transaction():
             place.create()
@@ -83,7 +86,7 @@ def save(
             ((which,),) = place.query("select max(id) from pybridge_context")
             # From here on nobody else collects. What was collected before is written
             # again; its name is the same.
-            _write_buffers(made, folder)
+            _write_again(made, folder)
             _write_rows(place, which, made)
             if settled:
                 collect(place, folder)
@@ -94,7 +97,7 @@ def save(
     return report
 
 
-def _make(at: contexts.Context, mask: str, limit: int) -> _Made:
+def _make(at: contexts.Context, mask: str, limit: int, writing: Writing) -> _Made:
     """Pickle what the mask means."""
     meant = matcher(mask)
     imports = Imports()
@@ -107,7 +110,7 @@ def _make(at: contexts.Context, mask: str, limit: int) -> _Made:
         kinds.get(entry.kind, kinds[""])[name] = values[name]
     contents = Contents()
     versions = {}
-    pickled = pickle_all(scope, kinds[""], kinds["variable"], limit)
+    pickled = pickle_all(scope, kinds[""], kinds["variable"], limit, writing.begin)
     for name in list(pickled.failures):
         found = imports.anywhere(values[name])
         if found is not None:  # what cannot be pickled can be imported
@@ -115,10 +118,11 @@ def _make(at: contexts.Context, mask: str, limit: int) -> _Made:
             entries[name].module = ".".join(found)
             kinds["module"][name] = values[name]
             del pickled.failures[name]
+    submodules = _submodules() if kinds["module"] else {}
     for name, value in kinds["module"].items():
         found = origin(value, imports) or imports.anywhere(value) or ("", "")
         versions[name] = _version(found[0])
-        below = json.dumps(_submodules(found[0]) if not found[1] else [])
+        below = json.dumps([] if found[1] else submodules.get(found[0], []))
         contents.modules.append((name, *found, below))
     for name, (size, reason) in pickled.failures.items():
         entries[name].size = size
@@ -165,67 +169,85 @@ def _list_items(
     contents.items = functions + variables
 
 
-def _write_buffers(made: _Made, folder: Folder) -> None:
-    """Write the buffers that are not there, and note their names."""
+def _name_buffers(made: _Made, name_of: Callable[[memoryview], str]) -> None:
+    """Note the names of the buffers, when they are written."""
+    for number, view in made.views:
+        found = made.contents.buffers.setdefault(number, [])
+        found.append((name_of(view), view.nbytes))
+
+
+def _write_again(made: _Made, folder: Folder) -> None:
+    """Write the buffers that somebody has collected since."""
     known = [one for found in made.contents.buffers.values() for one in found]
-    if known and all(folder.has(*one) for one in known):
-        return
-    names = folder.write_all([view for _, view in made.views])
-    made.contents.buffers = {}
-    for (number, view), name in zip(made.views, names, strict=True):
-        made.contents.buffers.setdefault(number, []).append((name, view.nbytes))
+    for (_, view), one in zip(made.views, known, strict=True):
+        if not folder.has(*one):
+            folder.write_all([view])
 
 
 def _write_rows(place: Store, which: int, made: _Made) -> None:
     contents = made.contents
     positions = {name: number for number, name in enumerate(made.entries)}
-    for name, module, attribute, below in contents.modules:
-        place.execute(
-            "insert into pybridge_module values (?, ?, ?, ?, ?, ?, ?)",
-            [
-                which, name, positions[name], module, attribute,
-                made.versions[name], below,
-            ],
-        )  # fmt: skip
-    for item in contents.items:
+
+    def first(item: Stored) -> list[object]:
         entry = made.entries[item.name]
-        row = [
+        return [
             which, item.name, positions[item.name], entry.type, entry.size, entry.repr,
         ]  # fmt: skip
-        if item.kind == "variable":
-            place.execute(
-                "insert into pybridge_variable values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [*row, item.json, item.arrow, item.pickle, item.part],
-            )
-        else:
-            place.execute(
-                "insert into pybridge_function "
-                "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    *row, item.kind, entry.signature, entry.docs, item.source,
-                    item.pickle, item.part,
-                ],
-            )  # fmt: skip
-    for number, data in contents.pickles.items():
-        place.execute(
-            "insert into pybridge_pickle values (?, ?, ?)", [which, number, data]
-        )
-    for number, found in contents.buffers.items():
-        for position, (name, size) in enumerate(found):
-            place.execute(
-                "insert into pybridge_buffer values (?, ?, ?, ?, ?)",
-                [which, number, position, name, size],
-            )
-    for number, text in enumerate(contents.sources):
-        place.execute(
-            "insert into pybridge_source values (?, ?, ?)", [which, number, text]
-        )
-    for name, entry in made.entries.items():
-        if entry.reason:
-            place.execute(
-                "insert into pybridge_skipped values (?, ?, ?, ?, ?, ?)",
-                [which, name, entry.kind, entry.type, entry.size, entry.reason],
-            )
+
+    place.insert(
+        "pybridge_module",
+        [
+            [
+                which,
+                name,
+                positions[name],
+                module,
+                attribute,
+                made.versions[name],
+                below,
+            ]
+            for name, module, attribute, below in contents.modules
+        ],
+    )
+    place.insert(
+        "pybridge_variable",
+        [
+            [*first(item), item.json, item.arrow, item.pickle, item.part]
+            for item in contents.items
+            if item.kind == "variable"
+        ],
+    )
+    place.insert(
+        "pybridge_function",
+        [
+            [
+                *first(item), item.kind, made.entries[item.name].signature,
+                made.entries[item.name].docs, item.source, item.pickle, item.part,
+            ]
+            for item in contents.items
+            if item.kind != "variable"
+        ],
+    )  # fmt: skip
+    place.insert("pybridge_pickle", [[which, *one] for one in contents.pickles.items()])
+    place.insert(
+        "pybridge_buffer",
+        [
+            [which, number, position, *one]
+            for number, found in contents.buffers.items()
+            for position, one in enumerate(found)
+        ],
+    )
+    place.insert(
+        "pybridge_source", [[which, *one] for one in enumerate(contents.sources)]
+    )
+    place.insert(
+        "pybridge_skipped",
+        [
+            [which, name, one.kind, one.type, one.size, one.reason]
+            for name, one in made.entries.items()
+            if one.reason
+        ],
+    )
 
 
 # ---- Modules ------------------------------------------------------------------------
@@ -244,12 +266,15 @@ def _packages(made: _Made) -> dict[str, str]:
     return {top: version for top, version in found.items() if version}
 
 
-def _submodules(package: str) -> list[str]:
-    """Return what was imported below a package: `import xml.dom` binds only `xml`."""
-    start = package + "."
-    below = [
-        name
-        for name, module in list[tuple[str, Any]](sys.modules.items())
-        if name.startswith(start) and module is not None and "._" not in name
-    ]
-    return sorted(below) if len(below) <= _SUBMODULES else []
+def _submodules() -> dict[str, list[str]]:
+    """Return what was imported below packages: `import xml.dom` binds only `xml`."""
+    below: dict[str, list[str]] = {}
+    for name in list(sys.modules):
+        package, dot, _ = name.partition(".")
+        if dot and "._" not in name:
+            below.setdefault(package, []).append(name)
+    return {
+        package: sorted(names)
+        for package, names in below.items()
+        if len(names) <= _SUBMODULES
+    }

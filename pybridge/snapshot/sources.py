@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import linecache
 import types
@@ -20,6 +21,7 @@ __all__ = ["Sources", "compiled", "find_class", "source_of", "text_of"]
 
 # A text that is longer is not kept: it is generated.
 _LONGEST = 4 * 1024 * 1024
+_SHORT = 64 * 1024
 
 
 class Sources:
@@ -32,7 +34,7 @@ class Sources:
         self._codes: dict[str, list[CodeType]] = {}
 
     def key(self, code: CodeType) -> Key:
-        """Return what a code object is found by: text, name, line, and which of them.
+        """Return what a code object is found by: text, name, line and column.
 
         The number is -1 where the text is not known.
         """
@@ -42,21 +44,19 @@ class Sources:
         number = self._numbers.setdefault(text, len(self.texts))
         if number == len(self.texts):
             self.texts.append(text)
-        ordinal = 0
-        if code.co_name.startswith("<"):  # only these are often twice on a line
-            same = self._same(text, code.co_name, code.co_firstlineno)
-            shapes = [_shape(one) for one in same]
-            if _shape(code) in shapes:
-                ordinal = shapes.index(_shape(code))
-        return number, code.co_name, code.co_firstlineno, ordinal
+        # Only these are often twice on a line.
+        column = _column(code) if code.co_name.startswith("<") else 0
+        return number, code.co_name, code.co_firstlineno, column
 
     def find(self, key: Key) -> CodeType | None:
         """Return a code object, compiled by this Python."""
-        number, name, line, ordinal = key
+        number, name, line, column = key
         if not 0 <= number < len(self.texts):
             return None
         same = self._same(self.texts[number], name, line)
-        return same[ordinal] if ordinal < len(same) else None
+        if column and len(same) > 1:
+            same = [one for one in same if _column(one) == column]
+        return same[0] if same else None
 
     def _same(self, text: str, name: str, line: int) -> list[CodeType]:
         codes = self._codes.get(text)
@@ -69,8 +69,14 @@ class Sources:
         ]
 
 
-def _shape(code: CodeType) -> tuple[Any, ...]:
-    return code.co_code, code.co_names, code.co_varnames, list(code.co_positions())[:3]
+def _column(code: CodeType) -> int:
+    """Return where in its first line the body of a lambda begins."""
+    columns = (
+        column
+        for line, _, column, _ in code.co_positions()
+        if column and line == code.co_firstlineno
+    )
+    return min(columns, default=0)
 
 
 def _inside(code: CodeType) -> Iterator[CodeType]:
@@ -113,10 +119,26 @@ def source_of(value: Any) -> str:
         text = text_of(code.co_filename)
         if text is None or len(text) > _LONGEST:
             return ""
+        if len(text) <= _SHORT:
+            found = _definitions(text).get(code.co_firstlineno)
+            if found is not None:
+                return found
         lines = text.splitlines(keepends=True)[code.co_firstlineno - 1 :]
         return "".join(inspect.getblock(lines))
     except Exception:
         return ""
+
+
+@functools.lru_cache(maxsize=4)
+def _definitions(text: str) -> dict[int, str]:
+    """Return the text of each function by its first line; of a text of many, once."""
+    lines = text.splitlines(keepends=True)
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            found[first] = "".join(lines[first - 1 : node.end_lineno])
+    return found
 
 
 def _class_source(one: type) -> str:

@@ -148,6 +148,11 @@ class Store:
         """Run one statement."""
         raise NotImplementedError
 
+    def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        """Insert whole rows into one of the tables."""
+        for row in rows:
+            self.execute(_into(table, row), row)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep all statements inside, or none on an exception; writers wait."""
@@ -223,6 +228,10 @@ class Store:
         return "there are " + ", ".join(f"{id} '{name}'" for id, name, _ in rows) + more
 
 
+def _into(table: str, row: Sequence[object]) -> str:
+    return f"insert into {table} values ({', '.join('?' * len(row))})"
+
+
 def data_home() -> Path:
     """Return the folder of the user's data."""
     home = os.environ.get("XDG_DATA_HOME")
@@ -274,6 +283,16 @@ class FileStore(Store):
         """Run one statement."""
         try:
             self.connection.execute(sql, params)
+        except sqlite3.Error as exc:
+            raise BadArgument(
+                f"the store '{self.path}' cannot be written: {exc}"
+            ) from None
+
+    def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        """Insert whole rows into one of the tables."""
+        try:
+            if rows:
+                self.connection.executemany(_into(table, rows[0]), rows)
         except sqlite3.Error as exc:
             raise BadArgument(
                 f"the store '{self.path}' cannot be written: {exc}"

@@ -11,7 +11,6 @@ from pybridge.snapshot.key import Key
 from pybridge.snapshot.store import FORMAT
 
 if TYPE_CHECKING:
-    from pybridge.snapshot.manifest import Contents
     from pybridge.snapshot.store import Store
 
 __all__ = ["Manifest", "manifest_of", "require", "state_of"]
@@ -65,9 +64,11 @@ def manifest_of(store: Store, which: int) -> Manifest:
     return found
 
 
-def state_of(manifest: Manifest, contents: Contents) -> tuple[str, list[str]]:
-    """Return "own", "unsigned", "changed" or "another key", and what was changed."""
-    changed, _ = contents.changes(manifest.items)
+def state_of(manifest: Manifest, changed: list[str]) -> tuple[str, list[str]]:
+    """Return "own", "unsigned", "changed" or "another key", and what was changed.
+
+    What differs from the manifest is `Contents.changes`.
+    """
     if not manifest.signature:
         return "unsigned", changed
     key = Key.own()
@@ -78,14 +79,14 @@ def state_of(manifest: Manifest, contents: Contents) -> tuple[str, list[str]]:
     return ("changed", changed) if changed else ("own", [])
 
 
-def require(manifest: Manifest, contents: Contents) -> None:
+def require(manifest: Manifest, changed: list[str]) -> None:
     """Refuse what is not signed with one's own key, or was changed since.
 
     Raises:
         NotTrusted: it is; the message says how to trust it.
 
     """
-    state, changed = state_of(manifest, contents)
+    state, changed = state_of(manifest, changed)
     if state == "own":
         return
     which = manifest.id

@@ -8,6 +8,11 @@ snapshot.restore(report.id, clear=True)
 
 An id is a number; wherever one is wanted a name is taken too, and means the newest
 snapshot of that name.
+
+Decisions, and where they are explained: what is pickled together so that identity is
+kept (`graph`), what stands for a function's globals (`pickler`, `loader`), what is
+signed and which edits count (`manifest`), how large buffers are kept (`buffers`), what
+mode "safe" restores (`exact`, `arrow`), what happens when a restore fails (`restore`).
 """
 
 from __future__ import annotations

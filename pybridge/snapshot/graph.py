@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Group", "Pickled", "pickle_all"]
 
 
+_LARGEST = 999_000_000  # of a blob
+
+
 @dataclass
 class Group:
     """Items of one pickle, in the order in which it lists them."""
@@ -99,7 +102,9 @@ def pickle_all(
 
 
 def _weight(value: Any) -> int:
-    """Guess whether a value has large buffers."""
+    """Guess whether a value has large buffers; the user's own code is not asked."""
+    if not str(type(value).__module__).startswith(("numpy", "pandas")):
+        return 0
     size = getattr(value, "size", 0)
     return size if type(size) is int else 0
 
@@ -128,6 +133,12 @@ def _try(
         raise
     except BaseException as exc:
         made.failures[name] = 0, _reason(exc)
+        return False
+    if len(data) > _LARGEST:
+        made.failures[name] = (
+            pickler.size,
+            f"its pickle has {len(data)} bytes, more than fit into SQLite's {_LARGEST}",
+        )
         return False
     made.sizes[name] = pickler.size
     group = Group([name], data, pickler.buffers, pickler.asked)

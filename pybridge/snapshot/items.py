@@ -143,7 +143,16 @@ def origin(value: Any, imports: Imports) -> tuple[str, str] | None:
 
 
 def entry_of(name: str, value: Any, imports: Imports) -> Entry:
-    """Return what there is to say about a name."""
+    """Return what there is to say about a name, whatever its value does when asked."""
+    try:
+        return _entry_of(name, value, imports)
+    except (KeyboardInterrupt, DeadlineExceeded):
+        raise
+    except BaseException:
+        return Entry("variable", name, type_name(type(value)), repr=preview(value))
+
+
+def _entry_of(name: str, value: Any, imports: Imports) -> Entry:
     found = origin(value, imports)
     shown = type_name(type(value))
     if found is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pybridge import context as contexts
+from pybridge.errors import BadArgument
 from pybridge.snapshot import arrow, exact
 from pybridge.snapshot.buffers import Folder, Writing
 from pybridge.snapshot.catalog import collect, opened
@@ -18,15 +19,15 @@ from pybridge.snapshot.key import Key
 from pybridge.snapshot.manifest import Contents, Stored, head, text_of
 from pybridge.snapshot.mask import matcher
 from pybridge.snapshot.pickler import Scope
-from pybridge.snapshot.report import Report
+from pybridge.snapshot.report import Entry, Report
 from pybridge.snapshot.sources import Sources, source_of
 from pybridge.snapshot.store import FORMAT
+from pybridge.status import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pybridge.snapshot.graph import Pickled
-    from pybridge.snapshot.report import Entry
     from pybridge.snapshot.store import Store
 
 __all__ = ["save"]
@@ -63,6 +64,9 @@ def save(
     Without a name the snapshot gets that of its context.
     """
     at = contexts.get(context)
+    for text in (name, description):
+        if not _is_text(text):
+            raise BadArgument(f"{text!a} has a lone surrogate, which UTF-8 has not")
     key = Key.own()
     with opened(store) as place:
         folder = Folder(place.buffers, place.durable())
@@ -104,6 +108,7 @@ def _make(at: contexts.Context, mask: str, limit: int, writing: Writing) -> _Mad
     sources = Sources()
     scope = Scope(at.module, sources)
     values = {name: value for name, value in names_of(at).items() if meant(name)}
+    unwritable = {name: values.pop(name) for name in list(values) if not _is_text(name)}
     entries = {name: entry_of(name, value, imports) for name, value in values.items()}
     kinds: dict[str, dict[str, Any]] = {"module": {}, "variable": {}, "": {}}
     for name, entry in entries.items():
@@ -127,6 +132,10 @@ def _make(at: contexts.Context, mask: str, limit: int, writing: Writing) -> _Mad
     for name, (size, reason) in pickled.failures.items():
         entries[name].size = size
         entries[name].reason = reason
+    for name, value in unwritable.items():
+        shown = name.encode(errors="backslashreplace").decode()
+        entries[shown] = Entry("variable", shown, type_name(type(value)))
+        entries[shown].reason = "its name has a lone surrogate, which UTF-8 has not"
     _list_items(contents, pickled, entries, values)
     contents.sources = sources.texts
     views = [
@@ -135,6 +144,14 @@ def _make(at: contexts.Context, mask: str, limit: int, writing: Writing) -> _Mad
         for buffer in group.buffers
     ]
     return _Made(entries, contents, versions, views, pickled)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _list_items(

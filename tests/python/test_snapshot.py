@@ -557,6 +557,28 @@ def test_save_lists_what_cannot_be_saved(code: str, reason: str, live: None) -> 
     assert 5 == get("kept")
 
 
+def test_save_survives_values_that_answer_no_question(live: None) -> None:
+    """A value whose every attribute raises, and a name that is no text, stop nothing."""
+    run(
+        "class Hostile:\n"
+        "  def __getattribute__(self, name): raise SystemExit(name)\n"
+        "  def __repr__(self): raise SystemExit\n"
+        "  @property\n"
+        "  def __class__(self): raise SystemExit\n"
+        "h = Hostile()\n"
+        "x = 1\n"
+        "from unittest.mock import MagicMock\n"
+        "mock = MagicMock()\n"
+    )
+    contexts.get("a").namespace["\ud800"] = 1
+
+    report = snapshot.save("a")
+    snapshot.describe(context="a")
+
+    assert {"x", "Hostile", "MagicMock"} <= {one.name for one in report.saved}
+    assert {"h", "\\ud800"} <= {one.name for one in report.skipped}
+
+
 def test_save_lists_who_holds_what_cannot_be_saved(live: None) -> None:
     """A function that holds one is listed; who only calls it by name is saved."""
     run(

@@ -162,9 +162,9 @@ class Worker:
             elif action == "file":
                 _run_file(text, at)
             elif action == "shell":
-                from importlib import import_module
+                from pybridge import shell
 
-                return int(import_module("pybridge.shell").interact(context))
+                return shell.interact(context)
             elif action == "save":
                 from pybridge import snapshot
 

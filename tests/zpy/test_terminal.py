@@ -256,3 +256,41 @@ def test_stopped_command_leaves_the_code_running(
     os.kill(terminal.process.pid, signal.SIGCONT)
 
     assert 0 == terminal.end()[0]
+
+
+def test_alone_it_opens_the_shell_on_the_same_context(
+    zpy: Zpy, terminals: list[Terminal]
+) -> None:
+    """What one line made is there in the shell, and the other way round."""
+    zpy.says("x = 41; import time")
+    terminal = Terminal(zpy)
+    terminals.append(terminal)
+    terminal.reads("context 'main'")
+    terminal.type("x + 1\r")
+    terminal.reads("42")
+    # Not as it is typed, but as it is printed.
+    terminal.type("print('n' + 'ow'); time.sleep(60)\r")
+    terminal.reads("now")
+    assert "shell" == zpy.session()["action"]
+
+    terminal.type("\x03")
+    terminal.reads("KeyboardInterrupt")
+    terminal.type("y = x\r\x04")
+    code, _ = terminal.end()
+
+    assert 0 == code
+    assert "41\n" == zpy.says("y")
+
+
+def test_shell_of_a_closed_terminal_frees_the_session(
+    zpy: Zpy, terminals: list[Terminal]
+) -> None:
+    """Closing the window with a shell in it leaves the session to the next call."""
+    zpy.says("x = 1")
+    terminal = Terminal(zpy)
+    terminal.reads("context 'main'")
+
+    terminal.close()
+
+    assert "1\n" == zpy.says("x")
+    assert terminals == []

@@ -59,13 +59,13 @@ def quote(text: str) -> str:
 class Worker:
     """A process that answers each line with a line."""
 
-    def __init__(self, *command: str | Path) -> None:
+    def __init__(self, *command: str | Path, cwd: Path = BUILD) -> None:
         self.process = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=BUILD,
+            cwd=cwd,
         )
 
     def line(self, request: str) -> str:

@@ -26,6 +26,7 @@ from benchmarks import (
     functions,
     gtm,
     memory,
+    odbc,
     read,
     snapshot,
     start,
@@ -49,6 +50,7 @@ FILES = {
     "snapshot": snapshot,
     "gtm": gtm,
     "memory": memory,
+    "odbc": odbc,
 }
 ROUNDS = {
     "read": 7,
@@ -60,6 +62,7 @@ ROUNDS = {
     "snapshot": 9,
     "gtm": 7,
     "memory": 3,
+    "odbc": 7,
 }
 
 # ---- The machine ------------------------------------------------------------------

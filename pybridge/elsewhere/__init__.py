@@ -24,7 +24,7 @@ __all__ = ["query"]
 
 _FIRST_ROWS = 64  # then as many as make a batch of the size below
 _BATCH_BYTES = 4 << 20
-_BATCH_ROWS = (16, 5000)
+_BATCH_ROWS = (16, 1000)
 _CALLERS_THREAD = "created in a thread"  # what sqlite3 says of a connection
 
 

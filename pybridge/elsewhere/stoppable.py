@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Task", "run"]
 
-_TICK = 0.02  # a stop that is no signal is seen this late
+_TICK = 0.05  # a stop that is no signal is seen this late
 _PATIENCE = 2.0  # how long a driver may take to let go of a cancelled query
 
 

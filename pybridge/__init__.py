@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         main,
         output,
         serialization,
+        snapshot,
         source,
         status,
     )
@@ -58,6 +59,7 @@ __all__ = [
     "main",
     "output",
     "serialization",
+    "snapshot",
     "source",
     "status",
 ]

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import sqlite3
 import stat
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "VARIABLE", "Store", "data_home"]
 
 FORMAT = 1
+_PATIENCE = 60  # seconds that a save waits for another to end
+_READING = 5000  # milliseconds that a reader waits for a writer to commit
 VARIABLE = "PYBRIDGE_STORE"
 
 _ITEM = """
@@ -257,7 +260,10 @@ class FileStore(Store):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             new = not self.path.exists()
             self.connection = sqlite3.connect(
-                self.path, timeout=60, isolation_level=None, check_same_thread=False
+                self.path,
+                timeout=_READING / 1000,
+                isolation_level=None,
+                check_same_thread=False,
             )
             if new:
                 self.path.chmod(stat.S_IRUSR | stat.S_IWUSR)
@@ -298,10 +304,28 @@ class FileStore(Store):
                 f"the store '{self.path}' cannot be written: {exc}"
             ) from None
 
+    def _begin(self) -> None:
+        """Wait for the write lock, in steps between which the call can be stopped."""
+        end = time.monotonic() + _PATIENCE
+        self.execute("pragma busy_timeout = 50")
+        try:
+            while True:
+                try:
+                    self.connection.execute("begin immediate")
+                    return
+                except sqlite3.OperationalError as exc:
+                    busy = exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                    if not busy or time.monotonic() > end:
+                        raise BadArgument(
+                            f"the store '{self.path}' cannot be written: {exc}"
+                        ) from None
+        finally:
+            self.execute(f"pragma busy_timeout = {_READING}")
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep all statements inside, or none on an exception; writers wait."""
-        self.execute("begin immediate")
+        self._begin()
         try:
             yield
         except BaseException:

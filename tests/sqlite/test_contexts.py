@@ -425,6 +425,20 @@ def test_store_may_be_another_file(filled: Host, tmp_path: Path) -> None:
     assert "path" in filled.error("select py_option('store', 5)")
 
 
+def test_store_is_not_this_database_by_another_way(
+    filled: Host, tmp_path: Path
+) -> None:
+    """Two copies of SQLite in one process would break each other's locks on it."""
+    filled.open(tmp_path / "a.db")
+    filled.rows("create table t(a)")
+    (tmp_path / "link.db").symlink_to(tmp_path / "a.db")
+
+    message = filled.error(f"select py_option('store', '{tmp_path}/link.db')")
+
+    assert "this database" in message
+    assert filled.value("select py_option('store')") is None
+
+
 def test_text_of_any_kind_comes_back_as_it_was(host: Host, tmp_path: Path) -> None:
     """Names and values beyond ASCII, quotes, and a database in UTF-16."""
     host.open(tmp_path / "utf16.db")
@@ -587,6 +601,24 @@ def test_save_that_runs_too_long_leaves_nothing(filled: Host) -> None:
     assert 1 == filled.value("select count(distinct context) from pybridge_variable")
     filled.rows("begin")  # which fails inside a transaction
     filled.rows("rollback")
+
+
+def test_save_that_waits_for_another_is_stopped(shell: Host, tmp_path: Path) -> None:
+    """A store that somebody else is writing to keeps no call beyond its deadline."""
+    path = str(tmp_path / "store.db")
+    shell.rows(f"select py_option('store', {quote(path)})")
+    shell.value("select py_save('a')")
+    other = apsw.Connection(path)
+    other.execute("begin immediate")
+    shell.rows("select py_option('timeout_ms', 300)")
+
+    message = shell.error("select py_save('b')")
+    shell.rows("select py_option('timeout_ms', 0)")
+    other.execute("rollback")
+    other.close()
+
+    assert "deadline" in message.lower()
+    assert 2 == shell.value("select py_save('c')")
 
 
 def test_restore_that_runs_too_long_changes_nothing(filled: Host) -> None:

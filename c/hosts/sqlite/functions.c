@@ -5,6 +5,7 @@
  * ...), what only acts returns NULL (py_exec, py_set, py_reset). */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "sqlite.h"
 
@@ -562,6 +563,17 @@ static void get_pages(pyb__sqlite *host, sqlite3_context *context) {
   sqlite3_result_int(context, host->pages);
 }
 
+/* Is the file open in this connection? Whoever opens it again in this process, with
+ * another copy of SQLite, takes away the locks of this one when it closes it. */
+static int is_own(pyb__sqlite *host, const char *path) {
+  const char *own = sqlite3_db_filename(host->db, "main");
+  struct stat here, there;
+
+  return own != NULL && own[0] != '\0' && stat(own, &here) == 0 &&
+         stat(path, &there) == 0 && here.st_dev == there.st_dev &&
+         here.st_ino == there.st_ino;
+}
+
 static int set_store(pyb__sqlite *host, sqlite3_value *value) {
   const char *text = "";
 
@@ -569,7 +581,7 @@ static int set_store(pyb__sqlite *host, sqlite3_value *value) {
     text = (const char *)sqlite3_value_text(value);
     if (sqlite3_value_type(value) != SQLITE_TEXT || text == NULL ||
         strlen(text) >= sizeof host->store ||
-        strlen(text) != (size_t)sqlite3_value_bytes(value))
+        strlen(text) != (size_t)sqlite3_value_bytes(value) || is_own(host, text))
       return 0;
   }
   strcpy(host->store, text);
@@ -605,7 +617,7 @@ static const option options[] = {
     {"parse", set_parse, get_parse, "0 or 1"},
     {"pages", set_pages, get_pages, "0 or 1"},
     {"store", set_store, get_store,
-     "the path of an SQLite file, or NULL for this database"},
+     "the path of another SQLite file, or NULL for this database"},
     {"scanned", set_nothing, get_scanned, "no value, it can only be read"},
     {"transaction", set_nothing, get_transaction, "no value, it can only be read"},
 };

@@ -61,6 +61,7 @@ static void use_variables(void) {
   take(pyb_initialize(&session, NULL, &value, &error), &value);
   take(pyb_get_module_info(&session, "math", &value, &error), &value);
   take(pyb_get_status(&session, &value, &error), &value);
+  done(pyb_shell(&session, NULL, "{\"code\": [\"x = 1\"]}", NULL, &error));
 }
 
 static pyb_status fill(pyb_table *table) {

@@ -170,6 +170,14 @@ def test_restore_takes_a_mask(filled: Line) -> None:
     assert {"rate", "word"} == {one["name"] for one in report["restored"]}
 
 
+def test_restore_without_a_program_opens_the_shell(filled: Line) -> None:
+    """Its prompt has the names of the snapshot."""
+    ended = filled.run("restore", "second", given="rate + 1\n")
+
+    assert "43" in ended.stdout, ended.stderr
+    assert "restored 2 names of 'second' (2)" in ended.stderr
+
+
 def test_list_is_lines_with_tabs_where_there_is_no_terminal(filled: Line) -> None:
     """Programs can take it apart; the newest comes first."""
     printed = filled.done("list")

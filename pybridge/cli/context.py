@@ -7,7 +7,6 @@ import json
 import sqlite3
 import sys
 from contextlib import contextmanager, nullcontext
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -292,7 +291,8 @@ def _restore(
     if given is not None:
         _run(*given)
     elif not as_json:
-        interact = import_module("pybridge.shell").interact
+        from pybridge.shell import interact
+
         click.echo(
             f"restored {_names(len(report['restored']))} of '{report['name']}' "
             f"({report['id']})",

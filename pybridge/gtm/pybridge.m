@@ -65,6 +65,12 @@ ExecuteFunctionArgs(function,variable,serialization,result,a1,a2,a3,a4,a5,a6,a7,
  if i'="",$extract(positional(i),1,3)="**{" do decode^pybjson($extract(positional(i),3,$zlength(positional(i))),.keyword) kill positional(i)
  quit $$ExecuteFunction(function,.positional,.keyword,$get(variable),$get(serialization),.result)
  ;
+ ; ---- The shell
+ ;
+Shell(code,result) ; Without code the user types; with code it is as if it was typed.
+ use $principal:(flush)
+ quit $$call("shell",.code,.result)
+ ;
  ; ---- Python -> M
  ;
 GetVariable(variable,serialization,stream,useString)

@@ -362,6 +362,42 @@ static pyb_status execute_query(request *r) {
   return status;
 }
 
+/* ---- The shell ----------------------------------------------------------------------
+ */
+
+/* The options of pyb_shell for one text to run: {"code": [text]}. */
+static char *shell_options(const char *code, size_t size) {
+  char *json = malloc(6 * size + 32), *end;
+
+  if (json == NULL)
+    return NULL;
+  end = json + sprintf(json, "{\"code\":[\"");
+  for (size_t i = 0; i < size; i++)
+    if ((unsigned char)code[i] < 0x20 || code[i] == '"' || code[i] == '\\')
+      end += sprintf(end, "\\u%04x", code[i]);
+    else
+      *end++ = code[i];
+  memcpy(end, "\"]}", 4);
+  return json;
+}
+
+/* shell([code]): show what code gives, as if it had been typed; without code let the
+ * user type. The result is the exit code. */
+static pyb_status shell(request *r) {
+  size_t size;
+  const char *code = code_of(r, 0, &size);
+  char *options = size == 0 ? NULL : shell_options(code, size);
+  int64_t ended = 0;
+  pyb_status status;
+
+  if (size != 0 && options == NULL)
+    return refuse(r, PYB_NO_MEMORY, "no memory for the code");
+  status = pyb_shell(session(), NULL, options, &ended, r->error);
+  *r->result = (pyb_value){.type = PYB_INT64, .integer = ended};
+  free(options);
+  return status;
+}
+
 /* ---- Snapshots: in the store that is the user's file
  * --------------------------------- */
 
@@ -549,6 +585,7 @@ static const struct verb {
     {"save_context", save_context, false},
     {"restore_context", restore_context, false},
     {"display_context", display_context, false},
+    {"shell", shell, false},
     {"begin", begin, false},
     {"frame", frame, false},
     {"pull", pull, false},

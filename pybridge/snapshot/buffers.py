@@ -12,6 +12,7 @@ import mmap
 import os
 import re
 import secrets
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -79,26 +80,39 @@ class Folder:
                 writing.begin(view)
             return [writing.name(view) for view in views]
 
-    def write(self, view: memoryview, hashes: ThreadPoolExecutor) -> str:
+    def write(
+        self,
+        view: memoryview,
+        hashes: ThreadPoolExecutor,
+        begun: Callable[[], None],
+    ) -> str:
         """Write what is not there yet, and return its name.
 
         The hash is made by another thread while the content is being written; where a
-        file of that size exists already, before.
+        file of that size exists already, before. `begun` is called just before this
+        thread lets others run Python code for as long as that takes.
         """
         if view.nbytes in self._known_sizes():
+            begun()
             name = digest(view)
             if not self.has(name, view.nbytes):
-                self._put(view, lambda: name)
+                self._put(view, lambda: name, begun)
             return name
-        return self._put(view, hashes.submit(digest, view).result)
+        return self._put(view, hashes.submit(digest, view).result, begun)
 
-    def _put(self, view: memoryview, name_of: Callable[[], str]) -> str:
+    def _put(
+        self,
+        view: memoryview,
+        name_of: Callable[[], str],
+        begun: Callable[[], None],
+    ) -> str:
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = self.path / f".{os.getpid()}-{secrets.token_hex(8)}.part"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         try:
             try:
                 rest = view
+                begun()
                 while rest.nbytes:  # one call takes up to 2 GiB
                     rest = rest[os.write(descriptor, rest) :]
                 if self.durable:
@@ -215,9 +229,10 @@ class Writing:
     def __init__(self, folder: Folder) -> None:
         """Start nothing yet."""
         self._folder = folder
-        # One thread writes, one hashes: neither holds the lock of the interpreter.
+        # One thread writes, one hashes; neither holds the lock of the interpreter then.
         self._writer = ThreadPoolExecutor(1)
         self._hasher = ThreadPoolExecutor(1)
+        self._begun = threading.Event()
         self._names: dict[tuple[int, int], Future[str]] = {}
 
     def __enter__(self) -> Writing:
@@ -232,10 +247,18 @@ class Writing:
     def begin(self, view: memoryview) -> None:
         """Have a buffer written; the same memory is written once."""
         key = _place(view)
+        if not self._names:
+            # There before there is work: to start one waits for the interpreter's lock.
+            self._hasher.submit(int)
         if key not in self._names:
             self._names[key] = self._writer.submit(
-                self._folder.write, view, self._hasher
+                self._folder.write, view, self._hasher, self._begun.set
             )
+
+    def give_way(self) -> None:
+        """Let the threads begin: else they wait for Python code to take a pause."""
+        if self._names:
+            self._begun.wait(0.1)
 
     def name(self, view: memoryview) -> str:
         """Return the name of a buffer, when it is written.

@@ -13,7 +13,7 @@ from pybridge.errors import BadArgument
 from pybridge.snapshot import arrow, exact
 from pybridge.snapshot.buffers import Folder, Writing
 from pybridge.snapshot.catalog import collect, opened
-from pybridge.snapshot.graph import pickle_all
+from pybridge.snapshot.graph import begin_early, pickle_all
 from pybridge.snapshot.items import Imports, entry_of, names_of, now, origin
 from pybridge.snapshot.key import Key
 from pybridge.snapshot.manifest import Contents, Stored, head, text_of
@@ -109,6 +109,7 @@ def _make(at: contexts.Context, mask: str, limit: int, writing: Writing) -> _Mad
     scope = Scope(at.module, sources)
     values = {name: value for name, value in names_of(at).items() if meant(name)}
     unwritable = {name: values.pop(name) for name in list(values) if not _is_text(name)}
+    begin_early(scope, values, limit, writing)
     entries = {name: entry_of(name, value, imports) for name, value in values.items()}
     kinds: dict[str, dict[str, Any]] = {"module": {}, "variable": {}, "": {}}
     for name, entry in entries.items():

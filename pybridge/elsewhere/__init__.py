@@ -183,7 +183,10 @@ def _result(connection: Any, cursor: Any, is_odbc: bool) -> tuple[pa.Table, int]
     if hasattr(cursor, "fetch_record_batch"):
         made = cursor.fetch_record_batch().read_all()
     else:
-        made = _rows(cursor, _columns(connection, cursor, is_odbc))
+        columns = _columns(connection, cursor, is_odbc)
+        if not (is_odbc and odbc.fill(connection, cursor, columns)):
+            _fetch(cursor, columns)
+        made = table(columns)
     while _next(cursor):
         if cursor.description:
             raise Unsupported(
@@ -218,8 +221,8 @@ def _columns(connection: Any, cursor: Any, is_odbc: bool) -> list[Column]:
     return [Column(str(described[0])) for described in cursor.description]
 
 
-def _rows(cursor: Any, columns: list[Column]) -> pa.Table:
-    """Return all rows, fetched in batches of about the same size in memory."""
+def _fetch(cursor: Any, columns: list[Column]) -> None:
+    """Read all rows, in batches of about the same size in memory."""
     n = _FIRST_ROWS
     least, most = _BATCH_ROWS
     while rows := cursor.fetchmany(n):
@@ -227,4 +230,3 @@ def _rows(cursor: Any, columns: list[Column]) -> pa.Table:
         for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
             size += column.add(cells)
         n = min(most, max(least, _BATCH_BYTES * len(rows) // max(size, 1)))
-    return table(columns)

@@ -70,6 +70,11 @@ class Column:
         self.chunks.append(chunk)
         return 64 * len(chunk) if isinstance(chunk, list) else int(chunk.nbytes)
 
+    def append(self, array: pa.Array) -> None:
+        """Append a batch that is an array already."""
+        self.rows += len(array)
+        self.chunks.append(array)
+
     def finish(self) -> pa.Array:
         """Return the whole column, and let go of the batches.
 

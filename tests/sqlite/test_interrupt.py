@@ -272,9 +272,9 @@ def test_deadline_stops_a_write_and_takes_it_back(host: Host) -> None:
     """Nothing of a frame stays behind when the time is over."""
     host.run(
         "import numpy as np, pandas as pd\n"
-        "many = pd.DataFrame({c: np.arange(400_000) for c in 'abcdef'})"
+        "many = pd.DataFrame({c: np.arange(2_000_000) for c in 'abcdef'})"
     )
-    assert 400_000 == host.value("select py_write('many', 'whole')")
+    assert 2_000_000 == host.value("select py_write('many', 'whole')")
     host.rows("select py_option('timeout_ms', 60)")
 
     message = host.error("select py_write('many', 'part')")
@@ -282,7 +282,7 @@ def test_deadline_stops_a_write_and_takes_it_back(host: Host) -> None:
     host.rows("select py_option('timeout_ms', 0)")
     assert "DeadlineExceeded" in message
     assert 0 == host.value("select count(*) from sqlite_master where name = 'part'")
-    assert 400_000 == host.value("select py_write('many', 'part')")
+    assert 2_000_000 == host.value("select py_write('many', 'part')")
 
 
 def test_interrupted_call_has_sqlites_own_code(driver: Driver) -> None:

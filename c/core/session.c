@@ -135,6 +135,14 @@ const char *pyb__host_name(void) {
   return session == NULL || session->services == NULL ? NULL : session->services->name;
 }
 
+void pyb__host_signal(int number) {
+  const pyb_session *session = pyb__session();
+
+  if (session != NULL && session->services != NULL &&
+      session->services->size >= END_OF(signal) && session->services->signal != NULL)
+    session->services->signal(session->host, number);
+}
+
 bool pyb__host_output(int stream, const char *text, size_t size) {
   const pyb_session *session = pyb__session();
 

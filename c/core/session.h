@@ -27,6 +27,9 @@ pyb_status pyb__host_call(const char *verb, const pyb_value *args, size_t n,
 /* The name of the host that is calling, NULL = none. */
 const char *pyb__host_name(void);
 
+/* Python code is about to set a handler for this signal. */
+void pyb__host_signal(int number);
+
 /* Give output to the host; false = it does not take any. */
 bool pyb__host_output(int stream, const char *text, size_t size);
 

@@ -181,6 +181,11 @@ typedef struct pyb_services {
    * database of globals, and says what its n arguments are. *result is the caller's. */
   pyb_status (*call)(void *host, const char *verb, const pyb_value *args, size_t n,
                      pyb_value *result, pyb_error *error);
+
+  /* Python code is about to set a handler of its own for a signal other than SIGINT. A
+   * host that wants its own back keeps it now, to put it back before its call returns.
+   * NULL: Python's stays. */
+  void (*signal)(void *host, int number);
 } pyb_services;
 
 /* A caller: its context and its services. Zero it, set what you need, keep it at the

@@ -2,6 +2,7 @@
  */
 #include "bridge.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,13 +80,20 @@ static PyObject *plane_forget(PyObject *self, PyObject *ignored) {
   Py_RETURN_NONE;
 }
 
-/* Python code is about to set a handler for SIGINT: the host's is kept, and put back
- * when the call leaves. */
-static PyObject *plane_take_signals(PyObject *self, PyObject *ignored) {
+/* Python code is about to set a handler for a signal: the host's is kept, and put back
+ * when the call leaves; SIGINT's by the library, others by hosts that want it. */
+static PyObject *plane_take_signal(PyObject *self, PyObject *signal) {
+  long number = PyLong_AsLong(signal);
+
   (void)self;
-  (void)ignored;
-  if (!pyb__attached && pyb__this_thread != NULL && pyb__this_thread->call != NULL)
+  if (number == -1 && PyErr_Occurred() != NULL)
+    return NULL;
+  if (pyb__attached || pyb__this_thread == NULL || pyb__this_thread->call == NULL)
+    Py_RETURN_NONE;
+  if (number == SIGINT)
     pyb__signals_take();
+  else if (number > 0 && number < NSIG)
+    pyb__host_signal((int)number);
   Py_RETURN_NONE;
 }
 
@@ -415,8 +423,8 @@ static PyMethodDef methods[] = {
      "fail(exception, session, error): fill the error there, return its -status."},
     {"forget", plane_forget, METH_NOARGS,
      "forget(): make stale what the library keeps of contexts and objects."},
-    {"take_signals", plane_take_signals, METH_NOARGS,
-     "take_signals(): keep the host's handler of SIGINT until the call leaves."},
+    {"take_signal", plane_take_signal, METH_O,
+     "take_signal(number): keep the host's handler of a signal until the call leaves."},
     {"recover", plane_recover, METH_NOARGS,
      "recover(): go on after an interrupt; False = the call has to end."},
     {"stop_service", plane_stop_service, METH_O,

@@ -73,7 +73,7 @@ def take_over() -> None:
 
 
 def _keep_signals() -> None:
-    """Let what sets a handler of SIGINT, as asyncio.run does, set it for one call."""
+    """Let what sets a handler, of SIGINT as asyncio.run does, set it for one call."""
     import _signal
 
     from pybridge import _plane
@@ -81,8 +81,8 @@ def _keep_signals() -> None:
     set_handler = _signal.signal
 
     def signal(signalnum: Any, handler: Any, /) -> Any:
-        if signalnum == _signal.SIGINT:
-            _plane.take_signals()
+        if isinstance(signalnum, int):
+            _plane.take_signal(signalnum)
         return set_handler(signalnum, handler)
 
     signal.__doc__ = set_handler.__doc__

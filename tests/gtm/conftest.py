@@ -31,7 +31,9 @@ class M:
         return [
             "/bin/sh",
             "-c",
-            f". {self.database.environment}; {words}exec {command}",
+            f". {self.database.environment}; {words}"
+            # Where a job leaves what it prints.
+            f"cd {self.database.directory}; exec {command}",
         ]
 
     def routine(self, name: str, text: str) -> None:
@@ -46,22 +48,56 @@ class M:
             encoding="utf-8",
         )
 
-    def run(self, text: str, env: Mapping[str, str] | None = None) -> str:
+    def run(
+        self,
+        text: str,
+        env: Mapping[str, str] | None = None,
+        status: int = 0,
+        stdin: int = subprocess.DEVNULL,
+    ) -> str:
         """Run the lines of a program and return what it printed.
 
-        What it prints to stderr follows; a program that fails is an assertion.
+        What it prints to stderr follows; another exit status is an assertion.
         """
         self.routine("test", text)
         done = subprocess.run(
             self.start("mumps -run test", env),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             capture_output=True,
             timeout=120,
             check=False,
         )
         printed = (done.stdout + done.stderr).decode("utf-8", "surrogateescape")
-        assert 0 == done.returncode, printed
+        assert status == done.returncode, printed
         return printed
+
+    def begin(self, text: str) -> subprocess.Popen[bytes]:
+        """Start a program that prints "go" when it has come so far, and wait for that.
+
+        Its stdin is a pipe in which nothing ever comes.
+        """
+        self.routine("test", text)
+        program = subprocess.Popen(
+            self.start("mumps -run test"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert program.stdout is not None
+        printed = b""
+        while not printed.endswith(b"go"):
+            byte = program.stdout.read(1)
+            assert byte, printed
+            printed += byte
+        return program
+
+
+def execute(code: str) -> str:
+    """Return the M statements that run Python code, and print a failure."""
+    lines = "_$char(10)_".join(
+        f'"{line.replace(chr(34), 2 * chr(34))}"' for line in code.strip().splitlines()
+    )
+    return f"set sc=$$ExecuteCode^pybridge({lines}) write:'sc sc,!"
 
 
 @pytest.fixture(scope="session")
@@ -78,3 +114,14 @@ def m(template: Path, tmp_path: Path) -> M:
     # Python finds its environment by the library, whatever the caller's says.
     assert sys.executable
     return M(install(tmp_path))
+
+
+def mupip(m: M, command: str) -> str:
+    """Return what GT.M's program for databases says, on stdout and stderr."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f". {m.database.environment}; mupip {command} 2>&1"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout.decode()

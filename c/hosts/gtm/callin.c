@@ -67,6 +67,9 @@ static bool find_m(void) {
 static pyb_status check(const pyb__gtm *host, pyb_error *error) {
   if (!find_m())
     return pyb__gtm_refuse(error, PYB_HOST, "this process is not GT.M");
+  if (pyb__gtm_forked())
+    return pyb__gtm_refuse(error, PYB_FORKED,
+                           "M cannot be called in a process that Python has forked");
   if (host->in_transaction)
     return pyb__gtm_refuse(error, PYB_HOST,
                            "M cannot be called inside a transaction ($TLEVEL is above "
@@ -88,8 +91,10 @@ static pyb_status call_m(const char *verb, const pyb__gtm_string *arguments, lon
   int failed;
 
   m.level++;
+  pyb__gtm_signals_lend();
   failed = m.call("pybridge", &result, &problem, &name, &arguments[0], &arguments[1],
                   &arguments[2], &arguments[3]);
+  pyb__gtm_signals_return();
   m.level--;
   if (failed != 0) {
     m.status(m.problem, sizeof m.problem);
@@ -126,9 +131,11 @@ static void output(void *data, int stream, const char *text, size_t size) {
   pyb_error error;
   long ignored;
 
-  if (stream == 2) {
-    fwrite(text, 1, size, stderr);
-    fflush(stderr);
+  if (stream == 2 || pyb__gtm_forked()) {
+    FILE *file = stream == 2 ? stderr : stdout;
+
+    fwrite(text, 1, size, file);
+    fflush(file);
     return;
   }
   if (held.size != 0 || check(host, &error) != PYB_OK) {
@@ -202,6 +209,9 @@ static pyb_status call(void *data, const char *verb, const pyb_value *args, size
 }
 
 void pyb__gtm_lend(pyb_services *services) {
-  *services = (pyb_services){
-      .size = sizeof *services, .name = "gtm", .output = output, .call = call};
+  *services = (pyb_services){.size = sizeof *services,
+                             .name = "gtm",
+                             .output = output,
+                             .call = call,
+                             .signal = pyb__gtm_signals_keep};
 }

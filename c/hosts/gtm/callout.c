@@ -618,12 +618,26 @@ static void prepare(void) {
   if (prepared)
     return;
   prepared = true;
+  pyb__gtm_watch_forks();
+  /* M does not write by C's stdio, nor does it flush that when it ends. */
+  setvbuf(stdout, NULL, _IONBF, 0);
   setenv("OPENBLAS_NUM_THREADS", "1", 0);
   strcpy(pyb__gtm_host.context, "main");
   pyb__gtm_lend(&pyb__gtm_host.services);
   pyb__gtm_host.session.context = pyb__gtm_host.context;
   pyb__gtm_host.session.services = &pyb__gtm_host.services;
   pyb__gtm_host.session.host = &pyb__gtm_host;
+}
+
+/* A forked process ends with the code that has forked it: M is its parent's. */
+static void end_fork(pyb_status status, const pyb_error *error) {
+  int code = status == PYB_OK ? 0 : 1;
+
+  if (status == PYB_OK ||
+      sscanf(error->message, "the code called sys.exit(%d)", &code) == 1)
+    exit(code);
+  fprintf(stderr, "%s: %s\n", error->type, error->message);
+  exit(code);
 }
 
 static void describe(const pyb_error *error, pyb__gtm_string *problem) {
@@ -684,6 +698,7 @@ PYB_API long pyb_gtm_call(int count, long level, pyb__gtm_string *result,
                .error = &error};
   const struct verb *found = find(verb);
   bool outer = pyb__gtm_host.in_transaction;
+  void *signals = pyb__gtm_signals_enter();
   pyb_status status;
 
   prepare();
@@ -698,9 +713,12 @@ PYB_API long pyb_gtm_call(int count, long level, pyb__gtm_string *result,
                                   "the library does not know this verb; "
                                   "its routine ^pybridge is of another "
                                   "version");
+  if (pyb__gtm_forked())
+    end_fork(status, &error);
   for (int i = 0; i < MOST_ARGUMENTS; i++)
     free(r.names[i]);
   pyb__gtm_host.in_transaction = outer;
+  pyb__gtm_signals_leave(signals);
   drop(&r.handed);
   if (status != PYB_OK)
     drop(&waiting);

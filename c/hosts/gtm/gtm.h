@@ -114,6 +114,26 @@ pyb_status pyb__gtm_pull_end(pyb_error *error);
 pyb_status pyb__gtm_element(const char *data, size_t size, size_t *at, pyb_value *value,
                             char *scratch, const char **why);
 
+/* ---- Signals (signals.c) ------------------------------------------------------------
+ */
+
+/* The service: M's handler of a signal is kept until the call returns. */
+void pyb__gtm_signals_keep(void *host, int number);
+
+/* Around a call of M's: what enter gives is for leave, which puts M's handlers back. */
+void *pyb__gtm_signals_enter(void);
+void pyb__gtm_signals_leave(void *outer);
+
+/* Around M's code that Python calls: M has its handlers, then Python has its own. */
+void pyb__gtm_signals_lend(void);
+void pyb__gtm_signals_return(void);
+
+/* Is this a process that Python code has forked? It is not M's then. */
+bool pyb__gtm_forked(void);
+
+/* From now on, make the processes that are forked harmless to the database. */
+void pyb__gtm_watch_forks(void);
+
 /* ---- M, called from Python (callin.c) ---------------------------------------------
  */
 

@@ -83,20 +83,20 @@ print(len(n) > 3)""")
             "os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)",
             "",
             241,
-            "%GTM-F-FORCEDHALT, Image HALTed by MUPIP STOP\n",
+            "bye\n%GTM-F-FORCEDHALT, Image HALTed by MUPIP STOP\n",
         ),
     ],
 )
 def test_process_ends_whatever_python_does(
     m: M, code: str, how: str, status: int, said: str
 ) -> None:
-    """HALT, ZHALT and SIGTERM end it, with its status and, outside calls, its hooks."""
+    """HALT, ZHALT and SIGTERM end it, with its status and its hooks."""
     assert said == m.run(f"set ^x=1\n{execute(code)}\n{how}", status=status)
     assert "No errors detected" in mupip(m, "integ -file $pybridge_gtm/database.dat")
 
 
 def test_sigterm_ends_a_process_that_hangs_or_computes(m: M) -> None:
-    """In M the hooks run; BLAS, which waits for its threads elsewhere, has none."""
+    """In M; and in Python code that allocates and has BLAS compute, which can hang."""
     waits = m.begin(
         f"""{
             execute("import atexit; atexit.register(lambda: print('bye'))")

@@ -213,5 +213,6 @@ void pyb__gtm_lend(pyb_services *services) {
                              .name = "gtm",
                              .output = output,
                              .call = call,
+                             .interrupted = pyb__gtm_signals_ending,
                              .signal = pyb__gtm_signals_keep};
 }

@@ -618,7 +618,7 @@ static void prepare(void) {
   if (prepared)
     return;
   prepared = true;
-  pyb__gtm_watch_forks();
+  pyb__gtm_signals_prepare();
   /* M does not write by C's stdio, nor does it flush that when it ends. */
   setvbuf(stdout, NULL, _IONBF, 0);
   setenv("OPENBLAS_NUM_THREADS", "1", 0);
@@ -698,10 +698,11 @@ PYB_API long pyb_gtm_call(int count, long level, pyb__gtm_string *result,
                .error = &error};
   const struct verb *found = find(verb);
   bool outer = pyb__gtm_host.in_transaction;
-  void *signals = pyb__gtm_signals_enter();
+  void *signals;
   pyb_status status;
 
   prepare();
+  signals = pyb__gtm_signals_enter();
   problem->length = 0;
   if (found == NULL || !found->hands_over) {
     r.handed = waiting;

@@ -131,8 +131,12 @@ void pyb__gtm_signals_return(void);
 /* Is this a process that Python code has forked? It is not M's then. */
 bool pyb__gtm_forked(void);
 
-/* From now on, make the processes that are forked harmless to the database. */
-void pyb__gtm_watch_forks(void);
+/* From now on a signal that ends the process stops Python's call first, and processes
+ * that are forked are harmless to the database. */
+void pyb__gtm_signals_prepare(void);
+
+/* The service `interrupted`: has such a signal come? */
+int pyb__gtm_signals_ending(void *host);
 
 /* ---- M, called from Python (callin.c) ---------------------------------------------
  */

@@ -20,7 +20,59 @@ typedef struct frame {
 
 static frame *now; /* that of the innermost call; NULL = there are only M's */
 
-static bool python_runs; /* on M's thread, rather than M */
+static volatile sig_atomic_t python_runs; /* on M's thread, rather than M */
+static pthread_t main_thread;             /* M's */
+
+/* ---- Signals that end the process -------------------------------------------------
+ *
+ * GT.M ends it from its handler, which allocates memory: on top of Python code that is
+ * just doing so it would wait for itself for ever. So the call is stopped first. Who
+ * is impatient sends the signal again.
+ */
+
+static struct sigaction ends[NSIG];  /* GT.M's */
+static volatile sig_atomic_t ending; /* the signal that has come, 0 = none */
+
+static void ended(int number, siginfo_t *info, void *machine) {
+  if (!pthread_equal(pthread_self(), main_thread))
+    pthread_kill(main_thread, number);
+  else if (python_runs && ending == 0)
+    ending = number;
+  else if ((ends[number].sa_flags & SA_SIGINFO) != 0)
+    ends[number].sa_sigaction(number, info, machine);
+  else
+    ends[number].sa_handler(number);
+}
+
+static void take_end(int number) {
+  struct sigaction ours;
+
+  if (sigaction(number, NULL, &ends[number]) != 0 ||
+      ends[number].sa_handler == SIG_IGN || ends[number].sa_handler == SIG_DFL)
+    return;
+  ours = ends[number];
+  ours.sa_flags |= SA_SIGINFO;
+  ours.sa_sigaction = ended;
+  sigaction(number, &ours, NULL);
+}
+
+int pyb__gtm_signals_ending(void *host) {
+  (void)host;
+  return ending != 0;
+}
+
+/* Python has left M's thread. */
+static void left(void) {
+  int number = ending;
+
+  python_runs = false;
+  ending = 0;
+  if (number != 0)
+    raise(number);
+}
+
+/* ---- Handlers that Python code sets -----------------------------------------------
+ */
 
 void pyb__gtm_signals_keep(void *host, int number) {
   (void)host;
@@ -42,9 +94,9 @@ static void give_back(void) {
 }
 
 void pyb__gtm_signals_lend(void) {
-  python_runs = false;
   if (now != NULL)
     give_back();
+  left();
 }
 
 void pyb__gtm_signals_return(void) {
@@ -67,14 +119,13 @@ void pyb__gtm_signals_leave(void *outer) {
     give_back();
   free(now);
   now = outer;
-  python_runs = false;
+  left();
 }
 
 /* ---- Forked processes -------------------------------------------------------------
  */
 
 static bool forked;
-static pthread_t main_thread; /* M's */
 
 /* Comes before what GT.M does at the end of a process. */
 static void end(int status, void *ignored) {
@@ -101,7 +152,10 @@ bool pyb__gtm_forked(void) {
   return forked;
 }
 
-void pyb__gtm_watch_forks(void) {
+void pyb__gtm_signals_prepare(void) {
   main_thread = pthread_self();
+  take_end(SIGTERM);
+  take_end(SIGHUP);
+  take_end(SIGQUIT);
   pthread_atfork(NULL, NULL, child);
 }

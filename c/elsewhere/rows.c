@@ -25,7 +25,17 @@ typedef struct timestamp {
 } timestamp;
 
 /* What is in a column, and so how its cells are asked for and where they go. */
-typedef enum kind { INTEGER, REAL, FLAG, DATE, MOMENT, NARROW, WIDE, BINARY } kind;
+typedef enum kind {
+  INTEGER,
+  REAL,
+  FLAG,
+  DATE,
+  MOMENT,
+  TIME,
+  NARROW,
+  WIDE,
+  BINARY
+} kind;
 
 /* Text and blobs grow: `ends` has where each cell ends in `bytes`. A wide cell is put
  * together in `cell` first. A cell that is under way keeps how much of it there is in
@@ -60,7 +70,7 @@ typedef enum state {
   FAILED,    /* the statement has the driver's words */
   ROOM,      /* `bytes` of the column at hand has to be larger */
   CELL_ROOM, /* `cell` has to be larger */
-  NO_DATE,   /* the cell at hand is no date of Python's */
+  NO_DATE,   /* the cell at hand is no date or time of Python's */
   NO_TEXT,   /* the cell at hand has half a surrogate pair */
 } state;
 
@@ -81,8 +91,17 @@ static bool is_date(const timestamp *at) {
 
   return at->year >= 1 && at->year <= 9999 && at->month >= 1 && at->month <= 12 &&
          at->day >= 1 && at->day <= days[at->month - 1] &&
-         (at->month != 2 || at->day < 29 || leap) && at->hour < 24 && at->minute < 60 &&
-         at->second < 60;
+         (at->month != 2 || at->day < 29 || leap);
+}
+
+static bool is_time(const timestamp *at) {
+  return at->hour < 24 && at->minute < 60 && at->second < 60;
+}
+
+static int64_t microseconds_of(const timestamp *at) {
+  int64_t seconds = ((int64_t)at->hour * 60 + at->minute) * 60 + at->second;
+
+  return seconds * 1000000 + at->nanoseconds / 1000;
 }
 
 /* Days since 1970-01-01, by years that begin in March. */
@@ -94,8 +113,24 @@ static int64_t days_of(const timestamp *at) {
          at->day - 719469;
 }
 
+#define DAY INT64_C(86400000000) /* in microseconds */
+
+/* Write a date, a time of day, or both. */
+static int time_cell(column *column, int64_t row, const timestamp *at) {
+  if (!is_time(at) || (column->kind != TIME && !is_date(at)))
+    return NO_DATE;
+  if (column->kind == DATE)
+    ((int32_t *)column->values)[row] = (int32_t)days_of(at);
+  else if (column->kind == TIME)
+    ((int64_t *)column->values)[row] = microseconds_of(at);
+  else
+    ((int64_t *)column->values)[row] = days_of(at) * DAY + microseconds_of(at);
+  return CELL_OK;
+}
+
 static int fixed_cell(reader *reader, column *column, uint16_t number) {
-  static const int16_t types[] = {C_INTEGER, C_DOUBLE, C_BIT, C_TIMESTAMP, C_TIMESTAMP};
+  static const int16_t types[] = {C_INTEGER,   C_DOUBLE,    C_BIT,
+                                  C_TIMESTAMP, C_TIMESTAMP, C_TIMESTAMP};
   union {
     int64_t integer;
     double real;
@@ -121,20 +156,8 @@ static int fixed_cell(reader *reader, column *column, uint16_t number) {
     ((uint8_t *)column->values)[row / 8] |= (uint8_t)((cell.flag != 0) << row % 8);
     return CELL_OK;
   default:
-    break;
+    return time_cell(column, row, &cell.at);
   }
-  if (!is_date(&cell.at))
-    return NO_DATE;
-  if (column->kind == DATE) {
-    ((int32_t *)column->values)[row] = (int32_t)days_of(&cell.at);
-    return CELL_OK;
-  }
-  ((int64_t *)column->values)[row] =
-      (((days_of(&cell.at) * 24 + cell.at.hour) * 60 + cell.at.minute) * 60 +
-       cell.at.second) *
-          1000000 +
-      cell.at.nanoseconds / 1000;
-  return CELL_OK;
 }
 
 /* ---- Cells that grow ------------------------------------------------------------- */

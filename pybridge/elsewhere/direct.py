@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fill"]
 
-_INTEGER, _REAL, _FLAG, _DATE, _MOMENT, _NARROW, _WIDE, _BINARY = range(8)
+_INTEGER, _REAL, _FLAG, _DATE, _MOMENT, _TIME, _NARROW, _WIDE, _BINARY = range(9)
 _FULL, _END, _FAILED, _ROOM, _CELL_ROOM, _NO_DATE, _NO_TEXT = range(7)
 _ROWS = 4096
 _ENOUGH = 2 << 20  # bytes of text in a batch
@@ -40,6 +40,7 @@ _KINDS: dict[Any, tuple[int, pa.DataType]] = {
     bool: (_FLAG, pa.bool_()),
     dt.date: (_DATE, pa.date32()),
     dt.datetime: (_MOMENT, pa.timestamp("us")),
+    dt.time: (_TIME, pa.time64("us")),
     bytes: (_BINARY, pa.large_binary()),
     bytearray: (_BINARY, pa.large_binary()),
     decimal.Decimal: (_NARROW, pa.large_string()),  # digits, for now
@@ -98,7 +99,7 @@ def fill(library: Any, driver: str, cursor: Any, columns: list[Column]) -> bool:
     batches = []
     for described, column in zip(cursor.description, columns, strict=True):
         cls = described[1]
-        if cls not in kinds or column.load is not None or column.wanted == pa.uint64():
+        if cls not in kinds or column.wanted == pa.uint64():
             return False
         batches.append(_Batch(column, *kinds[cls]))
     _read(library, handle, batches)
@@ -144,7 +145,7 @@ def _read(library: Any, handle: Any, batches: list[_Batch]) -> None:
 
 def _wrong(column: Column, row: int, state: int) -> Unsupported:
     what = (
-        "a date that is not in the years 1 to 9999"
+        "a date or time that Python has not"
         if state == _NO_DATE
         else "a lone surrogate"
     )
@@ -241,6 +242,8 @@ class _Batch:
         wanted = self.column.wanted
         if wanted is not None and pa.types.is_decimal(wanted):
             self._end_decimals(array, wanted)
+        elif self.column.load is not None:
+            self.column.add(array.to_pylist())
         else:
             self.column.append(array)
 

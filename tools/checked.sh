@@ -53,14 +53,14 @@ case ${1:-} in
 asan)
   folder=build/asan
   build_with_sanitizers
-  tests+=(tests/c/faults.c)
+  tests+=(tests/c/faults.c tests/c/gtm_faults.c)
   run_c_tests env
   run_sqlite_tests tests/sqlite "${@:2}"
   ;;
 faults)
   folder=build/asan
   build_with_sanitizers
-  tests=(tests/c/faults.c tests/c/test_{calls,nomemory,table,values}.c)
+  tests=(tests/c/{faults,gtm_faults}.c tests/c/test_{calls,gtm,nomemory,table,values}.c)
   run_c_tests env
   run_sqlite_tests -q tests/sqlite/test_memory.py
   ;;

@@ -65,7 +65,8 @@ set o("keys")="q" set sc=$$WriteGlobal^pybridge("df","^w",,"replace",.o) write s
     assert '^w(1)="x""y^7"\n^w(2)="z^8"\n' in printed
     assert '^w("x""y",1)=7\n^w("z",2)=8\n' in printed
     assert (
-        "0^row 2: the subscript is NULL or empty, which M does not allow\n" in printed
+        '0^row 2, column "s": the subscript is NULL or empty, which M does not allow\n'
+        in printed
     )
     assert '0^the frame has no column "q" for a subscript\n' in printed
 

@@ -114,7 +114,7 @@ static pyb_status call_m(const char *verb, const pyb__gtm_string *arguments, lon
 static void hold(const char *text, size_t size) {
   if (size > held.capacity - held.size) {
     size_t capacity = 2 * (held.size + size);
-    char *grown = realloc(held.text, capacity);
+    char *grown = pyb__gtm_resize(held.text, capacity);
 
     if (grown == NULL)
       return;
@@ -162,7 +162,8 @@ PYB_API long pyb_gtm_output(int count, pyb__gtm_string *text) {
   static char piece[PYB__GTM_LONGEST / 2];
   size_t size = held.size < sizeof piece ? held.size : sizeof piece;
 
-  (void)count;
+  if (count < 1)
+    return 0;
   memcpy(piece, held.text == NULL ? "" : held.text, size);
   text->address = piece;
   text->length = (long)size;
@@ -198,13 +199,13 @@ static pyb_status call(void *data, const char *verb, const pyb_value *args, size
   status = call_m(verb, arguments, &size, error);
   if (status != PYB_OK)
     return status;
-  copy = malloc((size_t)size + 1);
+  copy = pyb__gtm_malloc((size_t)size + 1);
   if (copy == NULL)
     return pyb__gtm_refuse(error, PYB_NO_MEMORY, "no memory for what M gave");
   memcpy(copy, m.result, (size_t)size);
   copy[size] = '\0';
   *result = (pyb_value){
-      .type = PYB_BLOB, .data = copy, .size = (size_t)size, .release = free};
+      .type = PYB_BLOB, .data = copy, .size = (size_t)size, .release = pyb__gtm_free};
   return PYB_OK;
 }
 

@@ -30,13 +30,13 @@ typedef struct handed {
 static handed waiting;
 
 static void drop(handed *given) {
-  free(given->code);
+  pyb__gtm_free(given->code);
   for (size_t i = 0; i < given->n; i++)
     pyb_value_release(&given->arguments[i]);
   for (size_t i = 0; i < given->n_names; i++)
-    free(given->names[i]);
-  free(given->arguments);
-  free(given->names);
+    pyb__gtm_free(given->names[i]);
+  pyb__gtm_free(given->arguments);
+  pyb__gtm_free(given->names);
   memset(given, 0, sizeof *given);
 }
 
@@ -74,7 +74,7 @@ static pyb_status want(request *r, int i, const char **text) {
   argument = r->arguments[i];
   if (memchr(argument->address, '\0', (size_t)argument->length) != NULL)
     return refuse(r, PYB_BAD_ARGUMENT, "a name or option has $CHAR(0) in it");
-  r->names[i] = malloc((size_t)argument->length + 1);
+  r->names[i] = pyb__gtm_malloc((size_t)argument->length + 1);
   if (r->names[i] == NULL)
     return refuse(r, PYB_NO_MEMORY, "no memory for an argument");
   memcpy(r->names[i], argument->address, (size_t)argument->length);
@@ -117,7 +117,7 @@ static const char *code_of(const request *r, int i, size_t *size) {
 /* feed(piece): more of the code that the next verb is to run. */
 static pyb_status feed(request *r) {
   size_t size = given(r, 0) ? (size_t)r->arguments[0]->length : 0;
-  char *grown = realloc(waiting.code, waiting.code_size + size + 1);
+  char *grown = pyb__gtm_resize(waiting.code, waiting.code_size + size + 1);
 
   if (grown == NULL)
     return refuse(r, PYB_NO_MEMORY, "no memory for the code");
@@ -151,7 +151,7 @@ static pyb_status take_value(request *r, int i, int type, pyb_value *value) {
     return PYB_OK;
   if (letter == 'j')
     value->type = PYB_JSON;
-  copy = malloc(value->size + 1);
+  copy = pyb__gtm_malloc(value->size + 1);
   if (copy == NULL) {
     *value = PYB_EMPTY;
     return refuse(r, PYB_NO_MEMORY, "no memory for a value");
@@ -159,13 +159,14 @@ static pyb_status take_value(request *r, int i, int type, pyb_value *value) {
   memcpy(copy, value->data, value->size);
   copy[value->size] = '\0';
   value->data = copy;
-  value->release = free;
+  value->release = pyb__gtm_free;
   return PYB_OK;
 }
 
 /* argument(value, type, name): one more for the next call; those with a name last. */
 static pyb_status argument(request *r) {
-  pyb_value *values = realloc(waiting.arguments, (waiting.n + 1) * sizeof *values);
+  pyb_value *values =
+      pyb__gtm_resize(waiting.arguments, (waiting.n + 1) * sizeof *values);
   const char *name;
   pyb_status status;
 
@@ -177,7 +178,8 @@ static pyb_status argument(request *r) {
     status = refuse(r, PYB_BAD_ARGUMENT,
                     "positional arguments come before those with a name");
   if (status == PYB_OK && name != NULL) {
-    char **names = realloc(waiting.names, (waiting.n_names + 1) * sizeof *names);
+    char **names =
+        pyb__gtm_resize(waiting.names, (waiting.n_names + 1) * sizeof *names);
     if (names == NULL)
       return refuse(r, PYB_NO_MEMORY, "no memory for an argument");
     waiting.names = names;
@@ -281,8 +283,8 @@ static pyb_status set_variable(request *r) {
   if (status == PYB_OK && r->handed.code == NULL) {
     status = take_value(r, 1, 2, &value);
   } else if (status == PYB_OK) {
-    bool bytes = given(r, 2) && r->arguments[2]->address[0] == 'x';
-    value.type = bytes ? PYB_BLOB : PYB_TEXT;
+    char letter = given(r, 2) ? r->arguments[2]->address[0] : 's';
+    value.type = letter == 'x' ? PYB_BLOB : letter == 'j' ? PYB_JSON : PYB_TEXT;
     value.data = r->handed.code;
     value.size = r->handed.code_size;
   }
@@ -367,7 +369,7 @@ static pyb_status execute_query(request *r) {
 
 /* The options of pyb_shell for one text to run: {"code": [text]}. */
 static char *shell_options(const char *code, size_t size) {
-  char *json = malloc(6 * size + 32), *end;
+  char *json = pyb__gtm_malloc(6 * size + 32), *end;
 
   if (json == NULL)
     return NULL;
@@ -394,7 +396,7 @@ static pyb_status shell(request *r) {
     return refuse(r, PYB_NO_MEMORY, "no memory for the code");
   status = pyb_shell(session(), NULL, options, &ended, r->error);
   *r->result = (pyb_value){.type = PYB_INT64, .integer = ended};
-  free(options);
+  pyb__gtm_free(options);
   return status;
 }
 
@@ -466,7 +468,7 @@ static pyb_status context(request *r) {
   if (name != NULL && strlen(name) >= sizeof host->context)
     return refuse(r, PYB_TOO_LARGE, "the name of a context has 255 bytes at most");
   memcpy(before, host->context, sizeof before);
-  copy = malloc(sizeof before);
+  copy = pyb__gtm_malloc(sizeof before);
   if (copy == NULL)
     return refuse(r, PYB_NO_MEMORY, "no memory for the name");
   if (name != NULL) {
@@ -475,7 +477,7 @@ static pyb_status context(request *r) {
   }
   strcpy(copy, before);
   *r->result = (pyb_value){
-      .type = PYB_TEXT, .data = copy, .size = strlen(before), .release = free};
+      .type = PYB_TEXT, .data = copy, .size = strlen(before), .release = pyb__gtm_free};
   return PYB_OK;
 }
 
@@ -501,9 +503,9 @@ static pyb_status deadline(request *r) {
 static pyb_status begin(request *r) {
   static const pyb__gtm_string empty = {.length = 0, .address = ""};
 
-  return pyb__gtm_rows_begin(r->n > 0 ? r->arguments[0] : &empty,
-                             r->n > 1 ? r->arguments[1] : &empty,
-                             r->n > 2 ? r->arguments[2] : &empty, r->error);
+  return pyb__gtm_rows_begin(given(r, 0) ? r->arguments[0] : &empty,
+                             given(r, 1) ? r->arguments[1] : &empty,
+                             given(r, 2) ? r->arguments[2] : &empty, r->error);
 }
 
 /* frame(variable, type, labels, options): of the records; "again" where they are to be
@@ -678,8 +680,8 @@ static long pieces(void) {
 /* piece: gtm_long_t pyb_gtm_piece(I:gtm_long_t, O:gtm_string_t*[64]): piece i of a
  * result that was longer than a string of M. */
 PYB_API long pyb_gtm_piece(int count, long i, pyb__gtm_string *result) {
-  (void)count;
-  show(i, result);
+  if (count >= 2)
+    show(i, result);
   return 0;
 }
 
@@ -696,11 +698,16 @@ PYB_API long pyb_gtm_call(int count, long level, pyb__gtm_string *result,
                .n = count - 4,
                .result = &value,
                .error = &error};
-  const struct verb *found = find(verb);
+  const struct verb *found;
   bool outer = pyb__gtm_host.in_transaction;
   void *signals;
   pyb_status status;
 
+  if (count < 4) /* there is no place for an answer */
+    return PYB_BAD_ARGUMENT;
+  if (r.n > MOST_ARGUMENTS)
+    r.n = MOST_ARGUMENTS;
+  found = find(verb);
   prepare();
   signals = pyb__gtm_signals_enter();
   problem->length = 0;
@@ -717,7 +724,7 @@ PYB_API long pyb_gtm_call(int count, long level, pyb__gtm_string *result,
   if (pyb__gtm_forked())
     end_fork(status, &error);
   for (int i = 0; i < MOST_ARGUMENTS; i++)
-    free(r.names[i]);
+    pyb__gtm_free(r.names[i]);
   pyb__gtm_host.in_transaction = outer;
   pyb__gtm_signals_leave(signals);
   drop(&r.handed);

@@ -19,6 +19,16 @@ typedef struct pyb__gtm_string {
 
 #define PYB__GTM_LONGEST 1048576 /* bytes in one string of M */
 
+/* ---- Memory (memory.c) ----------------------------------------------------------- */
+
+void *pyb__gtm_malloc(size_t size);
+
+/* As realloc; `size` is not 0. */
+void *pyb__gtm_resize(void *memory, size_t size);
+
+/* As free; it fits pyb_value's release. */
+void pyb__gtm_free(void *memory);
+
 /* ---- Values (value.c) ----------------------------------------------------------- */
 
 /* How a field or an argument is read: the letters of a mask. */

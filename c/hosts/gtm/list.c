@@ -149,11 +149,12 @@ static size_t put_utf8(char *out, uint32_t c) {
  * stands alone is no character. */
 static pyb_status text_of(const unsigned char *data, size_t size, bool wide,
                           pyb_value *value, const char **why) {
-  char *text = malloc(2 * size + 1); /* two bytes become three at most, one two */
+  char *text =
+      pyb__gtm_malloc(2 * size + 1); /* two bytes become three at most, one two */
   size_t n = 0;
 
   if (wide && size % 2 != 0) {
-    free(text);
+    pyb__gtm_free(text);
     *why = "a wide string of a $LIST has an odd number of bytes";
     return PYB_UNSUPPORTED;
   }
@@ -169,13 +170,14 @@ static pyb_status text_of(const unsigned char *data, size_t size, bool wide,
       c = 0x10000 + ((c & 0x3ff) << 10 | (little(data + i + 2, 2) & 0x3ff));
       i += 2;
     } else if (wide && c >= 0xd800 && c < 0xe000) {
-      free(text);
+      pyb__gtm_free(text);
       *why = "a wide string of a $LIST has half a surrogate pair";
       return PYB_UNSUPPORTED;
     }
     n += put_utf8(text + n, c);
   }
-  *value = (pyb_value){.type = PYB_TEXT, .data = text, .size = n, .release = free};
+  *value =
+      (pyb_value){.type = PYB_TEXT, .data = text, .size = n, .release = pyb__gtm_free};
   return PYB_OK;
 }
 
@@ -186,7 +188,7 @@ pyb_status pyb__gtm_element(const char *list, size_t size, size_t *at, pyb_value
   bool known;
 
   *value = PYB_EMPTY;
-  if (!header(data, size - *at, &begin, &length)) {
+  if (*at >= size || !header(data, size - *at, &begin, &length)) {
     *why = "the record is not a $LIST: an element is longer than what is left";
     return PYB_UNSUPPORTED;
   }

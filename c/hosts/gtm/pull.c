@@ -11,6 +11,7 @@
 #include "gtm.h"
 
 #define AT_ONCE 8
+#define SCALE 38 /* most decimals of a decimal, and most zeros behind it */
 #define DAY_US INT64_C(86400000000)
 
 typedef struct column {
@@ -28,7 +29,9 @@ static struct {
   struct ArrowArray batch;
   int64_t at, count; /* the next row of the batch, and of all */
   column *columns;
+  size_t *keys; /* the columns that are subscripts, in the order that was asked for */
   size_t n, n_keys;
+  bool busy; /* the next batch is being made, which may run Python */
   char delimiter[64];
   size_t delimiter_size;
   char *text; /* of the records that were given out last */
@@ -52,8 +55,9 @@ static void drop(void) {
     pull.schema.release(&pull.schema);
   if (pull.stream.release != NULL)
     pull.stream.release(&pull.stream);
-  free(pull.columns);
-  free(pull.text);
+  pyb__gtm_free(pull.columns);
+  pyb__gtm_free(pull.keys);
+  pyb__gtm_free(pull.text);
   memset(&pull, 0, sizeof pull);
 }
 
@@ -73,10 +77,11 @@ static pyb_status stream_failed(int code) {
 }
 
 static pyb_status read_format(const struct ArrowSchema *schema, column *c) {
-  int precision;
+  int precision, bits = 128, parts;
 
   c->letter = schema->format[0];
-  if (sscanf(schema->format, "d:%d,%d", &precision, &c->scale) == 2)
+  parts = sscanf(schema->format, "d:%d,%d,%d", &precision, &c->scale, &bits);
+  if (parts >= 2 && bits == 128 && c->scale >= -SCALE && c->scale <= SCALE)
     c->letter = DECIMAL;
   else if (strcmp(schema->format, "tdD") == 0)
     c->letter = DATE;
@@ -84,7 +89,8 @@ static pyb_status read_format(const struct ArrowSchema *schema, column *c) {
     c->letter = TIME;
   else if (strncmp(schema->format, "tsu:", 4) == 0)
     c->letter = MOMENT;
-  else if (schema->format[1] != '\0' || strchr("nblgUZ", c->letter) == NULL)
+  else if (strlen(schema->format) != 1 || strchr("nblgUZ", c->letter) == NULL ||
+           schema->dictionary != NULL)
     return pyb__gtm_refuse(&pull.error, PYB_UNSUPPORTED,
                            "column \"%s\": M has nothing for Arrow's type \"%s\"; make "
                            "it text or a number",
@@ -94,6 +100,13 @@ static pyb_status read_format(const struct ArrowSchema *schema, column *c) {
 
 /* Which columns are subscripts? They are given in the order of `keys`. */
 static pyb_status find_keys(const char *keys) {
+  size_t most = 1;
+
+  for (const char *c = keys; c != NULL && *c != '\0'; c++)
+    most += *c == ',';
+  pull.keys = pyb__gtm_malloc(most * sizeof *pull.keys);
+  if (pull.keys == NULL)
+    return no_memory();
   while (keys != NULL) {
     const char *comma = strchr(keys, ',');
     size_t size = comma == NULL ? strlen(keys) : (size_t)(comma - keys);
@@ -106,8 +119,12 @@ static pyb_status find_keys(const char *keys) {
       return pyb__gtm_refuse(&pull.error, PYB_UNDEFINED,
                              "the frame has no column \"%.*s\" for a subscript",
                              (int)size, keys);
+    if (pull.columns[i].key)
+      return pyb__gtm_refuse(&pull.error, PYB_BAD_ARGUMENT,
+                             "the column \"%.*s\" is named twice for a subscript",
+                             (int)size, keys);
     pull.columns[i].key = true;
-    pull.n_keys++;
+    pull.keys[pull.n_keys++] = i;
     keys = comma == NULL ? NULL : comma + 1;
   }
   return PYB_OK;
@@ -118,6 +135,10 @@ pyb_status pyb__gtm_pull_begin(const char *variable, const char *keys,
   pyb_status status;
   int code;
 
+  if (pull.busy)
+    return pyb__gtm_refuse(error, PYB_HOST,
+                           "the frame that is being written makes its rows in Python "
+                           "code, which cannot write another one");
   drop();
   if (delimiter == NULL || strlen(delimiter) >= sizeof pull.delimiter)
     return pyb__gtm_refuse(error, PYB_BAD_ARGUMENT, "the delimiter has 1 to %zu bytes",
@@ -132,9 +153,11 @@ pyb_status pyb__gtm_pull_begin(const char *variable, const char *keys,
   status = code != 0 ? stream_failed(code) : PYB_OK;
   if (status == PYB_OK) {
     pull.n = (size_t)pull.schema.n_children;
-    pull.columns = calloc(pull.n + 1, sizeof *pull.columns);
+    pull.columns = pyb__gtm_malloc((pull.n + 1) * sizeof *pull.columns);
     status = pull.columns == NULL ? no_memory() : PYB_OK;
   }
+  if (status == PYB_OK)
+    memset(pull.columns, 0, (pull.n + 1) * sizeof *pull.columns);
   for (size_t i = 0; i < pull.n && status == PYB_OK; i++)
     status = read_format(pull.schema.children[i], &pull.columns[i]);
   if (status == PYB_OK)
@@ -150,9 +173,11 @@ pyb_status pyb__gtm_pull_begin(const char *variable, const char *keys,
  */
 
 static pyb_status add(const char *data, size_t size) {
+  if (size == 0)
+    return PYB_OK;
   if (size > pull.capacity - pull.size) {
     size_t capacity = 2 * (pull.size + size) + 4096;
-    char *grown = realloc(pull.text, capacity);
+    char *grown = pyb__gtm_resize(pull.text, capacity);
 
     if (grown == NULL)
       return no_memory();
@@ -173,10 +198,12 @@ static pyb_status cell_failed(const column *c, const char *why) {
 }
 
 static bool is_null(const column *c, int64_t i) {
-  const uint8_t *validity = c->array->buffers[0];
+  const uint8_t *validity;
 
-  return c->letter == 'n' ||
-         (validity != NULL && (validity[i >> 3] >> (i & 7) & 1) == 0);
+  if (c->letter == 'n') /* which has no buffers at all */
+    return true;
+  validity = c->array->buffers[0];
+  return validity != NULL && (validity[i >> 3] >> (i & 7) & 1) == 0;
 }
 
 /* YYYY-MM-DD hh:mm:ss[.ffffff]; the date by counting from 1600-03-01 in years that
@@ -214,7 +241,7 @@ static pyb_status add_moment(int64_t moment) {
 
 /* 128 bits, little-endian, as a decimal without zeros that M leaves out. */
 static pyb_status add_decimal(const column *c, int64_t i) {
-  char digits[48], text[PYB__GTM_NUMBER + 64], number[PYB__GTM_NUMBER];
+  char digits[48], text[64 + SCALE], number[PYB__GTM_NUMBER];
   pyb_value value = {.type = PYB_DECIMAL, .data = text};
   unsigned __int128 rest;
   __int128 all;
@@ -235,6 +262,8 @@ static pyb_status add_decimal(const column *c, int64_t i) {
       text[size++] = '.';
     text[size++] = digits[--n];
   }
+  for (int zeros = c->scale; zeros < 0; zeros++)
+    text[size++] = '0';
   value.size = (size_t)size;
   data = pyb__gtm_dump(&value, number, &value.size);
   return add(data, value.size);
@@ -262,7 +291,7 @@ static pyb_status add_float(const column *c, double real) {
 }
 
 static pyb_status add_cell(const column *c, int64_t i) {
-  i += c->array->offset;
+  i += pull.batch.offset + c->array->offset;
   if (is_null(c, i))
     return PYB_OK;
   switch (c->letter) {
@@ -313,9 +342,13 @@ static bool next_row(void) {
 
     if (pull.batch.release != NULL)
       pull.batch.release(&pull.batch);
+    pull.busy = true;
     code = pull.stream.get_next(&pull.stream, &pull.batch);
-    if (code != 0)
+    pull.busy = false;
+    if (code != 0) {
+      pull.batch.release = NULL;
       stream_failed(code);
+    }
     if (code != 0 || pull.batch.release == NULL)
       return false;
     pull.at = 0;
@@ -326,18 +359,30 @@ static bool next_row(void) {
   return true;
 }
 
+/* M has no subscript that is empty. */
+static pyb_status add_key(const column *c) {
+  size_t from = pull.size;
+  pyb_status status = add_field(c, pull.at);
+
+  return status == PYB_OK && pull.size == from
+             ? cell_failed(c, "the subscript is NULL or empty, which M does not allow")
+             : status;
+}
+
 /* The subscripts of the row, or its fields, with delimiters between. */
 static pyb_status add_columns(bool keys, size_t *size) {
-  size_t from = pull.size, n = 0;
+  size_t from = pull.size, n = 0, most = keys ? pull.n_keys : pull.n;
   pyb_status status = PYB_OK;
 
-  for (size_t i = 0; i < pull.n && status == PYB_OK; i++) {
-    if (pull.columns[i].key != keys)
+  for (size_t i = 0; i < most && status == PYB_OK; i++) {
+    const column *c = &pull.columns[keys ? pull.keys[i] : i];
+
+    if (c->key != keys)
       continue;
     if (n++ != 0)
       status = add(pull.delimiter, pull.delimiter_size);
     if (status == PYB_OK)
-      status = add_field(&pull.columns[i], pull.at);
+      status = keys ? add_key(c) : add_field(c, pull.at);
   }
   *size = pull.size - from;
   if (status == PYB_OK && *size > PYB__GTM_LONGEST)
@@ -345,11 +390,6 @@ static pyb_status add_columns(bool keys, size_t *size) {
                pyb__gtm_refuse(&pull.error, PYB_TOO_LARGE,
                                "row %lld has %zu bytes, a string of M has %d at most",
                                (long long)pull.count, *size, PYB__GTM_LONGEST);
-  if (status == PYB_OK && keys && *size == 0)
-    return pull.status = pyb__gtm_refuse(
-               &pull.error, PYB_UNSUPPORTED,
-               "row %lld: the subscript is NULL or empty, which M does not allow",
-               (long long)pull.count);
   return status;
 }
 
@@ -360,6 +400,8 @@ static long give(pyb__gtm_string *const *places, int n) {
   size_t from = 0;
 
   pull.size = 0;
+  for (int i = 0; i < n; i++)
+    *places[i] = (pyb__gtm_string){.length = 0, .address = (char *)""};
   while (used < n && pull.status == PYB_OK && pull.stream.release != NULL &&
          next_row()) {
     pyb_status status = PYB_OK;
@@ -390,8 +432,7 @@ PYB_API long pyb_gtm_pull(int count, pyb__gtm_string *r1, pyb__gtm_string *r2,
                           pyb__gtm_string *r8) {
   pyb__gtm_string *places[] = {r1, r2, r3, r4, r5, r6, r7, r8};
 
-  (void)count;
-  return give(places, AT_ONCE);
+  return give(places, count < AT_ONCE ? count : AT_ONCE);
 }
 
 /* pairs: gtm_long_t pyb_gtm_pairs(k1, r1, ... k4, r4): the same with subscripts; where
@@ -402,6 +443,5 @@ PYB_API long pyb_gtm_pairs(int count, pyb__gtm_string *k1, pyb__gtm_string *r1,
                            pyb__gtm_string *k4, pyb__gtm_string *r4) {
   pyb__gtm_string *places[] = {k1, r1, k2, r2, k3, r3, k4, r4};
 
-  (void)count;
-  return give(places, AT_ONCE);
+  return give(places, count < AT_ONCE ? count : AT_ONCE);
 }

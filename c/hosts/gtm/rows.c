@@ -84,12 +84,12 @@ static void drop_table(void) {
 void pyb__gtm_rows_drop(void) {
   drop_table();
   for (size_t i = 0; i < MOST_LEVELS; i++)
-    free(rows.outer[i]);
+    pyb__gtm_free(rows.outer[i]);
   for (size_t i = 0; i < rows.n; i++)
-    free(rows.columns[i].name);
-  free(rows.columns);
-  free(rows.sample);
-  free(rows.text);
+    pyb__gtm_free(rows.columns[i].name);
+  pyb__gtm_free(rows.columns);
+  pyb__gtm_free(rows.sample);
+  pyb__gtm_free(rows.text);
   memset(&rows, 0, sizeof rows);
 }
 
@@ -111,7 +111,7 @@ static pyb_status widen(size_t fields) {
                                "a record has %zu fields, %d is the most; is \"%.20s\" "
                                "its delimiter?",
                                fields, MOST_COLUMNS, rows.delimiter);
-  grown = realloc(rows.columns, n * sizeof *grown);
+  grown = pyb__gtm_resize(rows.columns, n * sizeof *grown);
   if (grown == NULL)
     return no_memory();
   rows.columns = grown;
@@ -132,13 +132,13 @@ static pyb_status widen(size_t fields) {
 
 /* One more field, with a name. */
 static pyb_status add_field(const char *name, size_t size) {
-  char *copy = malloc(size + 1);
+  char *copy = pyb__gtm_malloc(size + 1);
   column *c;
 
   if (copy == NULL)
     return no_memory();
   if (widen(rows.fields + 1) != PYB_OK) {
-    free(copy);
+    pyb__gtm_free(copy);
     return rows.status;
   }
   memcpy(copy, name, size);
@@ -181,6 +181,8 @@ pyb_status pyb__gtm_rows_begin(const pyb__gtm_string *spec, const pyb__gtm_strin
       return pyb__gtm_refuse(error, PYB_BAD_ARGUMENT,
                              "the mask has \"%c\" for field %ld; known letters: %s",
                              mask->address[i], i + 1, PYB__GTM_KINDS);
+  if (levels < '1' || levels > '9')
+    return pyb__gtm_refuse(error, PYB_BAD_ARGUMENT, "a record has 1 to 9 subscripts");
   rows.levels = (size_t)(levels - '0');
   for (long i = 1; i < spec->length; i++) {
     rows.latin = rows.latin || spec->address[i] == 'l';
@@ -201,7 +203,8 @@ pyb_status pyb__gtm_rows_begin(const pyb__gtm_string *spec, const pyb__gtm_strin
       return PYB_OK;
   }
   *error = rows.error;
-  return rows.status;
+  pyb__gtm_rows_drop();
+  return error->status;
 }
 
 /* ---- Numbers, as fast as they can be read
@@ -298,8 +301,10 @@ static pyb_status cell_failed(const column *c, const char *data, size_t size,
 static pyb_status put_latin(column *c, const char *data, size_t size) {
   size_t n = 0;
 
+  if (size == 0)
+    return pyb_column_text(c->cells, "", 0);
   if (rows.text_capacity < 2 * size) {
-    char *grown = realloc(rows.text, 2 * size);
+    char *grown = pyb__gtm_resize(rows.text, 2 * size);
     if (grown == NULL)
       return PYB_NO_MEMORY;
     rows.text = grown;
@@ -450,9 +455,9 @@ static pyb_status split_list(const char *data, size_t size, bool only_look, size
     size_t length;
 
     if (status != PYB_OK)
-      return rows.status = pyb__gtm_refuse(&rows.error, PYB_UNSUPPORTED,
-                                           "record %lld, element %zu: %s",
-                                           (long long)rows.count + 1, *n + 1, why);
+      return rows.status =
+                 pyb__gtm_refuse(&rows.error, status, "record %lld, element %zu: %s",
+                                 (long long)rows.count + 1, *n + 1, why);
     if (!only_look && *n < rows.built) {
       status = put_element(&rows.columns[rows.levels + *n], &value);
     } else {
@@ -472,7 +477,8 @@ static pyb_status put_keys(const char *key, size_t size) {
   pyb_status status = PYB_OK;
 
   for (size_t i = 0; i + 1 < rows.levels && status == PYB_OK; i++)
-    status = put(&rows.columns[i], rows.outer[i], rows.outer_size[i]);
+    status = put(&rows.columns[i], rows.outer[i] == NULL ? "" : rows.outer[i],
+                 rows.outer_size[i]);
   return status != PYB_OK ? status : put(&rows.columns[rows.levels - 1], key, size);
 }
 
@@ -499,7 +505,7 @@ static pyb_status keep(const char *data, size_t size) {
   size_t wanted = rows.sample_size + sizeof size + size;
 
   if (wanted > rows.sample_capacity) {
-    char *grown = realloc(rows.sample, 2 * wanted);
+    char *grown = pyb__gtm_resize(rows.sample, 2 * wanted);
     if (grown == NULL)
       return no_memory();
     rows.sample = grown;
@@ -572,8 +578,8 @@ static pyb_status end_sample(void) {
 
     for (size_t i = 0; i + 1 < rows.levels; i++) {
       data = kept(&at, &size);
-      free(rows.outer[i]);
-      rows.outer[i] = malloc(size + 1);
+      pyb__gtm_free(rows.outer[i]);
+      rows.outer[i] = pyb__gtm_malloc(size + 1);
       if (rows.outer[i] == NULL)
         return no_memory();
       memcpy(rows.outer[i], data, size);
@@ -583,7 +589,7 @@ static pyb_status end_sample(void) {
     data = kept(&at, &size);
     status = put_record(key, key_size, data, size);
   }
-  free(rows.sample);
+  pyb__gtm_free(rows.sample);
   rows.sample = NULL;
   rows.sample_size = rows.sample_capacity = 0;
   return status;
@@ -592,16 +598,27 @@ static pyb_status end_sample(void) {
 /* ---- Entries: what M calls ---------------------------------------------------------
  */
 
+/* Has a walk begun, and not failed yet? */
+static bool walking(void) {
+  if (rows.levels == 0 && rows.status == PYB_OK)
+    rows.status = pyb__gtm_refuse(&rows.error, PYB_BAD_ARGUMENT,
+                                  "no records are expected: \"begin\" comes first");
+  return rows.status == PYB_OK;
+}
+
+/* The bytes of a string, which may be none at all. */
+static inline const char *bytes_of(const pyb__gtm_string *string) {
+  return string->length == 0 ? "" : string->address;
+}
+
 static inline pyb_status take(const pyb__gtm_string *key,
                               const pyb__gtm_string *record) {
+  const char *data = bytes_of(record);
   size_t size = (size_t)record->length;
-  const char *data = size == 0 ? "" : record->address;
 
-  if (rows.status != PYB_OK)
-    return rows.status;
   if (rows.table != NULL)
-    return put_record(key->address, (size_t)key->length, data, size);
-  if (keep_record(key->address, (size_t)key->length, data, size) == PYB_OK &&
+    return put_record(bytes_of(key), (size_t)key->length, data, size);
+  if (keep_record(bytes_of(key), (size_t)key->length, data, size) == PYB_OK &&
       rows.count == SAMPLE)
     end_sample();
   return rows.status;
@@ -617,7 +634,9 @@ PYB_API long pyb_gtm_rows(int count, pyb__gtm_string *k1, pyb__gtm_string *r1,
   const pyb__gtm_string *given[] = {k1, r1, k2, r2, k3, r3, k4, r4,
                                     k5, r5, k6, r6, k7, r7, k8, r8};
 
-  for (int i = 0; i + 1 < count; i += 2)
+  if (!walking())
+    return rows.status;
+  for (int i = 0; i + 1 < count && i < 16; i += 2)
     if (take(given[i], given[i + 1]) != PYB_OK)
       break;
   return rows.status;
@@ -638,44 +657,45 @@ static size_t field_named(const char *name, size_t size) {
 /* field: gtm_long_t pyb_gtm_field(name, value): of the record that pyb_gtm_record ends.
  */
 PYB_API long pyb_gtm_field(int count, pyb__gtm_string *name, pyb__gtm_string *value) {
-  const char *data = value->length == 0 ? "" : value->address;
-  size_t i = field_named(name->address, (size_t)name->length);
+  size_t i;
   column *c;
 
-  (void)count;
-  if (rows.status != PYB_OK || (i == rows.fields && rows.closed))
+  if (count < 2 || !walking())
     return rows.status;
-  if (i == rows.fields && add_field(name->address, (size_t)name->length) != PYB_OK)
+  i = field_named(bytes_of(name), (size_t)name->length);
+  if (i == rows.fields && rows.closed)
+    return rows.status;
+  if (i == rows.fields && add_field(bytes_of(name), (size_t)name->length) != PYB_OK)
     return rows.status;
   rows.next = i + 1;
   c = &rows.columns[rows.levels + i];
   c->filled = true;
   if (i < rows.built) {
-    if (put(c, data, (size_t)value->length) != PYB_OK && rows.status == PYB_OK)
+    if (put(c, bytes_of(value), (size_t)value->length) != PYB_OK &&
+        rows.status == PYB_OK)
       no_memory();
     return rows.status;
   }
   /* Not in the table: there is none yet, or it was made without this field. */
   rows.wrong = rows.wrong || rows.table != NULL;
-  c->seen |= look(data, (size_t)value->length);
+  c->seen |= look(bytes_of(value), (size_t)value->length);
   return PYB_OK;
 }
 
 /* record: gtm_long_t pyb_gtm_record(key): the end of a record whose fields are nodes.
  */
 PYB_API long pyb_gtm_record(int count, pyb__gtm_string *key) {
-  (void)count;
   rows.next = 0;
-  if (rows.status != PYB_OK)
+  if (count < 1 || !walking())
     return rows.status;
   rows.count++;
   if (rows.table == NULL) {
     for (size_t i = 0; i + 1 < rows.levels; i++)
       rows.columns[i].seen |= look(rows.outer[i], rows.outer_size[i]);
-    rows.columns[rows.levels - 1].seen |= look(key->address, (size_t)key->length);
+    rows.columns[rows.levels - 1].seen |= look(bytes_of(key), (size_t)key->length);
     return PYB_OK;
   }
-  if (put_keys(key->address, (size_t)key->length) != PYB_OK)
+  if (put_keys(bytes_of(key), (size_t)key->length) != PYB_OK)
     return rows.status != PYB_OK ? rows.status : no_memory();
   for (size_t i = rows.levels; i < rows.levels + rows.built; i++) {
     if (!rows.columns[i].filled && put_missing(&rows.columns[i]) != PYB_OK)
@@ -688,15 +708,19 @@ PYB_API long pyb_gtm_record(int count, pyb__gtm_string *key) {
 /* outer: gtm_long_t pyb_gtm_outer(level, subscript): the records that follow have this
  * subscript at `level`, 0 = the first. */
 PYB_API long pyb_gtm_outer(int count, long level, pyb__gtm_string *subscript) {
-  char *copy = malloc((size_t)subscript->length + 1);
+  char *copy;
 
-  (void)count;
-  if (copy == NULL || level < 0 || level >= MOST_LEVELS) {
-    free(copy);
+  if (count < 2 || !walking())
+    return rows.status;
+  if (level < 0 || level + 1 >= (long)rows.levels)
+    return rows.status = pyb__gtm_refuse(&rows.error, PYB_BAD_ARGUMENT,
+                                         "subscript %ld is not above the last of %zu",
+                                         level + 1, rows.levels);
+  copy = pyb__gtm_malloc((size_t)subscript->length + 1);
+  if (copy == NULL)
     return no_memory();
-  }
-  memcpy(copy, subscript->address, (size_t)subscript->length);
-  free(rows.outer[level]);
+  memcpy(copy, bytes_of(subscript), (size_t)subscript->length);
+  pyb__gtm_free(rows.outer[level]);
   rows.outer[level] = copy;
   rows.outer_size[level] = (size_t)subscript->length;
   return 0;
@@ -778,7 +802,7 @@ static pyb_status parse_decimals(const char *options, char **parsed,
     return PYB_OK;
   rest += strspn(rest, " \t\r\n");
   rest += *rest == '{';
-  *parsed = malloc(sizeof parse + strlen(rest) + 1);
+  *parsed = pyb__gtm_malloc(sizeof parse + strlen(rest) + 1);
   if (*parsed == NULL) {
     stream->release(stream);
     return pyb__gtm_refuse(error, PYB_NO_MEMORY, "no memory for the options");
@@ -792,7 +816,7 @@ pyb_status pyb__gtm_rows_end(const char *variable, const char *type, const char 
                              const char *options, int64_t *count, bool *again,
                              pyb_error *error) {
   struct ArrowArrayStream stream;
-  pyb_status status = rows.status;
+  pyb_status status = walking() ? PYB_OK : rows.status;
   char *parsed = NULL;
 
   *again = false;
@@ -816,6 +840,6 @@ pyb_status pyb__gtm_rows_end(const char *variable, const char *type, const char 
   if (status == PYB_OK)
     status = pyb_set_stream(&pyb__gtm_host.session, variable, type,
                             parsed == NULL ? options : parsed, &stream, count, error);
-  free(parsed);
+  pyb__gtm_free(parsed);
   return status;
 }

@@ -1,4 +1,7 @@
 /* value.c: strings of M as values, and values as M writes them. */
+#define _GNU_SOURCE
+#include <float.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +93,15 @@ static bool is_number(const char *data, size_t size) {
   return at == size;
 }
 
+/* As C's own locale has it: Python code may have chosen another decimal point. */
+static double read_double(const char *text) {
+  static locale_t plain;
+
+  if (plain == (locale_t)0)
+    plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+  return plain == (locale_t)0 ? strtod(text, NULL) : strtod_l(text, NULL, plain);
+}
+
 static bool to_float(const char *data, size_t size, double *real) {
   char text[PYB__GTM_NUMBER];
 
@@ -97,7 +109,7 @@ static bool to_float(const char *data, size_t size, double *real) {
     return false;
   memcpy(text, data, size);
   text[size] = '\0';
-  *real = strtod(text, NULL);
+  *real = read_double(text);
   return isfinite(*real);
 }
 
@@ -372,7 +384,7 @@ static size_t dump_short(double real, char buffer[PYB__GTM_NUMBER]) {
  * from 1E-43 to 1E47; others stay as Python writes them. */
 static size_t dump_float(double real, char buffer[PYB__GTM_NUMBER]) {
   char text[40], digits[24];
-  int exponent, precision = 1, n = 0;
+  int exponent, precision, n = 0;
   size_t size;
 
   if (isnan(real) || isinf(real))
@@ -385,10 +397,12 @@ static size_t dump_float(double real, char buffer[PYB__GTM_NUMBER]) {
   size = dump_short(real, buffer);
   if (size != 0)
     return size;
-  /* 15 digits always come back as they were, so fewer need no trying. */
-  snprintf(text, sizeof text, "%.14e", real);
-  for (precision = 15; strtod(text, NULL) != real && precision < 17; precision++)
+  /* 15 digits always come back as they were, so fewer need no trying; but below the
+   * normal numbers there are fewer. */
+  precision = fabs(real) < DBL_MIN ? 0 : 14;
+  do
     snprintf(text, sizeof text, "%.*e", precision, real);
+  while (strtod(text, NULL) != real && ++precision <= 16);
   exponent = atoi(strchr(text, 'e') + 1);
   for (const char *at = text; *at != 'e'; at++)
     if (is_digit(*at))
@@ -425,8 +439,8 @@ static const char *dump_decimal(const pyb_value *value, char buffer[PYB__GTM_NUM
   size_t n = 0;
 
   *size = value->size;
-  if (value->size >= PYB__GTM_NUMBER || memchr(data, 'E', value->size) != NULL ||
-      !is_number(data, value->size))
+  if (value->size >= PYB__GTM_NUMBER || !is_number(data, value->size) ||
+      memchr(data, 'E', value->size) != NULL || memchr(data, 'e', value->size) != NULL)
     return value->size == 0 ? "" : data;
   if (*data == '-')
     buffer[n++] = *data;

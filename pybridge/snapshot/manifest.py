@@ -39,9 +39,9 @@ def head(module: str, created: str, packages: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def text_of(about: dict[str, Any], contents: Contents) -> str:
+def text_of(about: dict[str, Any], items: dict[str, Any]) -> str:
     """Return the manifest as text: what is signed."""
-    return json.dumps({**about, "items": contents.listed()}, sort_keys=True)
+    return json.dumps({**about, "items": items}, sort_keys=True)
 
 
 @dataclass
@@ -82,12 +82,16 @@ class Contents:
                 if one.kind == "variable"
             ],
             "pickles": [[number, _hash(data)] for number, data in self.pickles.items()],
-            "buffers": [
-                [number, [list(one) for one in found]]
-                for number, found in self.buffers.items()
-            ],
+            "buffers": self.listed_buffers(),
             "sources": [_hash(text) for text in self.sources],
         }
+
+    def listed_buffers(self) -> list[Any]:
+        """Return which buffers each pickle has."""
+        return [
+            [number, [list(one) for one in found]]
+            for number, found in self.buffers.items()
+        ]
 
     def changes(self, signed: dict[str, Any]) -> tuple[list[str], set[str]]:
         """Return what differs from a manifest, and whose JSON was edited."""

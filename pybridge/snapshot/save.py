@@ -78,14 +78,20 @@ def save(
             if sum(view.nbytes for _, view in made.views) > _LOCKED:
                 _name_buffers(made, writing.name)
             with place.transaction():
-                which = _begin(place, name or at.name, description)
+                created = now()
+                which = _begin(place, name or at.name, description, created)
                 _write_rows(place, which, made)
+                module = str(at.namespace.get("__name__", ""))
+                about = head(module, created, _packages(made))
+                items = made.contents.listed()
                 _name_buffers(made, writing.name)
+                items["buffers"] = made.contents.listed_buffers()
+                writing.end()
                 # Nobody else collects now. What was collected before is written again;
                 # its name is the same.
                 _write_again(made, folder)
                 _write_buffers(place, which, made)
-                _sign(place, which, key, at, made)
+                _sign(place, which, key, text_of(about, items))
                 if settled:
                     collect(place, folder)
     report = Report(which, name or at.name, bytes_written=folder.written)
@@ -95,26 +101,19 @@ def save(
     return report
 
 
-def _begin(place: Store, name: str, description: str) -> int:
+def _begin(place: Store, name: str, description: str, created: str) -> int:
     """Insert a context that is signed when all of it is there; return its number."""
     place.create()
     place.execute(
         "insert into pybridge_context (name, description, created, python, format, "
         "manifest, signature, key) values (?, ?, ?, ?, ?, '', '', '')",
-        [name, description, now(), platform.python_version(), FORMAT],
+        [name, description, created, platform.python_version(), FORMAT],
     )
     ((which,),) = place.query("select max(id) from pybridge_context")
     return int(which)
 
 
-def _sign(
-    place: Store, which: int, key: Key, at: contexts.Context, made: _Made
-) -> None:
-    ((created,),) = place.query(
-        "select created from pybridge_context where id = ?", [which]
-    )
-    about = head(str(at.namespace.get("__name__", "")), created, _packages(made))
-    text = text_of(about, made.contents)
+def _sign(place: Store, which: int, key: Key, text: str) -> None:
     place.execute(
         "update pybridge_context set manifest = ?, signature = ?, key = ? where id = ?",
         [text, key.sign(text), key.name, which],
@@ -144,9 +143,12 @@ def _make(at: contexts.Context, mask: str, limit: int, writing: Writing) -> _Mad
             entries[name].module = ".".join(found)
             kinds["module"][name] = values[name]
             del pickled.failures[name]
-    submodules = _submodules() if kinds["module"] else {}
-    for name, value in kinds["module"].items():
-        found = origin(value, imports) or imports.anywhere(value) or ("", "")
+    found_at = {
+        name: origin(value, imports) or imports.anywhere(value) or ("", "")
+        for name, value in kinds["module"].items()
+    }
+    submodules = _submodules({one[0] for one in found_at.values() if not one[1]})
+    for name, found in found_at.items():
         versions[name] = _version(found[0])
         below = json.dumps([] if found[1] else submodules.get(found[0], []))
         contents.modules.append((name, *found, below))
@@ -309,13 +311,13 @@ def _packages(made: _Made) -> dict[str, str]:
     return {top: version for top, version in found.items() if version}
 
 
-def _submodules() -> dict[str, list[str]]:
+def _submodules(packages: set[str]) -> dict[str, list[str]]:
     """Return what was imported below packages: `import xml.dom` binds only `xml`."""
-    below: dict[str, list[str]] = {}
-    for name in list(sys.modules):
-        package, dot, _ = name.partition(".")
-        if dot and "._" not in name:
-            below.setdefault(package, []).append(name)
+    below: dict[str, list[str]] = {one: [] for one in packages if "." not in one}
+    for name in list(sys.modules) if below else ():
+        package = name.partition(".")[0]
+        if package in below and package != name and "._" not in name:
+            below[package].append(name)
     return {
         package: sorted(names)
         for package, names in below.items()

@@ -268,13 +268,18 @@ class FileStore(Store):
             if new:
                 self.path.chmod(stat.S_IRUSR | stat.S_IWUSR)
             self.connection.execute("pragma foreign_keys = on")
-            level = "full" if durable else "normal"
-            self.connection.execute(f"pragma synchronous = {level}")
-            self.connection.execute("select 1 from sqlite_master").fetchall()
+            self._level = "full" if durable else "normal"
+            self.connection.execute(f"pragma synchronous = {self._level}")
+            self._empty = not durable and not self._any()
         except (OSError, sqlite3.Error) as exc:
             raise BadArgument(f"the store '{self.path}' cannot be opened: {exc}") from (
                 None
             )
+
+    def _any(self) -> bool:
+        """Tell whether the database holds anything at all."""
+        found = self.connection.execute("select 1 from sqlite_master limit 1")
+        return found.fetchone() is not None
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a query."""
@@ -306,6 +311,12 @@ class FileStore(Store):
 
     def _begin(self) -> None:
         """Wait for the write lock, in steps between which the call can be stopped."""
+        if self._empty:
+            # What is written into a database that holds nothing has nothing beside it
+            # that a power cut could damage, and need not wait for the disk.
+            self._empty = not self._any()
+            level = "off" if self._empty else self._level
+            self.execute(f"pragma synchronous = {level}")
         end = time.monotonic() + _PATIENCE
         self.execute("pragma busy_timeout = 50")
         try:

@@ -95,7 +95,7 @@ class Contents:
 
     def changes(self, signed: dict[str, Any]) -> tuple[list[str], set[str]]:
         """Return what differs from a manifest, and whose JSON was edited."""
-        now = json.loads(json.dumps(self.listed()))
+        now = self.listed()
         changed: list[str] = []
         edited: set[str] = set()
         for part, found in now.items():

@@ -129,8 +129,9 @@ class Store:
         None is the host's where it has SQL, and otherwise the file that PYBRIDGE_STORE
         names, or `$XDG_DATA_HOME/pybridge/contexts.db`. What a save has written
         outlives any end of the process; durable makes it outlive a power cut too, which
-        takes as long as the disk does. On a host's connection its `pragma synchronous`
-        decides that.
+        takes as long as the disk does. Without, the first save into a new file waits
+        for no disk at all, and later ones only so that a power cut does not damage what
+        the file holds. On a host's connection its `pragma synchronous` decides that.
 
         Raises:
             BadArgument: the file cannot be opened, or is no SQLite database.
@@ -315,8 +316,8 @@ class FileStore(Store):
             # What is written into a database that holds nothing has nothing beside it
             # that a power cut could damage, and need not wait for the disk.
             self._empty = not self._any()
-            level = "off" if self._empty else self._level
-            self.execute(f"pragma synchronous = {level}")
+            if self._empty:
+                self.execute("pragma synchronous = off")
         end = time.monotonic() + _PATIENCE
         self.execute("pragma busy_timeout = 50")
         try:
@@ -336,14 +337,18 @@ class FileStore(Store):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep all statements inside, or none on an exception; writers wait."""
-        self._begin()
         try:
-            yield
-        except BaseException:
-            if self.connection.in_transaction:
-                self.connection.execute("rollback")
-            raise
-        self.execute("commit")
+            self._begin()
+            try:
+                yield
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("rollback")
+                raise
+            self.execute("commit")
+        finally:
+            if self._empty:
+                self.execute(f"pragma synchronous = {self._level}")
 
     def settled(self) -> bool:
         """Tell whether what was deleted before cannot come back by a rollback."""

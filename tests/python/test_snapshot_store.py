@@ -165,6 +165,44 @@ def test_threads_save_into_one_store(home: Path) -> None:
 # ---- Buffers ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("durable", "levels"),
+    [(False, [0, 1, 1, 1]), (True, [2, 2, 2, 2])],
+    ids=["outlives the process", "durable"],
+)
+def test_only_a_store_that_holds_nothing_is_not_synced(
+    durable: bool, levels: list[int], home: Path
+) -> None:
+    """What a power cut could damage is synced: not the first snapshot of a new file."""
+    path = home / "new.db"
+    found = []
+
+    def level() -> int:
+        ((now,),) = store.query("select synchronous from pragma_synchronous")
+        return int(now)
+
+    with snapshot.Store.open(path, durable) as store:
+        for _ in range(2):
+            with store.transaction():
+                store.create()
+                found.append(level())
+            found.append(level())
+
+    assert found == levels
+
+
+def test_a_store_that_another_has_filled_meanwhile_is_synced(home: Path) -> None:
+    """Whether a store holds nothing is asked when a save begins."""
+    path = home / "new.db"
+    with snapshot.Store.open(path) as store:
+        with snapshot.Store.open(path) as other, other.transaction():
+            other.create()
+        with store.transaction():
+            ((level,),) = store.query("select synchronous from pragma_synchronous")
+
+    assert level == 1
+
+
 def test_unchanged_buffers_are_not_written_again(home: Path) -> None:
     """A content that is there already costs no second file, whatever its name."""
     run(

@@ -19,7 +19,8 @@ __all__ = ["gtm_setup"]
     required=True,
     help="Where the database is, or is to be.",
 )
-def gtm_setup(*, directory: Path) -> None:
+@click.option("--utf8", is_flag=True, help="Use GT.M's UTF-8 mode.")
+def gtm_setup(*, directory: Path, utf8: bool) -> None:
     """Make a GT.M database that has Python, or give Python to one.
 
     Writes the table of call-outs and an environment file; the data stays as it is.
@@ -27,7 +28,7 @@ def gtm_setup(*, directory: Path) -> None:
     from pybridge.gtm.install import install
 
     try:
-        database = install(directory)
+        database = install(directory, utf8=utf8)
     except (BridgeError, OSError) as exc:
         raise click.ClickException(str(exc)) from None
     click.echo(f". {database.environment}")

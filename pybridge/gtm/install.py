@@ -38,6 +38,13 @@ export GTMCI={package}/pybridge.ci
 export PATH={gtm}:$PATH
 """
 
+# GT.M's own mode for texts in UTF-8: its programs are others, and so are object files.
+_UTF8 = """\
+export gtm_chset=UTF-8
+export gtm_icu_version={icu}
+export LC_ALL=C.UTF-8
+"""
+
 
 @dataclass(frozen=True)
 class Database:
@@ -45,6 +52,7 @@ class Database:
 
     directory: Path
     gtm: Path
+    utf8: bool = False
 
     @property
     def environment(self) -> Path:
@@ -69,7 +77,7 @@ class Database:
     @property
     def objects(self) -> Path:
         """Where GT.M puts what it compiles."""
-        return self.directory / "objects"
+        return self.directory / ("objects-utf8" if self.utf8 else "objects")
 
 
 def find_gtm() -> Path:
@@ -81,7 +89,7 @@ def find_gtm() -> Path:
     """
     named = os.environ.get("gtm_dist")  # noqa: SIM112 (GT.M's own spelling)
     if named and (Path(named) / "mumps").exists():
-        return Path(named)
+        return Path(named.removesuffix("/").removesuffix("/utf8"))
     if named:
         raise BadArgument(f"gtm_dist names '{named}', which has no program mumps")
     found = sorted(Path("/usr/lib/x86_64-linux-gnu/fis-gtm").glob("*/mumps"))
@@ -93,17 +101,37 @@ def find_gtm() -> Path:
     return found[-1].parent
 
 
-def install(directory: Path) -> Database:
+def _find_icu() -> str:
+    """Return the version of the ICU that GT.M in UTF-8 mode is to load."""
+    found = [
+        path.name.removeprefix("libicuio.so.")
+        for folder in ("/usr/lib", "/usr/lib64", "/usr/local/lib")
+        for pattern in ("libicuio.so.*.*", "*/libicuio.so.*.*")
+        for path in Path(folder).glob(pattern)
+    ]
+    if not found:
+        raise BadArgument(
+            "GT.M's UTF-8 mode needs ICU's libicuio, which was not found; install it "
+            "(Debian: apt-get install libicu-dev)"
+        )
+    return max(found, key=lambda version: [int(n) for n in version.split(".")])
+
+
+def install(directory: Path, *, utf8: bool = False) -> Database:
     """Write what a database with Python needs, and make the database if there is none.
 
     Files that are there are written anew, but for the database, its global directory
     and the user's routines.
 
     Raises:
-        BadArgument: GT.M was not found, or does not make the database.
+        BadArgument: GT.M, or what its UTF-8 mode needs, was not found, or it does not
+            make the database.
 
     """
-    database = Database(directory.resolve(), find_gtm())
+    gtm = find_gtm()
+    database = Database(directory.resolve(), gtm / "utf8" if utf8 else gtm, utf8)
+    if not (database.gtm / "mumps").exists():
+        raise BadArgument(f"this GT.M has no UTF-8 mode: '{database.gtm}' is missing")
     for folder in (database.routines, database.objects):
         folder.mkdir(parents=True, exist_ok=True)
     table = Template((GTM / "pybridge.xc").read_text(encoding="utf-8"))
@@ -118,7 +146,8 @@ def install(directory: Path) -> Database:
             objects=database.objects,
             routines=database.routines,
             package=GTM,
-        ),
+        )
+        + (_UTF8.format(icu=_find_icu()) if utf8 else ""),
         encoding="utf-8",
     )
     if not database.global_directory.exists():

@@ -143,7 +143,7 @@ static void output(void *data, int stream, const char *text, size_t size) {
     return;
   }
   while (size != 0) {
-    size_t piece = size < PYB__GTM_LONGEST / 2 ? size : PYB__GTM_LONGEST / 2;
+    size_t piece = pyb__gtm_cut(text, size, PYB__GTM_LONGEST / 2);
     pyb__gtm_string arguments[MOST_ARGUMENTS] = {
         {.length = (long)piece, .address = (char *)text}};
 
@@ -160,7 +160,8 @@ static void output(void *data, int stream, const char *text, size_t size) {
  * when Python printed it, a piece at a time; how much is left after it. */
 PYB_API long pyb_gtm_output(int count, pyb__gtm_string *text) {
   static char piece[PYB__GTM_LONGEST / 2];
-  size_t size = held.size < sizeof piece ? held.size : sizeof piece;
+  size_t size =
+      held.text == NULL ? 0 : pyb__gtm_cut(held.text, held.size, sizeof piece);
 
   if (count < 1)
     return 0;

@@ -650,31 +650,36 @@ static void describe(const pyb_error *error, pyb__gtm_string *problem) {
     n += snprintf(kept_problem + n, sizeof kept_problem - (size_t)n, " (%s:%d)",
                   error->file, (int)error->line);
   if (n < 0 || (size_t)n >= sizeof kept_problem)
-    n = (int)sizeof kept_problem - 1;
+    n = (int)pyb__gtm_cut(kept_problem, strlen(kept_problem), sizeof kept_problem - 4);
   problem->address = kept_problem;
   problem->length = n;
 }
 
-/* Piece i of the kept result, 0 = first. */
-static void show(long i, pyb__gtm_string *result) {
-  size_t size;
-  const char *data = pyb__gtm_dump(&kept, kept_number, &size);
-  size_t from = (size_t)i * PYB__GTM_LONGEST;
+/* Piece i of the kept result, 0 = first: all but bytes are cut between characters. How
+ * many bytes are left behind it. */
+static size_t show(long i, pyb__gtm_string *result) {
+  size_t left, piece = 0;
+  const char *data = pyb__gtm_dump(&kept, kept_number, &left);
 
+  for (; i >= 0; i--) {
+    data += piece;
+    left -= piece;
+    piece = kept.type != PYB_BLOB     ? pyb__gtm_cut(data, left, PYB__GTM_LONGEST)
+            : left < PYB__GTM_LONGEST ? left
+                                      : PYB__GTM_LONGEST;
+  }
   result->address = (char *)data;
-  result->length = 0;
-  if (i < 0 || from >= size)
-    return;
-  result->address += from;
-  result->length =
-      (long)(size - from < PYB__GTM_LONGEST ? size - from : PYB__GTM_LONGEST);
+  result->length = (long)piece;
+  return left - piece;
 }
 
 static long pieces(void) {
-  size_t size;
+  pyb__gtm_string piece;
+  long n = 1;
 
-  pyb__gtm_dump(&kept, kept_number, &size);
-  return (long)((size + PYB__GTM_LONGEST - 1) / PYB__GTM_LONGEST);
+  while (show(n - 1, &piece) != 0)
+    n++;
+  return n;
 }
 
 /* piece: gtm_long_t pyb_gtm_piece(I:gtm_long_t, O:gtm_string_t*[64]): piece i of a

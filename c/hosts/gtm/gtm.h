@@ -76,6 +76,10 @@ pyb_status pyb__gtm_load(const char *data, size_t size, pyb__gtm_kind kind,
 const char *pyb__gtm_dump(const pyb_value *value, char buffer[PYB__GTM_NUMBER],
                           size_t *size);
 
+/* How many bytes of a text to take where at most `most` may be taken: no character is
+ * cut. What is no UTF-8 is cut anywhere. */
+size_t pyb__gtm_cut(const char *data, size_t size, size_t most);
+
 /* ---- The process's one caller (callout.c) ---------------------------------------- */
 
 /* GT.M is one thread, so there is one session, which is static. */

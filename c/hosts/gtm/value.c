@@ -495,3 +495,13 @@ const char *pyb__gtm_dump(const pyb_value *value, char buffer[PYB__GTM_NUMBER],
   }
   return buffer;
 }
+
+size_t pyb__gtm_cut(const char *data, size_t size, size_t most) {
+  size_t end = most;
+
+  if (size <= most)
+    return size;
+  while (end > 0 && most - end < 4 && ((unsigned char)data[end] & 0xC0) == 0x80)
+    end--;
+  return end == 0 || most - end == 4 ? most : end;
+}

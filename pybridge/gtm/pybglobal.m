@@ -104,13 +104,37 @@ write(global,variable,mode,options,count)
  set delimiter=$get(options("delimiter"),"^")
  set status=$$call^pybridge("pull",,,variable,$get(options("keys")),delimiter)
  quit:'status status
+ ; What M itself refuses (a subscript or a record that is too long) is a status too.
+ new $etrap,problem
+ set $etrap="set problem=$zstatus,$ecode="""" zgoto "_$zlevel_":failed^pybglobal"
  if $get(options("atomic")) tstart ():serial
+ ; A transaction that GT.M begins anew needs its rows anew.
+ if $trestart,$get(options("atomic")) set count=0,status=$$call^pybridge("pull",,,variable,$get(options("keys")),delimiter) if 'status trollback -1 quit status
  if mode="replace" kill @$extract(prefix,1,$length(prefix)-1)
  set i=+$order(@(prefix_""""")"),-1)
- do @$select($get(options("keys"))="":"numbered",options("keys")[",":"several",1:"keyed")
+ do @$select($get(options("format"))="nodes":"cells",$get(options("keys"))="":"numbered",options("keys")[",":"several",1:"keyed")
  set status=$$call^pybridge("pulled")
- if $get(options("atomic")) trollback:'status  tcommit:$tlevel
+ if $get(options("atomic")) trollback:'status -1 tcommit:status
  quit status
+ ;
+failed ; M has refused a node.
+ set status=$$call^pybridge("pulled")
+ if $get(options("atomic")),$tlevel trollback -1
+ quit "0^"_problem
+ ;
+cells ; Each field a node below the record's subscripts; NULL has none.
+ new at,f,k,key,n,v
+ set key=""
+ for  set n=$&pybridge.cell(.k,.f,.v) quit:n<1  do
+ . if k'=key set key=k,count=count+1,at=$select($get(options("keys"))="":prefix_(i+k)_",",1:prefix_$$subscripts(k)_",")
+ . set @(at_"f)")=v
+ quit
+ ;
+subscripts(key) ; What is joined by the delimiter, as it is written.
+ new i,text
+ set text=""
+ for i=1:1:$select(options("keys")[",":$zlength(key,delimiter),1:1) set text=text_$select(i=1:"",1:",")_$$quote($select(options("keys")[",":$zpiece(key,delimiter,i),1:key))
+ quit text
  ;
 numbered ; Below 1, 2, ... or behind the last number that is there.
  new j,n,r1,r2,r3,r4,r5,r6,r7,r8

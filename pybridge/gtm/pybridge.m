@@ -154,8 +154,9 @@ GuessTable(table,global,labels,options) ; Describe a global by what is in it.
  ;
  ; ---- Python -> M, in bulk
  ;
-WriteGlobal(variable,global,layout,mode,options,count) ; layout: the delimiter
- if $get(layout)'="" set options("delimiter")=layout
+WriteGlobal(variable,global,layout,mode,options,count) ; layout: the delimiter, or "nodes"
+ if $get(layout)="nodes" set options("format")="nodes"
+ else  set:$get(layout)'="" options("delimiter")=layout
  quit $$write^pybglobal(global,variable,$get(mode,"fail"),.options,.count)
  ;
  ; ---- Context persistence

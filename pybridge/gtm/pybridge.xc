@@ -8,3 +8,4 @@ record: gtm_long_t pyb_gtm_record(I:gtm_string_t*) : SIGSAFE
 outer: gtm_long_t pyb_gtm_outer(I:gtm_long_t, I:gtm_string_t*) : SIGSAFE
 pull: gtm_long_t pyb_gtm_pull(O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64]) : SIGSAFE
 pairs: gtm_long_t pyb_gtm_pairs(O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64]) : SIGSAFE
+cell: gtm_long_t pyb_gtm_cell(O:gtm_string_t*[64], O:gtm_string_t*[64], O:gtm_string_t*[64]) : SIGSAFE

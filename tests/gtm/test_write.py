@@ -113,3 +113,79 @@ set sc=$$ExecuteCode^pybridge(c) write sc,!
 """)
 
     assert "1\n1\n1\n" == printed
+
+
+def test_fields_become_nodes(m: M) -> None:
+    """With the layout nodes each field has a node, NULL has none, empty text has."""
+    printed = m.run(f"""{FRAME}
+set c="a=pd.DataFrame(dict(id=[7,8],n=[1.5,None],s=['a^b','']))"
+set sc=$$ExecuteCode^pybridge(c)
+set sc=$$WriteGlobal^pybridge("a","^w","nodes",,,.n) write sc,n,! zwrite ^w
+set o("keys")="id"
+set sc=$$WriteGlobal^pybridge("a","^w","nodes","replace",.o,.n) write sc,n,! zwrite ^w
+set r("format")="nodes"
+set sc=$$ExecuteGlobal^pybridge("^w","df",,,,,,.r) write sc,!
+set sc=$$ExecuteCode^pybridge("a.columns=['x','x','y']")
+set sc=$$WriteGlobal^pybridge("a","^w","nodes","replace") write sc,! zwrite ^w(1,*)
+""")
+
+    assert (
+        "12\n"
+        '^w(1,"id")=7\n^w(1,"n")=1.5\n^w(1,"s")="a^b"\n'
+        '^w(2,"id")=8\n^w(2,"s")=""\n'
+        "12\n"
+        '^w(7,"n")=1.5\n^w(7,"s")="a^b"\n^w(8,"s")=""\n'
+        "1\n1\n"
+        '^w(1,"x")=7\n^w(1,"x_1")=1.5\n^w(1,"y")="a^b"\n'
+    ) == printed
+
+
+def test_subscripts_have_the_order_that_is_asked_for(m: M) -> None:
+    """Several keys come as options("keys") names them, in both layouts."""
+    printed = m.run("""
+set sc=$$ExecuteCode^pybridge("import pandas as pd")
+set sc=$$ExecuteCode^pybridge("a=pd.DataFrame(dict(a=['x'],b=[1],v=[7]))")
+set o("keys")="b,a" set sc=$$WriteGlobal^pybridge("a","^w",,,.o) zwrite ^w
+set sc=$$WriteGlobal^pybridge("a","^w","nodes","replace",.o) zwrite ^w
+""")
+
+    assert '^w(1,"x")=7\n^w(1,"x","v")=7\n' == printed
+
+
+def test_what_m_refuses_is_a_status(m: M) -> None:
+    """Atomic leaves what was there, and the caller's own transaction goes on."""
+    printed = m.run("""
+set sc=$$ExecuteCode^pybridge("import pandas as pd")
+set sc=$$ExecuteCode^pybridge("a=pd.DataFrame(dict(k=['a','b'*300],v=[1,2]))")
+set o("keys")="k",o("atomic")=1,^w("old")=1
+tstart ():serial set ^v=1
+set sc=$$WriteGlobal^pybridge("a","^w",,"replace",.o) write $extract(sc,1,2),$tlevel,!
+set ^v=2 tcommit  zwrite ^v,^w
+set o("atomic")=0
+set sc=$$WriteGlobal^pybridge("a","^w",,"append",.o) write $extract(sc,1,2),!
+zwrite ^w
+""")
+
+    assert '0^1\n^v=2\n^w("old")=1\n0^\n^w("a")=1\n^w("old")=1\n' == printed
+
+
+def test_frames_of_any_library_are_written(m: M) -> None:
+    """polars, Arrow and lists of dicts; categories; no rows."""
+    code = (
+        "import polars as pl, pyarrow as pa, pandas as pd, datetime as dt;"
+        "p=pl.DataFrame(dict(a=[1,None],b=['x','y']));"
+        "t=pa.table(dict(a=[1,None],b=['x','y']));"
+        "l=[dict(a=1,b='x'),dict(a=None,b='y')];"
+        "c=pd.DataFrame(dict(a=pd.array([1,None],dtype='Int64'),"
+        "b=pd.Categorical(['x','y'])));"
+        "e=c.head(0)"
+    )
+    printed = m.run(f"""
+set sc=$$ExecuteCode^pybridge("{code}") write:'sc sc,!
+for f="p","t","l","c" do
+. set sc=$$WriteGlobal^pybridge(f,"^w",,"replace",,.n)
+. write f,sc,n," ",$get(^w(1))," ",$get(^w(2)),!
+set sc=$$WriteGlobal^pybridge("e","^e",,,,.n) write sc,n,$data(^e),!
+""")
+
+    assert "".join(f"{name}12 1^x ^y\n" for name in "ptlc") + "100\n" == printed

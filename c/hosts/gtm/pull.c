@@ -31,6 +31,8 @@ static struct {
   column *columns;
   size_t *keys; /* the columns that are subscripts, in the order that was asked for */
   size_t n, n_keys;
+  bool in_row; /* the current row has more cells, from `cell` on */
+  size_t cell;
   bool busy; /* the next batch is being made, which may run Python */
   char delimiter[64];
   size_t delimiter_size;
@@ -444,4 +446,84 @@ PYB_API long pyb_gtm_pairs(int count, pyb__gtm_string *k1, pyb__gtm_string *r1,
   pyb__gtm_string *places[] = {k1, r1, k2, r2, k3, r3, k4, r4};
 
   return give(places, count < AT_ONCE ? count : AT_ONCE);
+}
+
+/* ---- Cells that are nodes ---------------------------------------------------------
+ */
+
+/* Each field needs a name that a subscript can be, and that no other has. */
+static pyb_status check_names(void) {
+  for (size_t i = 0; i < pull.n; i++) {
+    const char *name = pull.schema.children[i]->name;
+
+    for (size_t j = 0; j < i; j++)
+      if (!pull.columns[i].key && !pull.columns[j].key &&
+          strcmp(pull.schema.children[j]->name, name) == 0)
+        return pull.status = pyb__gtm_refuse(&pull.error, PYB_UNSUPPORTED,
+                                             "two columns have the name \"%s\", which "
+                                             "would be one node",
+                                             name);
+    if (!pull.columns[i].key && *name == '\0')
+      return pull.status =
+                 pyb__gtm_refuse(&pull.error, PYB_UNSUPPORTED,
+                                 "column %zu has no name for its node", i + 1);
+  }
+  return PYB_OK;
+}
+
+/* Is there a node for the cell of the current row? */
+static bool has_node(const column *c) {
+  int64_t i = pull.at + pull.batch.offset + c->array->offset;
+
+  return !c->key && !is_null(c, i) &&
+         (c->letter != 'g' || !isnan(((const double *)c->array->buffers[1])[i]));
+}
+
+/* Make the next cell that has a node current; false at the end. */
+static bool next_cell(void) {
+  while (pull.status == PYB_OK && pull.stream.release != NULL) {
+    if (!pull.in_row && !next_row())
+      return false;
+    if (!pull.in_row)
+      pull.cell = 0;
+    pull.in_row = true;
+    for (; pull.cell < pull.n; pull.cell++)
+      if (has_node(&pull.columns[pull.cell]))
+        return true;
+    pull.at++;
+    pull.in_row = false;
+  }
+  return false;
+}
+
+/* cell: gtm_long_t pyb_gtm_cell(key, name, value): the next cell that is not NULL, with
+ * the subscripts of its row, or the row's number. 1, 0 at the end, below 0: it failed.
+ */
+PYB_API long pyb_gtm_cell(int count, pyb__gtm_string *key, pyb__gtm_string *name,
+                          pyb__gtm_string *value) {
+  char number[24];
+  size_t key_size, size;
+
+  if (count < 3)
+    return -1;
+  *key = *name = *value = (pyb__gtm_string){.length = 0, .address = (char *)""};
+  pull.size = 0;
+  if ((pull.count == 0 && check_names() != PYB_OK) || !next_cell())
+    return pull.status == PYB_OK ? 0 : -1;
+  if (pull.n_keys != 0)
+    (void)!add_columns(true, &key_size);
+  else
+    (void)!add(number,
+               (size_t)snprintf(number, sizeof number, "%lld", (long long)pull.count));
+  key_size = pull.size;
+  if (pull.status != PYB_OK || add_cell(&pull.columns[pull.cell], pull.at) != PYB_OK)
+    return -1;
+  size = pull.size - key_size;
+  if (size > PYB__GTM_LONGEST)
+    return cell_failed(&pull.columns[pull.cell], "a string of M has 1 MiB at most"), -1;
+  *key = (pyb__gtm_string){.length = (long)key_size, .address = pull.text};
+  *value = (pyb__gtm_string){.length = (long)size, .address = pull.text + key_size};
+  name->address = (char *)pull.schema.children[pull.cell++]->name;
+  name->length = (long)strlen(name->address);
+  return 1;
 }

@@ -64,6 +64,9 @@ __all__ = [
     "status",
 ]
 
+# The import of pybridge.globals hides the function of that name here.
+_NAMES = globals()
+
 
 def __getattr__(name: str) -> object:
     """Load the module, or the error class, on first use."""
@@ -72,12 +75,12 @@ def __getattr__(name: str) -> object:
     # Not importlib, which a plain start of Python does not load.
     if name[0].isupper():
         value: object = getattr(__import__("pybridge.errors").errors, name)
-        globals()[name] = value
+        _NAMES[name] = value
         return value
     __import__(f"pybridge.{name}")
-    return globals()[name]
+    return _NAMES[name]
 
 
 def __dir__() -> list[str]:
     """Name also what is not loaded yet."""
-    return sorted({*globals(), *__all__})
+    return sorted({*_NAMES, *__all__})

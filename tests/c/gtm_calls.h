@@ -23,6 +23,7 @@ long pyb_gtm_pull(int count, string *r1, string *r2, string *r3, string *r4, str
                   string *r6, string *r7, string *r8);
 long pyb_gtm_pairs(int count, string *k1, string *r1, string *k2, string *r2,
                    string *k3, string *r3, string *k4, string *r4);
+long pyb_gtm_cell(int count, string *key, string *name, string *value);
 
 static string result, problem; /* of the last call */
 

@@ -87,6 +87,18 @@ static void pull(const char *frame, const char *keys) {
   CHECK((n < 0) == !done(CALL("pulled")));
 }
 
+static void pull_cells(const char *keys) {
+  string key, name, value;
+  long n;
+
+  if (!done(CALL("pull", "wide", keys, "^")))
+    return;
+  do
+    n = pyb_gtm_cell(3, &key, &name, &value);
+  while (n == 1);
+  CHECK((n < 0) == !done(CALL("pulled")));
+}
+
 /* ---- The scenario --------------------------------------------------------------- */
 
 static void use_calls(void) {
@@ -118,6 +130,8 @@ static void scenario(void) {
   read_frame("1f", "ss", "born,name", feed_nodes, "");
   pull("wide", "");
   pull("wide", "s,i");
+  pull_cells("");
+  pull_cells("i");
   done(CALL("context", "other"));
   if (!done(CALL("context", "main"))) {
     pyb_test_fail(0, 0);

@@ -101,6 +101,7 @@ def examine() -> Examination:
         _examine_libpython(examination)
         _examine_start(examination)
     _examine_shell(examination)
+    _examine_gtm(examination)
     _examine_snapshots(examination)
     return examination
 
@@ -309,6 +310,31 @@ def _examine_shell(examination: Examination) -> None:
         [shell, "--version"], capture_output=True, text=True, check=False
     ).stdout.split()
     examination.ok("sqlite3 shell", f"{version[0] if version else '?'}, {shell}")
+
+
+def _examine_gtm(examination: Examination) -> None:
+    """Look for GT.M, and at what tells it where the library is."""
+    from pybridge.gtm.install import find_gtm
+
+    cure = "python -m pybridge gtm-setup --dir D, then read its environment.sh"
+    try:
+        examination.ok("GT.M", find_gtm())
+    except BadArgument as exc:
+        named = "gtm_dist" in os.environ
+        (examination.wrong if named else examination.note)(
+            "GT.M", str(exc), "unset gtm_dist" if named else "only to have it as a host"
+        )
+        return
+    for name, first in (("GTMXC_pybridge", str(LIBRARY)), ("GTMCI", "pybridge:")):
+        table = Path(os.environ.get(name, ""))
+        if not os.environ.get(name):
+            examination.note(name, "not set", cure)
+        elif not table.is_file():
+            examination.wrong(name, f"'{table}' is missing", cure)
+        elif not table.read_text(encoding="utf-8").startswith(first):
+            examination.wrong(name, f"'{table}' is not this package's", cure)
+        else:
+            examination.ok(name, table)
 
 
 def _examine_snapshots(examination: Examination) -> None:

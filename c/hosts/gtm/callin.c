@@ -108,8 +108,7 @@ static pyb_status call_m(const char *verb, const pyb__gtm_string *arguments, lon
   return PYB_OK;
 }
 
-/* ---- Services -----------------------------------------------------------------------
- */
+/* ---- Services -------------------------------------------------------------------- */
 
 static void hold(const char *text, size_t size) {
   if (size > held.capacity - held.size) {

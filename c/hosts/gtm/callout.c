@@ -4,6 +4,7 @@
  * what does not fit into them (long code, typed arguments) is handed over beforehand,
  * by "feed" and "argument". The answer is 0, or the status of a failure; where a result
  * is longer than a string of M, minus the number of its pieces. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,7 @@
 
 pyb__gtm pyb__gtm_host;
 
-/* ---- What is handed over before the call that uses it -----------------------------
- */
+/* ---- What is handed over before the call that uses it ---------------------------- */
 
 typedef struct handed {
   char *code; /* what was fed, with a NUL behind it */
@@ -40,8 +40,7 @@ static void drop(handed *given) {
   memset(given, 0, sizeof *given);
 }
 
-/* ---- A call -----------------------------------------------------------------------
- */
+/* ---- A call ---------------------------------------------------------------------- */
 
 typedef struct request {
   const pyb__gtm_string *arguments[MOST_ARGUMENTS];
@@ -83,6 +82,22 @@ static pyb_status want(request *r, int i, const char **text) {
   return PYB_OK;
 }
 
+/* Arguments first, first + 1 ...: a place for each, then NULL. */
+__attribute__((sentinel)) static pyb_status want_all(request *r, int first,
+                                                     const char **place, ...) {
+  pyb_status status = PYB_OK;
+  va_list places;
+
+  va_start(places, place);
+  for (; place != NULL; place = va_arg(places, const char **)) {
+    *place = NULL;
+    if (status == PYB_OK)
+      status = want(r, first++, place);
+  }
+  va_end(places);
+  return status;
+}
+
 /* What a serialization is called: also by the original's numbers, in any case. */
 static pyb_status want_form(request *r, int i, const char **form) {
   pyb_status status = want(r, i, form);
@@ -111,8 +126,7 @@ static const char *code_of(const request *r, int i, size_t *size) {
   return *size == 0 ? "" : r->arguments[i]->address;
 }
 
-/* ---- Verbs --------------------------------------------------------------------------
- */
+/* ---- Verbs ----------------------------------------------------------------------- */
 
 /* feed(piece): more of the code that the next verb is to run. */
 static pyb_status feed(request *r) {
@@ -238,10 +252,8 @@ static pyb_status evaluate(request *r) {
  * handed over; or with JSON, an array and an object. */
 static pyb_status execute_function(request *r) {
   const char *function, *variable, *form, *args, *kwargs;
-  pyb_status status = want(r, 0, &function);
+  pyb_status status = want_all(r, 0, &function, &variable, NULL);
 
-  if (status == PYB_OK)
-    status = want(r, 1, &variable);
   if (status == PYB_OK)
     status = want_form(r, 2, &form);
   if (status == PYB_OK)
@@ -319,10 +331,8 @@ static pyb_status get_function_info(request *r) {
 /* import_module(module, alias): JSON */
 static pyb_status import_module(request *r) {
   const char *module, *alias;
-  pyb_status status = want(r, 0, &module);
+  pyb_status status = want_all(r, 0, &module, &alias, NULL);
 
-  if (status == PYB_OK)
-    status = want(r, 1, &alias);
   return status != PYB_OK
              ? status
              : pyb_import_module(session(), module, alias, r->result, r->error);
@@ -347,14 +357,8 @@ static pyb_status execute_query(request *r) {
   const char *variable, *type, *from, *options, *sql;
   int64_t count = 0;
   size_t size;
-  pyb_status status = want(r, 1, &variable);
+  pyb_status status = want_all(r, 1, &variable, &type, &from, &options, NULL);
 
-  if (status == PYB_OK)
-    status = want(r, 2, &type);
-  if (status == PYB_OK)
-    status = want(r, 3, &from);
-  if (status == PYB_OK)
-    status = want(r, 4, &options);
   if (status != PYB_OK)
     return status;
   sql = code_of(r, 0, &size);
@@ -364,8 +368,7 @@ static pyb_status execute_query(request *r) {
   return status;
 }
 
-/* ---- The shell ----------------------------------------------------------------------
- */
+/* ---- The shell ------------------------------------------------------------------- */
 
 /* The options of pyb_shell for one text to run: {"code": [text]}. */
 static char *shell_options(const char *code, size_t size) {
@@ -400,21 +403,14 @@ static pyb_status shell(request *r) {
   return status;
 }
 
-/* ---- Snapshots: in the store that is the user's file
- * --------------------------------- */
+/* ---- Snapshots: in the store that is the user's file ----------------------------- */
 
 /* save_context(name, mask, length, description): the number of the snapshot */
 static pyb_status save_context(request *r) {
   const char *name, *mask, *length, *description;
   int64_t id = 0;
-  pyb_status status = want(r, 0, &name);
+  pyb_status status = want_all(r, 0, &name, &mask, &length, &description, NULL);
 
-  if (status == PYB_OK)
-    status = want(r, 1, &mask);
-  if (status == PYB_OK)
-    status = want(r, 2, &length);
-  if (status == PYB_OK)
-    status = want(r, 3, &description);
   if (status == PYB_OK)
     status = pyb_save_context(session(), name, mask,
                               length == NULL ? 0 : strtoll(length, NULL, 10),
@@ -427,14 +423,8 @@ static pyb_status save_context(request *r) {
 /* restore_context(snapshot, mask, clear, options): a report as JSON */
 static pyb_status restore_context(request *r) {
   const char *snapshot, *mask, *clear, *options;
-  pyb_status status = want(r, 0, &snapshot);
+  pyb_status status = want_all(r, 0, &snapshot, &mask, &clear, &options, NULL);
 
-  if (status == PYB_OK)
-    status = want(r, 1, &mask);
-  if (status == PYB_OK)
-    status = want(r, 2, &clear);
-  if (status == PYB_OK)
-    status = want(r, 3, &options);
   return status != PYB_OK
              ? status
              : pyb_restore_context(session(), snapshot, mask,
@@ -452,8 +442,7 @@ static pyb_status display_context(request *r) {
              : pyb_display_context(session(), snapshot, NULL, r->result, r->error);
 }
 
-/* ---- The session
- * ---------------------------------------------------------------------- */
+/* ---- The session ----------------------------------------------------------------- */
 
 /* context([name]): switch to it; gives the name of the one before. */
 static pyb_status context(request *r) {
@@ -514,14 +503,8 @@ static pyb_status frame(request *r) {
   const char *variable, *type, *labels, *options;
   int64_t count = 0;
   bool again;
-  pyb_status status = want(r, 0, &variable);
+  pyb_status status = want_all(r, 0, &variable, &type, &labels, &options, NULL);
 
-  if (status == PYB_OK)
-    status = want(r, 1, &type);
-  if (status == PYB_OK)
-    status = want(r, 2, &labels);
-  if (status == PYB_OK)
-    status = want(r, 3, &options);
   if (status == PYB_OK && variable == NULL)
     status = refuse(r, PYB_BAD_ARGUMENT, "the variable is missing");
   if (status == PYB_OK)
@@ -540,12 +523,8 @@ static pyb_status frame(request *r) {
 /* pull(variable, keys, delimiter): begin to give out the rows of a frame. */
 static pyb_status pull(request *r) {
   const char *variable, *keys, *delimiter;
-  pyb_status status = want(r, 0, &variable);
+  pyb_status status = want_all(r, 0, &variable, &keys, &delimiter, NULL);
 
-  if (status == PYB_OK)
-    status = want(r, 1, &keys);
-  if (status == PYB_OK)
-    status = want(r, 2, &delimiter);
   return status != PYB_OK ? status
                           : pyb__gtm_pull_begin(variable, keys, delimiter, r->error);
 }
@@ -604,8 +583,7 @@ static const struct verb *find(const pyb__gtm_string *name) {
   return NULL;
 }
 
-/* ---- The entry
- * ------------------------------------------------------------------------ */
+/* ---- The entry ------------------------------------------------------------------- */
 
 /* What the last call gave, until the next one: GT.M copies it after we have returned.
  */

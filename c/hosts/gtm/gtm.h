@@ -92,8 +92,7 @@ typedef struct pyb__gtm {
 
 extern pyb__gtm pyb__gtm_host;
 
-/* ---- Globals as columns (rows.c) ---------------------------------------------------
- */
+/* ---- Globals as columns (rows.c) ------------------------------------------------- */
 
 /* Begin to collect records: `spec` is what pyb_gtm_begin says. */
 pyb_status pyb__gtm_rows_begin(const pyb__gtm_string *spec, const pyb__gtm_string *mask,
@@ -109,8 +108,7 @@ pyb_status pyb__gtm_rows_end(const char *variable, const char *type, const char 
 /* Drop what was collected. */
 void pyb__gtm_rows_drop(void);
 
-/* ---- Columns as globals (pull.c) ---------------------------------------------------
- */
+/* ---- Columns as globals (pull.c) ------------------------------------------------- */
 
 /* Begin to give out the rows of a frame. `keys` are labels with commas between, of the
  * columns that are subscripts; NULL = the rows are numbered by M. */
@@ -120,16 +118,14 @@ pyb_status pyb__gtm_pull_begin(const char *variable, const char *keys,
 /* Drop what is left of them. The error of what failed meanwhile, if anything did. */
 pyb_status pyb__gtm_pull_end(pyb_error *error);
 
-/* ---- $LIST (list.c) -----------------------------------------------------------------
- */
+/* ---- $LIST (list.c) -------------------------------------------------------------- */
 
 /* Read the element that begins at data[*at] of a $LIST as a value, which borrows from
  * `data` or from `scratch`, and move *at behind it. */
 pyb_status pyb__gtm_element(const char *data, size_t size, size_t *at, pyb_value *value,
                             char *scratch, const char **why);
 
-/* ---- Signals (signals.c) ------------------------------------------------------------
- */
+/* ---- Signals (signals.c) --------------------------------------------------------- */
 
 /* The service: M's handler of a signal is kept until the call returns. */
 void pyb__gtm_signals_keep(void *host, int number);
@@ -152,8 +148,7 @@ void pyb__gtm_signals_prepare(void);
 /* The service `interrupted`: has such a signal come? */
 int pyb__gtm_signals_ending(void *host);
 
-/* ---- M, called from Python (callin.c) ---------------------------------------------
- */
+/* ---- M, called from Python (callin.c) -------------------------------------------- */
 
 /* Fill the services that Python is lent. */
 void pyb__gtm_lend(pyb_services *services);

@@ -42,8 +42,7 @@ static struct {
   pyb_error error;
 } pull;
 
-/* ---- Begin and end ----------------------------------------------------------------
- */
+/* ---- Begin and end --------------------------------------------------------------- */
 
 static pyb_status no_memory(void) {
   return pull.status =
@@ -171,8 +170,7 @@ pyb_status pyb__gtm_pull_begin(const char *variable, const char *keys,
   return status;
 }
 
-/* ---- Cells -------------------------------------------------------------------------
- */
+/* ---- Cells ----------------------------------------------------------------------- */
 
 static pyb_status add(const char *data, size_t size) {
   if (size == 0)
@@ -334,8 +332,7 @@ static pyb_status add_field(const column *c, int64_t i) {
   return status;
 }
 
-/* ---- Records ------------------------------------------------------------------------
- */
+/* ---- Records --------------------------------------------------------------------- */
 
 /* Make a row current; false at the end, and where that failed. */
 static bool next_row(void) {
@@ -448,8 +445,7 @@ PYB_API long pyb_gtm_pairs(int count, pyb__gtm_string *k1, pyb__gtm_string *r1,
   return give(places, count < AT_ONCE ? count : AT_ONCE);
 }
 
-/* ---- Cells that are nodes ---------------------------------------------------------
- */
+/* ---- Cells that are nodes -------------------------------------------------------- */
 
 /* Each field needs a name that a subscript can be, and that no other has. */
 static pyb_status check_names(void) {

@@ -73,8 +73,7 @@ static struct {
   pyb_error error;
 } rows;
 
-/* ---- Begin and end ----------------------------------------------------------------
- */
+/* ---- Begin and end --------------------------------------------------------------- */
 
 static void drop_table(void) {
   pyb_table_release(rows.table);
@@ -207,8 +206,7 @@ pyb_status pyb__gtm_rows_begin(const pyb__gtm_string *spec, const pyb__gtm_strin
   return error->status;
 }
 
-/* ---- Numbers, as fast as they can be read
- * -------------------------------------------- */
+/* ---- Numbers, as fast as they can be read ---------------------------------------- */
 
 /* A canonical integer of up to 18 digits; whether it is one. */
 static inline bool read_whole(const char *data, size_t size, int64_t *integer) {
@@ -282,8 +280,7 @@ static guess guess_of(unsigned seen) {
   return (seen & (WHOLE | LARGE)) != 0 ? INTEGERS : NOTHING;
 }
 
-/* ---- Cells -------------------------------------------------------------------------
- */
+/* ---- Cells ----------------------------------------------------------------------- */
 
 static pyb_status cell_failed(const column *c, const char *data, size_t size,
                               const char *why) {
@@ -395,8 +392,7 @@ static pyb_status put_element(column *c, const pyb_value *value) {
   return put(c, data, size);
 }
 
-/* ---- Records ------------------------------------------------------------------------
- */
+/* ---- Records --------------------------------------------------------------------- */
 
 /* Call `use` for each field of a record; gives how many there were. */
 typedef pyb_status (*use)(size_t field, const char *data, size_t size);
@@ -498,8 +494,7 @@ static pyb_status put_record(const char *key, size_t key_size, const char *data,
   return rows.status;
 }
 
-/* ---- The sample
- * ---------------------------------------------------------------------- */
+/* ---- The sample ------------------------------------------------------------------ */
 
 static pyb_status keep(const char *data, size_t size) {
   size_t wanted = rows.sample_size + sizeof size + size;
@@ -595,8 +590,7 @@ static pyb_status end_sample(void) {
   return status;
 }
 
-/* ---- Entries: what M calls ---------------------------------------------------------
- */
+/* ---- Entries: what M calls ------------------------------------------------------- */
 
 /* Has a walk begun, and not failed yet? */
 static bool walking(void) {
@@ -726,8 +720,7 @@ PYB_API long pyb_gtm_outer(int count, long level, pyb__gtm_string *subscript) {
   return 0;
 }
 
-/* ---- The frame ---------------------------------------------------------------------
- */
+/* ---- The frame ------------------------------------------------------------------- */
 
 /* Prepare for another walk, with what is known of the types now. */
 static pyb_status begin_again(void) {

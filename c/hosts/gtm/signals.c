@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "gtm.h"
@@ -71,13 +72,15 @@ static void left(void) {
     raise(number);
 }
 
-/* ---- Handlers that Python code sets -----------------------------------------------
- */
+/* ---- Handlers that Python code sets ---------------------------------------------- */
 
 void pyb__gtm_signals_keep(void *host, int number) {
   (void)host;
-  if (now == NULL)
-    now = calloc(1, sizeof *now);
+  if (now == NULL) {
+    now = pyb__gtm_malloc(sizeof *now);
+    if (now != NULL)
+      memset(now, 0, sizeof *now);
+  }
   if (now != NULL && !now->kept[number])
     now->kept[number] = sigaction(number, NULL, &now->hosts[number]) == 0;
 }
@@ -117,13 +120,12 @@ void *pyb__gtm_signals_enter(void) {
 void pyb__gtm_signals_leave(void *outer) {
   if (now != NULL)
     give_back();
-  free(now);
+  pyb__gtm_free(now);
   now = outer;
   left();
 }
 
-/* ---- Forked processes -------------------------------------------------------------
- */
+/* ---- Forked processes ------------------------------------------------------------ */
 
 static bool forked;
 

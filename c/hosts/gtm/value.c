@@ -113,8 +113,7 @@ static bool to_float(const char *data, size_t size, double *real) {
   return isfinite(*real);
 }
 
-/* ---- Dates and times --------------------------------------------------------------
- */
+/* ---- Dates and times ------------------------------------------------------------- */
 
 /* Days since 1970-01-01 of a date of the proleptic Gregorian calendar. The algorithm
  * counts years from March, so that the leap day is a year's last. */

@@ -61,7 +61,7 @@ class _Source:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.codes: set[ref[CodeType]] = set()
+        self.codes: set[_Ref] = set()
 
 
 def compile_expression(text: str) -> CodeType:
@@ -132,12 +132,14 @@ def compile_shown(text: str, flags: int = 0) -> tuple[CodeType, int]:
 
 def text_of(filename: str) -> str | None:
     """Return the text that was compiled under a file name, where it still lives."""
+    _sweep()
     source = _SOURCES.get(filename)
     return None if source is None else source.text
 
 
 def filenames() -> list[str]:
     """Return the file names of the texts that are remembered, the oldest first."""
+    _sweep()
     return list(_SOURCES)
 
 
@@ -283,20 +285,42 @@ def _check(text: str, filename: str) -> None:
     raise SyntaxError(message, (filename, line, position - start + 1, shown[:200]))
 
 
+class _Ref(ref):  # type: ignore[type-arg]
+    """A weak reference to a code object that knows where its text is."""
+
+    __slots__ = ("filename", "source")
+
+    source: _Source
+    filename: str
+
+
+# Code that has gone. What is called as it goes is C's append and not a function: a
+# stop, such as Ctrl-C, that Python raises in a callback would be lost.
+_gone: list[_Ref] = []
+
+
 def _watch(code: CodeType, source: _Source, filename: str) -> None:
-    """Forget the text with the last of the code objects made from it."""
-
-    def gone(dead: ref[CodeType]) -> None:
-        source.codes.discard(dead)
-        # While a process ends, what a module has is gone before its objects.
-        if not source.codes and _forget is not None:
-            _forget(filename)
-
+    """Let the text be forgotten with the last of the code objects made from it."""
+    _sweep()
     waiting = [code]
     while waiting:
         one = waiting.pop()
-        source.codes.add(ref(one, gone))
+        watched = _Ref(one, _gone.append)
+        watched.source, watched.filename = source, filename
+        source.codes.add(watched)
         waiting.extend(c for c in one.co_consts if isinstance(c, type(code)))
+
+
+def _sweep() -> None:
+    """Forget the texts of which no code is left."""
+    while _gone:
+        try:
+            dead = _gone.pop()
+        except IndexError:  # another thread was first
+            return
+        dead.source.codes.discard(dead)
+        if not dead.source.codes:
+            _forget(dead.filename)
 
 
 def _renamed(code: CodeType, filename: str) -> CodeType:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import linecache
+import signal
 import threading
 import types
 
@@ -173,7 +174,7 @@ def test_text_lives_as_long_as_its_code() -> None:
 
 
 def test_linecache_knows_the_text_while_it_lives() -> None:
-    """The user's own tracebacks show the lines, and nothing is left behind."""
+    """The user's own tracebacks show the lines; the next code takes them away."""
     source.share()
     code = source.compile_code("a = 1\nb = 2\n")
     filename = code.co_filename
@@ -184,8 +185,30 @@ def test_linecache_knows_the_text_while_it_lives() -> None:
     del code
     source.clear()
     gc.collect()
+    source.compile_code("a = 3")
 
     assert filename not in linecache.cache
+
+
+def test_stop_is_not_lost_while_code_goes() -> None:
+    """An exception that strikes while code objects are dropped reaches the caller."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def compile_and_drop() -> None:
+        for n in range(10**9):
+            source.compile_code(f"def f{n}(): return {n}")
+            source.clear()
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            compile_and_drop()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_cache_is_bounded_by_entries() -> None:

@@ -8,6 +8,7 @@ environments are kept in .venv-matrix/ and made anew only for another Python.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -63,10 +64,14 @@ def _candidates(version: str) -> list[Path]:
 def environment(version: str, base: Path) -> Path:
     """Return the python of an environment with the package built from the sources.
 
+    For the Python that runs this it is its own environment.
+
     Raises:
         RuntimeError: making the environment or the build failed; with its output.
 
     """
+    if version == platform.python_version():
+        return Path(sys.executable)
     folder = HOME / version
     python = folder / "bin" / "python"
     if not python.exists():

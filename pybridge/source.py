@@ -132,7 +132,12 @@ def compile_shown(text: str, flags: int = 0) -> tuple[CodeType, int]:
 
 def text_of(filename: str) -> str | None:
     """Return the text that was compiled under a file name, where it still lives."""
-    _sweep()
+    # A traceback is told where recursion has ended too: a call more may be one too many.
+    if _gone:
+        try:  # noqa: SIM105 (contextlib is not loaded at start)
+            _sweep()
+        except RecursionError:  # noqa: S110 (the next one sweeps)
+            pass
     source = _SOURCES.get(filename)
     return None if source is None else source.text
 
@@ -301,7 +306,8 @@ _gone: list[_Ref] = []
 
 def _watch(code: CodeType, source: _Source, filename: str) -> None:
     """Let the text be forgotten with the last of the code objects made from it."""
-    _sweep()
+    if _gone:
+        _sweep()
     waiting = [code]
     while waiting:
         one = waiting.pop()

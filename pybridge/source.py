@@ -132,12 +132,12 @@ def compile_shown(text: str, flags: int = 0) -> tuple[CodeType, int]:
 
 def text_of(filename: str) -> str | None:
     """Return the text that was compiled under a file name, where it still lives."""
-    # A traceback is told where recursion has ended too: a call more may be one too many.
+    # Also asked where recursion has ended: a call more may be one too many.
     if _gone:
         try:  # noqa: SIM105 (contextlib is not loaded at start)
             _sweep()
-        except RecursionError:  # noqa: S110 (the next one sweeps)
-            pass
+        except RecursionError:
+            pass  # the next one sweeps
     source = _SOURCES.get(filename)
     return None if source is None else source.text
 

@@ -200,6 +200,7 @@ def clear() -> None:
     EXPRESSIONS.clear()
     _CODES.clear()
     _VALUES.clear()
+    _sweep()
 
 
 def _compiled(

@@ -31,7 +31,7 @@ ENDLESS = {
 }
 
 COUNTING = "with n as (select 1 as x union all select x + 1 from n) select x from n"
-ASKING = quote(f"host.query('select max(x) from ({COUNTING})')")
+ASKING = f"host.query('select max(x) from ({COUNTING})')"
 
 
 @pytest.fixture
@@ -43,15 +43,21 @@ def own(library: object) -> Iterator[Shell]:
     started.close()
 
 
+def begin(shell: Shell, code: str) -> None:
+    """Have a shell run code, and return when it runs; "<stopped>" comes after it."""
+    begun = quote(f"print('<be' + 'gun>', flush=True)\n{code}")
+    shell.send(f"select py_exec({begun});\n.print '<stopped>'\n")
+    shell.read_until("<begun>\n")
+
+
 @pytest.mark.parametrize("code", ENDLESS.values(), ids=ENDLESS)
 def test_ctrl_c_stops_python_and_the_shell_lives(own: Shell, code: str) -> None:
     """SIGINT becomes an error of the statement; the next statement works."""
-    own.send(f"select py_exec({quote(code)});\n.print '<stopped>'\n")
-    time.sleep(0.5)
+    begin(own, code)
 
     began = time.monotonic()
     own.interrupt()
-    printed = own.read_until("<stopped>\n", 5)
+    printed = own.read_until("<stopped>\n")
     took = time.monotonic() - began
 
     assert "py_exec: KeyboardInterrupt" in printed
@@ -62,45 +68,46 @@ def test_ctrl_c_stops_python_and_the_shell_lives(own: Shell, code: str) -> None:
 def test_ctrl_c_works_again_and_again(own: Shell) -> None:
     """Each SIGINT stops the call that is running, and none that follows."""
     for _ in range(3):
-        own.send("select py_exec('while True: pass');\n.print '<stopped>'\n")
-        time.sleep(0.3)
+        begin(own, ENDLESS["loop"])
         own.interrupt()
 
-        assert "KeyboardInterrupt" in own.read_until("<stopped>\n", 5)
+        assert "KeyboardInterrupt" in own.read_until("<stopped>\n")
         assert 2 == own.eval("1 + 1")
 
 
 def test_ctrl_c_between_calls_is_the_shells_own(own: Shell) -> None:
     """SQL that is not Python is stopped by the shell, also after Python ran."""
     own.run("import time\ntime.sleep(0.1)")
-    own.send(f"select max(x) from ({COUNTING});\n")
+    own.send(f".print '<begun>'\nselect max(x) from ({COUNTING});\n")
+    own.read_until("<begun>\n")
     time.sleep(0.3)
 
     own.interrupt()
 
     # A shell that reads no terminal ends then, by its own rule.
-    assert "error" in own.read_until("interrupted (9)\n", 5)
+    assert "error" in own.read_until("interrupted (9)\n")
 
 
 def test_ctrl_c_stops_a_query_for_python(own: Shell) -> None:
     """While py_query collects its rows, the shell's own interrupt works."""
+    own.run("1")  # which starts Python
     own.send(f"select py_query('select max(x) from ({COUNTING})', 'q');\n")
     time.sleep(0.3)
 
     own.interrupt()
 
-    assert "error" in own.read_until("py_query: interrupted (9)\n", 5)
+    assert "error" in own.read_until("py_query: interrupted (9)\n")
 
 
 def test_ctrl_c_stops_a_query_that_python_runs(own: Shell) -> None:
     """Also inside pybridge.host, where the statement itself has to be stopped."""
     own.run("from pybridge import host")
-    own.send(f"select py_exec({ASKING});\n.print '<stopped>'\n")
-    time.sleep(0.5)
+    begin(own, ASKING)
+    time.sleep(0.3)
 
     own.interrupt()
 
-    assert "nterrupt" in own.read_until("<stopped>\n", 5)
+    assert "nterrupt" in own.read_until("<stopped>\n")
     assert 2 == own.eval("1 + 1")
 
 
@@ -197,7 +204,7 @@ def test_timeout_stops_a_query_that_python_runs(host: Host) -> None:
     host.rows("select py_option('timeout_ms', 300)")
 
     began = time.monotonic()
-    message = host.error(f"select py_exec({ASKING})")
+    message = host.error(f"select py_exec({quote(ASKING)})")
     took = time.monotonic() - began
 
     assert "py_exec: " in message

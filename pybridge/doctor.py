@@ -340,16 +340,17 @@ def _examine_gtm(examination: Examination) -> None:
 def _examine_snapshots(examination: Examination) -> None:
     """Look at where saved contexts are, and at the key that signs them."""
     try:
-        from pybridge.snapshot import key, store
+        from pybridge import key
+        from pybridge.snapshot import store
     except ImportError:
         return  # what is missing is among the packages
-    place = Path(os.environ.get(store.VARIABLE) or store.data_home() / "contexts.db")
+    place = Path(os.environ.get(store.VARIABLE) or key.data_home() / "contexts.db")
     buffers = place.with_name(place.name + "-buffers")
     if place.exists():
         examination.ok("saved contexts", f"{place}, large buffers in {buffers}")
     else:
         examination.ok("saved contexts", f"none yet; they will be in {place}")
-    file = store.data_home() / "key"
+    file = key.data_home() / "key"
     if os.environ.get(key.VARIABLE):
         examination.ok("signing key", f"that of {key.VARIABLE}")
     elif not file.exists():

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pybridge.errors import BadArgument
+from pybridge.key import Key
 from pybridge.snapshot.buffers import Folder
 from pybridge.snapshot.inspection import globals_of
-from pybridge.snapshot.key import Key
 from pybridge.snapshot.manifest import read
 from pybridge.snapshot.mask import matcher
 from pybridge.snapshot.report import (

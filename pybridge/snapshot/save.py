@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge import context as contexts
 from pybridge.errors import BadArgument
+from pybridge.key import Key
 from pybridge.snapshot import arrow, exact
 from pybridge.snapshot.buffers import Folder, Writing
 from pybridge.snapshot.catalog import collect, opened
 from pybridge.snapshot.graph import begin_early, pickle_all
 from pybridge.snapshot.items import Imports, entry_of, names_of, now, origin
-from pybridge.snapshot.key import Key
 from pybridge.snapshot.manifest import Contents, Stored, head, text_of
 from pybridge.snapshot.mask import matcher
 from pybridge.snapshot.pickler import Scope

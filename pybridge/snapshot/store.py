@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge import host
 from pybridge.errors import BadArgument, HostError, UnknownSnapshot
+from pybridge.key import data_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     Row = tuple[Any, ...]
 
-__all__ = ["FORMAT", "VARIABLE", "Store", "data_home"]
+__all__ = ["FORMAT", "VARIABLE", "Store"]
 
 FORMAT = 1
 _PATIENCE = 60  # seconds that a save waits for another to end
@@ -234,12 +235,6 @@ class Store:
 
 def _into(table: str, row: Sequence[object]) -> str:
     return f"insert into {table} values ({', '.join('?' * len(row))})"
-
-
-def data_home() -> Path:
-    """Return the folder of the user's data."""
-    home = os.environ.get("XDG_DATA_HOME")
-    return Path(home or Path.home() / ".local" / "share") / "pybridge"
 
 
 def _default() -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument, NotTrusted
-from pybridge.snapshot.key import Key
+from pybridge.key import Key
 from pybridge.snapshot.store import FORMAT
 
 if TYPE_CHECKING:

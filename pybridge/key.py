@@ -1,4 +1,4 @@
-"""The key that snapshots are signed with: the environment's, or the user's own file."""
+"""The key that pickles are signed with: the environment's, or the user's own file."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ import os
 import secrets
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pybridge.errors import BadArgument
-from pybridge.snapshot.store import data_home
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["VARIABLE", "Key"]
+__all__ = ["VARIABLE", "Key", "data_home"]
 
 VARIABLE = "PYBRIDGE_KEY"
 _BYTES = 32
@@ -59,6 +55,12 @@ class Key:
         return hmac.compare_digest(
             self.sign(text).encode(), signature.encode(errors="surrogatepass")
         )
+
+
+def data_home() -> Path:
+    """Return the folder of the user's data."""
+    home = os.environ.get("XDG_DATA_HOME")
+    return Path(home or Path.home() / ".local" / "share") / "pybridge"
 
 
 def _make(path: Path) -> None:

@@ -8,12 +8,11 @@ lock, whether all its files are there.
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 import re
 import secrets
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +21,17 @@ import xxhash
 from pybridge.errors import BadArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Folder", "Writing", "digest"]
+__all__ = ["Folder", "digest"]
 
 _NAME = re.compile(r"([0-9a-f]{32})-([0-9]{1,19})")
 _PART = re.compile(r"\.([0-9]+)-[0-9a-f]+\.part")
 # Each mapping keeps a file open until its object goes; smaller ones are read instead.
 _MAPPED = 256
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE
+_PIECE = 1 << 20  # what fits into the cache of a processor
 
 
 def digest(data: Any) -> str:
@@ -74,54 +73,48 @@ class Folder:
 
     # ---- Writing ---------------------------------------------------------------------
 
-    def write_all(self, views: list[memoryview]) -> list[str]:
-        """Write what is not there yet, and return all names."""
-        with Writing(self) as writing:
-            for view in views:
-                writing.begin(view)
-            return [writing.name(view) for view in views]
+    def write_all(
+        self, views: Sequence[memoryview], note: Callable[[int], object] = int
+    ) -> list[str]:
+        """Write what is not there yet, and return all names.
 
-    def write(
-        self,
-        view: memoryview,
-        hashes: ThreadPoolExecutor,
-        begun: Callable[[], None],
-    ) -> str:
-        """Write what is not there yet, and return its name.
+        `note` is told how many bytes more are done.
 
-        The hash is made by another thread while the content is being written; where a
-        file of that size exists already, before. `begun` is called just before this
-        thread lets others run Python code for as long as that takes.
+        Raises:
+            BadArgument: one cannot be written.
+
         """
-        if view.nbytes in self._known_sizes():
-            begun()
-            name = digest(view)
-            if not self.has(name, view.nbytes):
-                self._put(view, lambda: name, begun)
-            return name
-        return self._put(view, hashes.submit(digest, view).result, begun)
+        names: dict[tuple[int, int], str] = {}  # the same memory is written once
+        for view in views:
+            place = _place(view)
+            if place in names:
+                note(view.nbytes)
+                continue
+            try:
+                names[place] = self._write(view, note)
+            except OSError as exc:
+                raise BadArgument(
+                    f"a buffer cannot be written to '{self.path}': {exc.strerror}"
+                ) from None
+        return [names[_place(view)] for view in views]
 
-    def _put(
-        self,
-        view: memoryview,
-        name_of: Callable[[], str],
-        begun: Callable[[], None],
-    ) -> str:
+    def _write(self, view: memoryview, note: Callable[[int], object]) -> str:
+        name = ""
+        if view.nbytes in self._known_sizes():
+            name = digest(view)
+            if self.has(name, view.nbytes):
+                note(view.nbytes)
+                return name
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = self.path / f".{os.getpid()}-{secrets.token_hex(8)}.part"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         try:
             try:
-                rest = view
-                _reserve(descriptor, view.nbytes)
-                begun()
-                while rest.nbytes:  # one call takes up to 2 GiB
-                    rest = rest[os.write(descriptor, rest) :]
+                name = _put(descriptor, view, name, note)
                 if self.durable:
                     os.fdatasync(descriptor)
             finally:
                 os.close(descriptor)
-            name = name_of()
             part.replace(self._file(name, view.nbytes))
         except BaseException:
             with suppress(OSError):
@@ -225,62 +218,27 @@ class Folder:
         return gone
 
 
-class Writing:
-    """Buffers on their way into a folder, while Python goes on with something else."""
+def _put(
+    descriptor: int, view: memoryview, name: str, note: Callable[[int], object]
+) -> str:
+    """Write a buffer into a new file; return its name, made on the way if not known.
 
-    def __init__(self, folder: Folder) -> None:
-        """Start nothing yet."""
-        self._folder = folder
-        # One thread writes, one hashes; neither holds the lock of the interpreter then.
-        self._writer = ThreadPoolExecutor(1)
-        self._hasher = ThreadPoolExecutor(1)
-        self._begun = threading.Event()
-        self._names: dict[tuple[int, int], Future[str]] = {}
-
-    def __enter__(self) -> Writing:
-        """Use the threads for a while."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Wait for what is being written, and drop what is not begun."""
-        self._writer.shutdown(cancel_futures=True)
-        self._hasher.shutdown(cancel_futures=True)
-
-    def end(self) -> None:
-        """Let the threads end, when all that was begun has its name."""
-        self._writer.shutdown(wait=False)
-        self._hasher.shutdown(wait=False)
-
-    def begin(self, view: memoryview) -> None:
-        """Have a buffer written; the same memory is written once."""
-        key = _place(view)
-        if not self._names:
-            # There before there is work: to start one waits for the interpreter's lock.
-            self._hasher.submit(int)
-        if key not in self._names:
-            self._names[key] = self._writer.submit(
-                self._folder.write, view, self._hasher, self._begun.set
-            )
-
-    def give_way(self) -> None:
-        """Let the threads begin: else they wait for Python code to take a pause."""
-        if self._names:
-            self._begun.wait(0.1)
-
-    def name(self, view: memoryview) -> str:
-        """Return the name of a buffer, when it is written.
-
-        Raises:
-            BadArgument: it cannot be written.
-
-        """
-        self.begin(view)
-        try:
-            return self._names[_place(view)].result()
-        except OSError as exc:
-            raise BadArgument(
-                f"a buffer cannot be written to '{self._folder.path}': {exc.strerror}"
-            ) from None
+    What was hashed just now is still in the processor's cache when it is written, so
+    that the hash costs next to nothing. A thread for either takes longer: both wait for
+    the same memory.
+    """
+    _reserve(descriptor, view.nbytes)
+    state = xxhash.xxh3_128()
+    rest = view
+    while rest.nbytes:
+        piece = rest[:_PIECE]
+        if not name:
+            state.update(piece)
+        while piece.nbytes:
+            count = os.write(descriptor, piece)
+            piece, rest = piece[count:], rest[count:]
+            note(count)
+    return name or state.hexdigest()
 
 
 def _place(view: memoryview) -> tuple[int, int]:
@@ -297,13 +255,21 @@ def _reserve(descriptor: int, size: int) -> None:
     file still grows with what is written, so that one cut short is known as such.
     What fails here is no error: a write that has no room says so itself.
     """
-    # That of os emulates what a file system cannot, by a write to each block.
+    allocate = _fallocate()
+    if allocate is not None:
+        allocate(descriptor, _KEEP_SIZE, 0, size)
+
+
+@functools.cache
+def _fallocate() -> Any:
+    """Return C's function: that of os emulates it by a write to each block."""
     import ctypes
 
-    allocate = getattr(ctypes.CDLL(None), "fallocate64", None)
-    if allocate is not None:
+    found = getattr(ctypes.CDLL(None), "fallocate64", None)
+    if found is not None:
         offset = ctypes.c_int64
-        allocate(descriptor, _KEEP_SIZE, offset(0), offset(size))
+        found.argtypes = (ctypes.c_int, ctypes.c_int, offset, offset)
+    return found
 
 
 def _sync_folder(path: Path) -> None:

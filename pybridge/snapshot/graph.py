@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import operator
 import types
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,13 +20,12 @@ from pybridge.snapshot.pickler import IN_BAND, Globals, Pickler, TooLong, Whole
 from pybridge.status import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
     from pickle import PickleBuffer
 
-    from pybridge.snapshot.buffers import Writing
     from pybridge.snapshot.pickler import Scope
 
-__all__ = ["Group", "Pickled", "begin_early", "pickle_all"]
+__all__ = ["Group", "Pickled", "pickle_all"]
 
 
 _LARGEST = 999_000_000  # of a blob
@@ -66,12 +64,8 @@ def pickle_all(
     definitions: dict[str, Any],
     variables: dict[str, Any],
     limit: int,
-    begin: Callable[[memoryview], None],
 ) -> Pickled:
-    """Pickle the items that are defined, then the others, and put them into groups.
-
-    `begin` is told of each buffer as soon as it is known that it is going to be kept.
-    """
+    """Pickle the items that are defined, then the others, and put them into groups."""
     made = Pickled()
     pieces: dict[str, _Piece] = {}
     for name, value in definitions.items():
@@ -92,36 +86,9 @@ def pickle_all(
         # Who has asked for one that failed has to hold it itself, and may fail too.
         waiting = [name for name, piece in pieces.items() if piece.group.asked & failed]
     for name, value in variables.items():
-        if _try(scope, name, value, limit, made, pieces):
-            for buffer in pieces[name].group.buffers:
-                begin(buffer.raw())
+        _try(scope, name, value, limit, made, pieces)
     _regroup(scope, {**definitions, **variables}, pieces, made)
     return made
-
-
-def begin_early(
-    scope: Scope, values: dict[str, Any], limit: int, writing: Writing
-) -> None:
-    """Have the buffers of large arrays and frames written before anything else.
-
-    Finding them costs next to nothing, and writing them takes longer than all else.
-    """
-    for name, value in values.items():
-        if _is_large(value):
-            pickler = Pickler(scope, frozenset([name]), limit)
-            with suppress(Exception):  # is going to be noted when it is its turn
-                pickler.write([value])
-                for buffer in pickler.buffers:
-                    writing.begin(buffer.raw())
-    writing.give_way()
-
-
-def _is_large(value: Any) -> bool:
-    """Guess whether a value has large buffers; the user's own code is not asked."""
-    if not str(type(value).__module__).startswith(("numpy", "pandas")):
-        return False
-    size = getattr(value, "size", 0)
-    return type(size) is int and size >= IN_BAND
 
 
 def _try(

@@ -12,9 +12,9 @@ from pybridge import context as contexts
 from pybridge.errors import BadArgument
 from pybridge.key import Key
 from pybridge.snapshot import arrow, exact
-from pybridge.snapshot.buffers import Folder, Writing
+from pybridge.snapshot.buffers import Folder
 from pybridge.snapshot.catalog import collect, opened
-from pybridge.snapshot.graph import begin_early, pickle_all
+from pybridge.snapshot.graph import pickle_all
 from pybridge.snapshot.items import Imports, entry_of, names_of, now, origin
 from pybridge.snapshot.manifest import Contents, Stored, head, text_of
 from pybridge.snapshot.mask import matcher
@@ -25,8 +25,6 @@ from pybridge.snapshot.store import FORMAT
 from pybridge.status import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pybridge.snapshot.graph import Pickled
     from pybridge.snapshot.store import Store
 
@@ -35,8 +33,6 @@ __all__ = ["save"]
 # Of a package that has more of them, those that were imported are not told apart from
 # those that it imports itself.
 _SUBMODULES = 64
-# More than so much is written before the store is locked, less while its rows are.
-_LOCKED = 1 << 30
 
 
 @dataclass
@@ -73,27 +69,22 @@ def save(
     with opened(store) as place:
         folder = Folder(place.buffers, place.durable())
         settled = place.settled()
-        with Writing(folder) as writing:
-            made = _make(at, mask, max_length, writing)
-            if sum(view.nbytes for _, view in made.views) > _LOCKED:
-                _name_buffers(made, writing.name)
-            with place.transaction():
-                created = now()
-                which = _begin(place, name or at.name, description, created)
-                _write_rows(place, which, made)
-                module = str(at.namespace.get("__name__", ""))
-                about = head(module, created, _packages(made))
-                items = made.contents.listed()
-                _name_buffers(made, writing.name)
-                items["buffers"] = made.contents.listed_buffers()
-                writing.end()
-                # Nobody else collects now. What was collected before is written again;
-                # its name is the same.
-                _write_again(made, folder)
-                _write_buffers(place, which, made)
-                _sign(place, which, key, text_of(about, items))
-                if settled:
-                    collect(place, folder)
+        made = _make(at, mask, max_length)
+        # Before the store is locked: this takes longer than all else.
+        _name_buffers(made, folder)
+        with place.transaction():
+            created = now()
+            which = _begin(place, name or at.name, description, created)
+            _write_rows(place, which, made)
+            module = str(at.namespace.get("__name__", ""))
+            about = head(module, created, _packages(made))
+            # Nobody else collects now. What was collected before is written again; its
+            # name is the same.
+            _write_again(made, folder)
+            text = text_of(about, made.contents.listed())
+            _sign(place, which, key, text)
+            if settled:
+                collect(place, folder)
     report = Report(which, name or at.name, bytes_written=folder.written)
     report.saved = [one for one in made.entries.values() if not one.reason]
     report.skipped = [one for one in made.entries.values() if one.reason]
@@ -120,7 +111,7 @@ def _sign(place: Store, which: int, key: Key, text: str) -> None:
     )
 
 
-def _make(at: contexts.Context, mask: str, limit: int, writing: Writing) -> _Made:
+def _make(at: contexts.Context, mask: str, limit: int) -> _Made:
     """Pickle what the mask means."""
     meant = matcher(mask)
     imports = Imports()
@@ -128,14 +119,13 @@ def _make(at: contexts.Context, mask: str, limit: int, writing: Writing) -> _Mad
     scope = Scope(at.module, sources)
     values = {name: value for name, value in names_of(at).items() if meant(name)}
     unwritable = {name: values.pop(name) for name in list(values) if not _is_text(name)}
-    begin_early(scope, values, limit, writing)
     entries = {name: entry_of(name, value, imports) for name, value in values.items()}
     kinds: dict[str, dict[str, Any]] = {"module": {}, "variable": {}, "": {}}
     for name, entry in entries.items():
         kinds.get(entry.kind, kinds[""])[name] = values[name]
     contents = Contents()
     versions = {}
-    pickled = pickle_all(scope, kinds[""], kinds["variable"], limit, writing.begin)
+    pickled = pickle_all(scope, kinds[""], kinds["variable"], limit)
     for name in list(pickled.failures):
         found = imports.anywhere(values[name])
         if found is not None:  # what cannot be pickled can be imported
@@ -209,13 +199,11 @@ def _list_items(
     contents.items = functions + variables
 
 
-def _name_buffers(made: _Made, name_of: Callable[[memoryview], str]) -> None:
-    """Note the names of the buffers, when they are written."""
-    if made.contents.buffers:
-        return
-    for number, view in made.views:
-        found = made.contents.buffers.setdefault(number, [])
-        found.append((name_of(view), view.nbytes))
+def _name_buffers(made: _Made, folder: Folder) -> None:
+    """Write the buffers, and note their names."""
+    names = folder.write_all([view for _, view in made.views])
+    for (number, view), name in zip(made.views, names, strict=True):
+        made.contents.buffers.setdefault(number, []).append((name, view.nbytes))
 
 
 def _write_again(made: _Made, folder: Folder) -> None:
@@ -275,22 +263,19 @@ def _write_rows(place: Store, which: int, made: _Made) -> None:
         "pybridge_source", [[which, *one] for one in enumerate(contents.sources)]
     )
     place.insert(
+        "pybridge_buffer",
+        [
+            [which, number, position, *one]
+            for number, found in contents.buffers.items()
+            for position, one in enumerate(found)
+        ],
+    )
+    place.insert(
         "pybridge_skipped",
         [
             [which, name, one.kind, one.type, one.size, one.reason]
             for name, one in made.entries.items()
             if one.reason
-        ],
-    )
-
-
-def _write_buffers(place: Store, which: int, made: _Made) -> None:
-    place.insert(
-        "pybridge_buffer",
-        [
-            [which, number, position, *one]
-            for number, found in made.contents.buffers.items()
-            for position, one in enumerate(found)
         ],
     )
 

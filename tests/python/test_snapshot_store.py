@@ -221,6 +221,26 @@ def test_unchanged_buffers_are_not_written_again(home: Path) -> None:
     assert 0 == third.bytes_written
 
 
+def test_the_hash_of_a_buffer_in_pieces_is_that_of_the_whole(home: Path) -> None:
+    """A large buffer, hashed piece by piece as it is written, verifies as a whole."""
+    run("import numpy as np; a = np.arange(437_001.0)", "a")
+    made = snapshot.save("a")
+
+    found = snapshot.verify(made.id)
+
+    assert (1, 437_001 * 8, []) == (found.buffers, found.size, found.problems)
+
+
+def test_memory_that_two_names_share_is_written_once(home: Path) -> None:
+    """Views of one array cost one buffer, whichever pickles ask for it."""
+    run("import numpy as np; a = np.arange(300_000.0); b = a.view(); c = a.view()")
+
+    made = snapshot.save("a")
+
+    assert made.bytes_written == 300_000 * 8
+    assert len(buffers(home)) == 1
+
+
 def test_buffers_go_with_the_last_snapshot_that_needs_them(home: Path) -> None:
     """Deleting collects them; what another snapshot needs stays."""
     run("import numpy as np\nv = np.zeros(20_000)\nw = np.ones(20_000)")

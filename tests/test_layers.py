@@ -40,6 +40,7 @@ FLOORS = (
         "output",
         "redirect",
         "settings",
+        "wire",
     },
     {"context"},
     {"connections", "elsewhere", "globals", "host"},

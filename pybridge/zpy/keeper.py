@@ -188,7 +188,7 @@ class Keeper:
             sock, _ = self.listener.accept()
         except OSError:
             return
-        pid, own = place.own_peer(sock)
+        pid, own = wire.own_peer(sock)
         if not own:
             _log(f"refused a connection of process {pid}, another user's")
             sock.close()

@@ -6,7 +6,9 @@ A session has a socket, a token that a client has to know, and a lock for starti
 from __future__ import annotations
 
 import os
-from _socket import AF_UNIX, SO_PEERCRED, SOCK_STREAM, SOL_SOCKET, socket
+from _socket import AF_UNIX, SOCK_STREAM, socket
+
+from pybridge import wire
 
 __all__ = [
     "Refused",
@@ -14,7 +16,6 @@ __all__ = [
     "check_name",
     "connect",
     "folder",
-    "own_peer",
     "read_token",
 ]
 
@@ -99,8 +100,8 @@ def check_name(name: str) -> str:
 
 
 def address(place: int, name: str) -> str:
-    """Return the path of a session's socket: short, whatever the folder's is."""
-    return f"/proc/self/fd/{place}/{name}.sock"
+    """Return the path of a session's socket."""
+    return wire.address(place, f"{name}.sock")
 
 
 def connect(place: int, name: str) -> socket | None:
@@ -116,18 +117,11 @@ def connect(place: int, name: str) -> socket | None:
     except (FileNotFoundError, ConnectionRefusedError):
         sock.close()
         return None
-    pid, own = own_peer(sock)
+    pid, own = wire.own_peer(sock)
     if not own:
         sock.close()
         raise Refused(f"session '{name}' is not yours: process {pid} is another user's")
     return sock
-
-
-def own_peer(sock: socket) -> tuple[int, bool]:
-    """Return the process at the other end, and whether it is this user's."""
-    raw = sock.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
-    words = memoryview(raw).cast("I")
-    return words[0], words[1] == os.geteuid()
 
 
 def read_token(place: int, name: str) -> bytes:

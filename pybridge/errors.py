@@ -12,6 +12,7 @@ __all__ = [
     "HostError",
     "Interrupted",
     "NotTrusted",
+    "RunFailed",
     "TooLarge",
     "Undefined",
     "UnknownSnapshot",
@@ -80,6 +81,19 @@ class HostError(BridgeError, RuntimeError):
 
     __module__ = "pybridge"
     status = 11
+
+
+class RunFailed(BridgeError, RuntimeError):
+    """A run ended in ERROR; `failure` is what its status says about that."""
+
+    __module__ = "pybridge"
+
+    def __init__(
+        self, message: str = "", failure: dict[str, object] | None = None
+    ) -> None:
+        """Keep the words, and the failure as data: type, message, stage and so on."""
+        super().__init__(message)
+        self.failure = failure or {}
 
 
 class UnknownSnapshot(BridgeError, LookupError):

@@ -1,0 +1,584 @@
+"""Store: entities in an SQLite database, their files beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable, Iterable, Iterator, Optional, Union
+from weakref import WeakSet
+
+from pybridge.errors import BadArgument, HostError
+from pybridge.functions import keys, states
+
+__all__ = ["VARIABLE", "Store", "now"]
+
+VARIABLE = "PYBRIDGE_FUNCTIONS"
+_APPLICATION = 0x70796266  # "pybf": what kind of file it is
+_VERSION = 1
+_PATIENCE = 60  # seconds that a write waits for those of other processes
+_LONGEST = 120  # of a part of a path; file systems end at 255 bytes
+
+_SCHEMA = """
+create table if not exists entity (
+  number integer primary key autoincrement,
+  project text not null,
+  type text not null,
+  kind text not null,
+  name text not null,
+  id text not null,
+  state text not null,
+  function text,
+  created real not null,
+  head text not null,
+  spec text not null,
+  status text not null,
+  unique (project, type, id));
+create index if not exists entity_name
+  on entity (project, type, name, created, number);
+create index if not exists entity_function
+  on entity (function) where function is not null;
+create table if not exists secret (
+  project text not null,
+  name text not null,
+  value text not null,
+  primary key (project, name));
+"""
+_READ = "select head, spec, status from entity"
+_INSERT = (
+    "insert into entity (project, type, kind, name, id, state, function, created, "
+    "head, spec, status) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_UPDATE = (
+    "update entity set kind = ?, name = ?, state = ?, function = ?, head = ?, "
+    "spec = ?, status = ? where project = ? and type = ? and id = ?"
+)
+
+_stores: dict[tuple[str, str], Store] = {}
+_all: WeakSet[Store] = WeakSet()
+_guard = threading.Lock()
+
+
+def now() -> str:
+    """Return the time as entities have it: ISO 8601 with the local offset."""
+    return datetime.now(timezone.utc).astimezone().isoformat()
+
+
+class Store:
+    """Where entities are kept: a directory that several processes use at once.
+
+    Each process has one connection. It is closed before a fork, as SQLite's locks do
+    not outlive one, and opened again on use.
+    """
+
+    root: Path
+
+    def __init__(self, root: Path, durability: str = "process") -> None:
+        """Take the directory; see `open`."""
+        self.root = root
+        self._full = durability == "power"
+        self.lock = threading.RLock()
+        self._connection: Optional[sqlite3.Connection] = None
+        _all.add(self)
+
+    @classmethod
+    def open(cls, root: Union[str, os.PathLike[str], None] = None) -> Store:
+        """Return the store of a directory, made on first use.
+
+        None is the one that PYBRIDGE_FUNCTIONS names, or `store` of [functions] in the
+        settings, or `$XDG_DATA_HOME/pybridge/functions`.
+
+        Raises:
+            BadArgument: the directory cannot be made, or what is in it is no store.
+
+        """
+        settings = _settings()
+        durability = str(settings.get("durability", "process"))
+        if durability not in {"process", "power"}:
+            raise BadArgument(
+                f"durability '{durability}' in [functions] is neither 'process' nor "
+                "'power'"
+            )
+        path = str(Path(root or _default(settings)).expanduser().absolute())
+        with _guard:
+            found = _stores.get((path, durability))
+            if found is None:
+                found = cls(Path(path), durability)
+                _stores[path, durability] = found
+        with found.lock:
+            found._connect()
+        return found
+
+    # Entities
+
+    def create(self, entity: dict[str, Any]) -> None:
+        """Keep a new entity.
+
+        Raises:
+            BadArgument: there is one with that id.
+
+        """
+        row = _row(entity)
+        with self._writing() as connection:
+            try:
+                connection.execute(_INSERT, row)
+            except sqlite3.IntegrityError:
+                _, type_, kind, name, identity = row[:5]
+                raise BadArgument(
+                    f"there is a {type_} with id '{identity}' already in project "
+                    f"'{row[0]}'; give another uuid, or none, for '{name or kind}'"
+                ) from None
+
+    def put(self, entity: dict[str, Any]) -> None:
+        """Keep an entity, new or not."""
+        with self._writing() as connection:
+            self._put(connection, entity)
+
+    def get(self, key: str) -> Optional[dict[str, Any]]:
+        """Return an entity, or None; a key without an id gives the newest.
+
+        Raises:
+            BadArgument: that is not a key.
+
+        """
+        with self._using() as connection:
+            return self._get(connection, keys.parse(key))
+
+    def find(
+        self,
+        project: str,
+        type: str,  # noqa: A002 - the name that keys have for it
+        *,
+        kind: Optional[str] = None,
+        name: Optional[str] = None,
+        id: Optional[str] = None,  # noqa: A002 - the same
+        states: Optional[Iterable[str]] = None,
+        function: Optional[str] = None,
+    ) -> list[dict[str, Any]]:
+        """Return the entities of a project that fit, the oldest first."""
+        words, values = ["project = ?", "type = ?"], [project, type]
+        given = {"kind": kind, "name": name, "id": id, "function": function}
+        for column, value in given.items():
+            if value is not None:
+                words.append(f"{column} = ?")
+                values.append(value)
+        if states is not None:
+            wanted = list(states)
+            words.append(f"state in ({', '.join('?' * len(wanted))})")
+            values += wanted
+        sql = f"{_READ} where {' and '.join(words)} order by created, number"
+        with self._using() as connection:
+            return [_entity(*row) for row in connection.execute(sql, values)]
+
+    def runs(self, wanted: Optional[Iterable[str]] = None) -> list[dict[str, Any]]:
+        """Return the runs of all projects, the oldest first; those in such a state."""
+        sql, values = f"{_READ} where type = 'run'", []
+        if wanted is not None:
+            values = list(wanted)
+            sql += f" and state in ({', '.join('?' * len(values))})"
+        with self._using() as connection:
+            rows = connection.execute(f"{sql} order by created, number", values)
+            return [_entity(*row) for row in rows]
+
+    def projects(self) -> list[str]:
+        """Return the names of the projects, in the order of the alphabet."""
+        sql = "select project from entity where type = 'project' order by project"
+        with self._using() as connection:
+            return [name for (name,) in connection.execute(sql)]
+
+    def change(
+        self, key: str, edit: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Change an entity in one transaction: what edit leaves is kept and returned.
+
+        Raises:
+            BadArgument: there is no such entity.
+
+        """
+        parsed = keys.parse(key)
+        with self._writing() as connection:
+            entity = self._get(connection, parsed)
+            if entity is None:
+                raise BadArgument(f"there is no '{key}' in the store '{self.root}'")
+            edit(entity)
+            self._put(connection, entity)
+            return entity
+
+    def move(
+        self, key: str, state: str, *, message: Optional[str] = None, **status: Any
+    ) -> Optional[dict[str, Any]]:
+        """Move an entity into a state, with what else is to be in its status.
+
+        None, and nothing is changed, where the state that it has does not allow that.
+
+        Raises:
+            BadArgument: there is no such entity.
+
+        """
+        project, type_, _, _, identity = keys.parse(key)
+        where = "where project = ? and type = ? and id = ?"
+        place = (project, type_, identity)
+        with self._writing() as connection:
+            row = connection.execute(
+                f"select state, head, spec, status from entity {where}", place
+            ).fetchone()
+            if row is None:
+                raise BadArgument(f"there is no '{key}' in the store '{self.root}'")
+            if not states.allows(row[0], state):
+                return None
+            entity = _entity(*row[1:])
+            enter(entity["status"], state, message)
+            entity["status"].update(status)
+            connection.execute(
+                f"update entity set state = ?, status = ? {where}",
+                (state, _dumps(entity["status"], "status"), *place),
+            )
+            return entity
+
+    def delete(self, key: str) -> bool:
+        """Forget an entity; all of that name where the key has no id."""
+        project, type_, _, name, identity = keys.parse(key)
+        if type_ == "project":
+            return self._delete_project(project)
+        column, value = ("id", identity) if identity else ("name", name)
+        with self._writing() as connection:
+            gone = connection.execute(
+                f"delete from entity where project = ? and type = ? and {column} = ?",
+                (project, type_, value),
+            )
+            return gone.rowcount > 0
+
+    # Secrets
+
+    def secret(self, project: str, name: str) -> Optional[str]:
+        """Return the value of a secret, or None."""
+        with self._using() as connection:
+            row = connection.execute(
+                "select value from secret where project = ? and name = ?",
+                (project, name),
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_secret(self, project: str, name: str, value: str) -> None:
+        """Keep the value of a secret."""
+        with self._writing() as connection:
+            connection.execute(
+                "insert or replace into secret values (?, ?, ?)",
+                (project, name, value),
+            )
+
+    def delete_secret(self, project: str, name: str) -> bool:
+        """Forget the value of a secret."""
+        with self._writing() as connection:
+            gone = connection.execute(
+                "delete from secret where project = ? and name = ?", (project, name)
+            )
+            return gone.rowcount > 0
+
+    # Files
+
+    def files(self, project: str, type: str, name: str, id: str) -> Path:  # noqa: A002
+        """Return the directory of an entity's files; who writes into it makes it."""
+        parts = (_part(part) for part in (project, type, name, id))
+        return self.root.joinpath("files", *parts)
+
+    def run_directory(self, run_id: str) -> Path:
+        """Return the directory of a run: its log, and where it works."""
+        path = self.root / "runs" / _part(run_id)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return path
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        with self.lock:
+            if self._connection is not None and not self._connection.in_transaction:
+                self._connection.close()
+                self._connection = None
+
+    # What the above is made of
+
+    def _delete_project(self, project: str) -> bool:
+        """Forget a project and all that is in it."""
+        with self._writing() as connection:
+            gone = connection.execute(
+                "delete from entity where project = ?", (project,)
+            )
+            connection.execute("delete from secret where project = ?", (project,))
+            return gone.rowcount > 0
+
+    def _get(
+        self, connection: sqlite3.Connection, key: keys.Key
+    ) -> Optional[dict[str, Any]]:
+        """Return an entity inside a transaction, or None."""
+        if key.type == "project":
+            key = keys.Key(key.project, "project", "project", "", key.project)
+        column, value = ("id", key.id) if key.id else ("name", key.name)
+        row = connection.execute(
+            f"{_READ} where project = ? and type = ? and {column} = ? and kind = ? "
+            "order by created desc, number desc limit 1",
+            (key.project, key.type, value, key.kind),
+        ).fetchone()
+        return None if row is None else _entity(*row)
+
+    def _put(self, connection: sqlite3.Connection, entity: dict[str, Any]) -> None:
+        """Keep an entity inside a transaction."""
+        row = _row(entity)
+        project, type_, kind, name, identity, state, function, _, *texts = row
+        done = connection.execute(
+            _UPDATE, (kind, name, state, function, *texts, project, type_, identity)
+        )
+        if not done.rowcount:
+            connection.execute(_INSERT, row)
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection, for this thread alone."""
+        with self.lock:
+            try:
+                yield self._connection or self._connect()
+            except sqlite3.Error as exc:
+                raise self._failure(exc) from exc
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection for a transaction, kept if the block ends well."""
+        with self._using() as connection:
+            connection.execute("begin immediate")
+            try:
+                yield connection
+                connection.execute("commit")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    if connection.in_transaction:
+                        connection.execute("rollback")
+                raise
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the connection if it is not open yet."""
+        if self._connection is not None:
+            return self._connection
+        path = self.root / "store.db"
+        _make(self.root, path)
+        connection: Optional[sqlite3.Connection] = None
+        try:
+            connection = sqlite3.connect(
+                str(path),
+                timeout=_PATIENCE,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=64,
+            )
+            self._prepare(connection)
+        except BaseException as exc:
+            if connection is not None:
+                connection.close()
+            if isinstance(exc, sqlite3.Error):
+                raise self._failure(exc) from exc
+            raise
+        self._connection = connection
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Set a connection up, and make the tables in a new file.
+
+        Raises:
+            BadArgument: the file is something else's, or of a later version.
+
+        """
+        (application,) = connection.execute("pragma application_id").fetchone()
+        (version,) = connection.execute("pragma user_version").fetchone()
+        if (application, version) != (_APPLICATION, _VERSION):
+            self._check(connection, application, version)
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("begin immediate")
+            for statement in _SCHEMA.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"pragma application_id = {_APPLICATION}")
+            connection.execute(f"pragma user_version = {_VERSION}")
+            connection.execute("commit")
+        level = "full" if self._full else "normal"
+        connection.execute(f"pragma synchronous = {level}")
+
+    def _check(
+        self, connection: sqlite3.Connection, application: int, version: int
+    ) -> None:
+        """Refuse a database that is not ours to write into."""
+        path = self.root / "store.db"
+        if application == _APPLICATION and version > _VERSION:
+            raise BadArgument(
+                f"'{path}' was made by a later version of pybridge ({version}, this "
+                f"one knows {_VERSION}); use that version, or another directory"
+            )
+        (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
+        if application != _APPLICATION and tables:
+            raise BadArgument(
+                f"'{path}' is a database of something else; name another directory "
+                f"in {VARIABLE}"
+            )
+
+    def _failure(self, exc: sqlite3.Error) -> Exception:
+        """Return what an error of SQLite means for who uses the store."""
+        path = self.root / "store.db"
+        text = str(exc)
+        if "full" in text:
+            return HostError(
+                f"the disk of '{path}' is full ({text}); nothing of this write was "
+                "kept; make room and do it again"
+            )
+        if "not a database" in text or "malformed" in text:
+            return BadArgument(
+                f"'{path}' is damaged, or not a store ({text}); put a copy of it back, "
+                f"or name another directory in {VARIABLE}"
+            )
+        if "locked" in text:
+            return HostError(
+                f"'{path}' was locked for {_PATIENCE} seconds by another process; "
+                "see which one holds it, and do it again"
+            )
+        return HostError(f"the store '{path}' failed: {text}")
+
+
+def enter(status: dict[str, Any], state: str, message: Optional[str] = None) -> None:
+    """Write a state into a status, and into the list of its transitions."""
+    status["state"] = state
+    step: dict[str, Any] = {"status": state, "time": now()}
+    if message is not None:
+        step["message"] = status["message"] = message
+    else:
+        status.pop("message", None)
+    status.setdefault("transitions", []).append(step)
+
+
+def _settings() -> dict[str, Any]:
+    """Return [functions] of the settings; an older Python is told its store."""
+    if sys.version_info < (3, 11):
+        return {}
+    from pybridge import settings
+
+    return settings.section("functions")
+
+
+def _default(settings: dict[str, Any]) -> str:
+    """Return where the store is when nobody says."""
+    named = os.environ.get(VARIABLE) or settings.get("store")
+    if named:
+        return str(named)
+    home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return f"{home}/pybridge/functions"
+
+
+def _make(root: Path, path: Path) -> None:
+    """Make the directory and the file, for the user's eyes only.
+
+    Raises:
+        BadArgument: they cannot be made.
+
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if root.stat().st_mode & 0o077:
+            root.chmod(0o700)
+        os.close(os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as exc:
+        raise BadArgument(
+            f"the store '{root}' cannot be made ({exc.strerror}); name another "
+            f"directory in {VARIABLE}"
+        ) from None
+
+
+def _part(text: str) -> str:
+    """Return a name as a part of a path, where it cannot lead elsewhere."""
+    if text.strip(".") and len(text) <= _LONGEST and "/" not in text:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    kept = text.replace("/", "_").strip(".")[: _LONGEST - 40]
+    return f"{kept}~{digest}"
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _dumps(value: Any, field: str) -> str:
+    """Return a part of an entity as JSON text.
+
+    Raises:
+        BadArgument: something in it is not JSON.
+
+    """
+    try:
+        return _encode(value)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise BadArgument(f"{field} cannot be kept: {exc}; give JSON values") from None
+
+
+def _entity(head: str, spec: str, status: str) -> dict[str, Any]:
+    """Return an entity from its row."""
+    entity: dict[str, Any] = json.loads(head)
+    entity["spec"] = json.loads(spec)
+    entity["status"] = json.loads(status)
+    return entity
+
+
+def _row(entity: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the row of an entity."""
+    project, type_, kind, name, identity = keys.parse(entity["key"])
+    spec, status = entity.get("spec") or {}, entity.get("status") or {}
+    head = {k: v for k, v in entity.items() if k not in {"spec", "status"}}
+    return (
+        project,
+        type_,
+        kind or "project",
+        name or entity.get("name") or "",
+        identity or entity["id"],
+        status.get("state") or "CREATED",
+        spec.get("function") if type_ in keys.NAMELESS else None,
+        _created(entity),
+        _dumps(head, "metadata"),
+        _dumps(spec, "spec"),
+        _dumps(status, "status"),
+    )
+
+
+def _created(entity: dict[str, Any]) -> float:
+    """Return when an entity was made, by its own account if that can be read."""
+    given = (entity.get("metadata") or {}).get("created")
+    with suppress(TypeError, ValueError):
+        return datetime.fromisoformat(str(given)).timestamp()
+    return time.time()
+
+
+def _before_fork() -> None:
+    """Close what must not be open on both sides of a fork."""
+    for store in list(_all):
+        store.lock.acquire()
+        with suppress(Exception):
+            store.close()
+
+
+def _after_fork_in_parent() -> None:
+    """Let the threads of the parent go on."""
+    for store in list(_all):
+        with suppress(RuntimeError):
+            store.lock.release()
+
+
+def _after_fork_in_child() -> None:
+    """Begin with new locks: those of threads that are not here stay locked for ever."""
+    global _guard  # noqa: PLW0603 - the same
+    _guard = threading.Lock()
+    for store in list(_all):
+        store.lock = threading.RLock()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

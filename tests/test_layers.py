@@ -43,7 +43,7 @@ FLOORS = (
         "wire",
     },
     {"context"},
-    {"connections", "elsewhere", "globals", "host"},
+    {"beside", "connections", "elsewhere", "globals", "host"},
     {
         "snapshot",
         "proxy",

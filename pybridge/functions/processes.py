@@ -1,0 +1,173 @@
+"""The processes of a run: how they are found, and how all of them are ended.
+
+Every process of a run has the run's id in its environment. What a run started with
+another environment is found by its kinship: its process group, session and parents.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from pybridge.functions.states import started
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+__all__ = [
+    "MARK",
+    "adopt_orphans",
+    "describe_exit",
+    "end",
+    "left_behind",
+    "marked",
+    "members",
+]
+
+MARK = "PYBRIDGE_RUN"
+_PAUSE = 0.01
+_PATIENCE = 5.0  # a process in the middle of a disk's work dies when that is done
+_DEAD = "ZX"
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def marked(run_id: str | None = None) -> dict[int, str]:
+    """Return the processes of a run, or of all runs: number -> run id."""
+    found: dict[int, str] = {}
+    for pid in _pids():
+        whose = _mark_of(pid)
+        if whose and run_id in {None, whose}:
+            found[pid] = whose
+    return found
+
+
+def _mark_of(pid: int) -> str:
+    """Return the id of the run that a process belongs to by its environment."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            data = b"\0" + file.read()
+    except OSError:  # gone, or another user's
+        return ""
+    _, found, rest = data.partition(f"\0{MARK}=".encode())
+    value = rest.split(b"\0", 1)[0] if found else b""
+    # A forkserver keeps room for an id, and belongs to no run itself.
+    return "" if not value.strip(b"-") else value.decode("utf-8", "replace")
+
+
+def members(run_id: str, leader: int | None = None) -> set[int]:
+    """Return the processes that belong to a run, whatever they did to hide it.
+
+    `leader` is the number of the run's first process, whether it lives or not.
+    """
+    table = {pid: stat for pid in _pids() if (stat := _stat(pid)) is not None}
+    # Fields of stat from the third on: state, ppid, pgrp, session.
+    found = set(marked(run_id))
+    if leader is not None:
+        found |= {
+            pid
+            for pid, stat in table.items()
+            if leader in {pid, int(stat[2]), int(stat[3])}
+        }
+    while True:
+        more = {
+            pid
+            for pid, stat in table.items()
+            if int(stat[1]) in found and pid not in found
+        }
+        if not more:
+            break
+        found |= more
+    found.discard(os.getpid())
+    return {pid for pid in found if pid in table and table[pid][0] not in _DEAD}
+
+
+def end(run_id: str, leader: int | None = None, also: Iterable[int] = ()) -> set[int]:
+    """Kill what belongs to a run until nothing of it is left; return what still is.
+
+    Only a process that waits for a disk can be left, and it dies when that answers.
+    """
+    until = time.monotonic() + _PATIENCE
+    first = set(also)
+    while True:
+        left = members(run_id, leader) | {pid for pid in first if started(pid)}
+        if not left or time.monotonic() > until:
+            return left
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                first.discard(pid)
+        time.sleep(_PAUSE)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what loses its own among all that this process starts."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def left_behind(run_id: str, leader: int, others: Collection[int]) -> list[int]:
+    """Return the orphans of a run that has ended, in the process that adopted them.
+
+    `others` are the first processes of the runs that still go on. An orphan that hides
+    whose it is is taken for the run's when no other run can have left it.
+    """
+    found = []
+    for pid in _children():
+        stat = None if pid in others else _stat(pid)
+        if stat is None or stat[0] in _DEAD:
+            continue
+        whose = _mark_of(pid)
+        if (
+            whose == run_id
+            or leader in {int(stat[2]), int(stat[3])}
+            or (not whose and not others)
+        ):
+            found.append(pid)
+    return found
+
+
+def _children() -> list[int]:
+    """Return the children of this process's main thread."""
+    own = os.getpid()
+    try:
+        with open(f"/proc/{own}/task/{own}/children", "rb") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:  # the system was built without
+        return [
+            pid
+            for pid in _pids()
+            if (stat := _stat(pid)) is not None and int(stat[1]) == own
+        ]
+
+
+def describe_exit(status: int) -> str:
+    """Say in words how a process ended, from what `waitpid` gave."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = "an unknown one"
+        core = ", core dumped" if os.WCOREDUMP(status) else ""
+        return f"was ended by signal {number} ({name}{core})"
+    return f"ended with exit status {os.WEXITSTATUS(status)}"
+
+
+def _pids() -> Iterator[int]:
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            yield int(name)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields of a process from its state on; its name may hold anything."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            data = file.read()
+    except OSError:
+        return None
+    return data[data.rfind(b")") + 2 :].decode("ascii").split()

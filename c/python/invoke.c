@@ -150,6 +150,60 @@ static inline PyObject *load(const pyb_value *value) {
   return pyb__load(value);
 }
 
+/* Is the exact int of one digit at most? Its value is then *integer. */
+static inline bool is_compact(PyObject *object, int64_t *integer) {
+#if PY_VERSION_HEX >= 0x030C0000
+  if (!PyUnstable_Long_IsCompact((PyLongObject *)object))
+    return false;
+  *integer = PyUnstable_Long_CompactValue((PyLongObject *)object);
+#else
+  if (Py_SIZE(object) < -1 || Py_SIZE(object) > 1)
+    return false;
+  *integer = Py_SIZE(object) * (int64_t)((PyLongObject *)object)->ob_digit[0];
+#endif
+  return true;
+}
+
+/* The int that the last row came as, for the next row: to make one and to let it go
+ * again takes as long as all else that the bridge does to call. Kept only while nobody
+ * else has it, so nobody can see it change; the interpreter does the same with floats
+ * of its own. The GIL guards it. What is kept has one digit and is no small int, which
+ * are there once for all, and so the digit is all that changes. */
+static PyObject *spare;
+
+#define SMALL_INTS 1024 /* more than any version keeps */
+
+#if PY_VERSION_HEX >= 0x030C0000
+#define DIGIT(object) (((PyLongObject *)(object))->long_value.ob_digit[0])
+#else
+#define DIGIT(object) (((PyLongObject *)(object))->ob_digit[0])
+#endif
+
+static inline bool may_be_spare(int64_t integer) {
+  return integer > SMALL_INTS && integer <= (int64_t)PyLong_MASK;
+}
+
+static inline PyObject *load_again(const pyb_value *value) {
+  PyObject *object = spare;
+
+  if (object == NULL || value->type != PYB_INT64 || !may_be_spare(value->integer))
+    return load(value);
+  spare = NULL;
+  DIGIT(object) = (digit)value->integer;
+  return object;
+}
+
+/* Let an argument go that load_again has made, or keep it. */
+static inline void let_go(PyObject *object) {
+  int64_t integer;
+
+  if (spare == NULL && Py_REFCNT(object) == 1 && PyLong_CheckExact(object) &&
+      is_compact(object, &integer) && may_be_spare(integer))
+    spare = object;
+  else
+    Py_DECREF(object);
+}
+
 /* PyObject_Vectorcall. A function written in Python needs no looking for how it is
  * called, and none whether it has returned what it must. */
 static inline PyObject *vectorcall(PyObject *callable, PyObject *const *args,
@@ -159,9 +213,21 @@ static inline PyObject *vectorcall(PyObject *callable, PyObject *const *args,
   return PyObject_Vectorcall(callable, args, n, NULL);
 }
 
+/* Call with one value. */
+static PYB__INLINE PyObject *call_one(PyObject *callable, const pyb_value *value) {
+  PyObject *stack[2], *result;
+
+  stack[1] = load_again(value);
+  if (stack[1] == NULL)
+    return NULL;
+  /* stack[0] is free for the callee's use. */
+  result = vectorcall(callable, stack + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET);
+  let_go(stack[1]);
+  return result;
+}
+
 /* Call with n values, by position. */
-static PYB__INLINE PyObject *call_few(PyObject *callable, const pyb_value *args,
-                                      size_t n) {
+static PyObject *call_few(PyObject *callable, const pyb_value *args, size_t n) {
   PyObject *stack[STACK_ARGS + 1], *result = NULL;
   size_t loaded = 0;
 
@@ -217,20 +283,6 @@ done:
   if (stack != fixed)
     pyb__free(stack);
   return result;
-}
-
-/* Is the exact int of one digit at most? Its value is then *integer. */
-static inline bool is_compact(PyObject *object, int64_t *integer) {
-#if PY_VERSION_HEX >= 0x030C0000
-  if (!PyUnstable_Long_IsCompact((PyLongObject *)object))
-    return false;
-  *integer = PyUnstable_Long_CompactValue((PyLongObject *)object);
-#else
-  if (Py_SIZE(object) < -1 || Py_SIZE(object) > 1)
-    return false;
-  *integer = Py_SIZE(object) * (int64_t)((PyLongObject *)object)->ob_digit[0];
-#endif
-  return true;
 }
 
 /* Dump into a value; a small integer, which comes most often, without any call. */
@@ -419,7 +471,7 @@ pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
     return status;
   callable = Py_NewRef(object->object); /* it may be released in its own call */
   if (n == 1)
-    called = call_few(callable, args, 1);
+    called = call_one(callable, args);
   else if (n <= STACK_ARGS)
     called = call_few(callable, args, n);
   else

@@ -76,6 +76,75 @@ def test_define_scalar_null_handling(host: Host) -> None:
     assert "[(1, 2), (1, None), ()]" == host.eval("str(calls)")
 
 
+KEEPERS = """
+import functools
+kept, later = [], []
+
+def keep(x): kept.append(x); return -1
+def capture(x): later.append(lambda: x); return -1
+def fail(x):
+    try: raise ValueError(x)
+    except ValueError as error: kept.append(error.args[0])
+    return -1
+def values(x): yield x
+def suspend(x):
+    later.append(functools.partial(next, values(x)))
+    return -1
+@functools.lru_cache(None)
+def remember(x): return x
+"""
+
+
+@pytest.mark.parametrize("keeper", ["keep", "capture", "fail", "suspend", "remember"])
+def test_define_scalar_keeps_what_a_row_was(host: Host, keeper: str) -> None:
+    """An argument that Python code keeps stays as it came, whatever rows follow."""
+    host.run(KEEPERS)
+    define(host, "f", "scalar", keeper, '{"arity": 1}')
+    rows = "with s(x) as (select 1 union all select x + 700 from s limit 900)"
+
+    came = host.rows(f"{rows} select x, f(x) from s")
+
+    wanted = [x for x, _ in came]
+    if keeper == "remember":
+        assert wanted == [x for _, x in came]
+    else:
+        got = host.eval("str(sorted(kept or [one() for one in later]))")
+        assert str(wanted) == got
+
+
+@pytest.mark.parametrize(
+    "number", [256, 257, 1024, 1025, 2**15, 2**30 - 1, 2**30, 2**60, -(2**63)]
+)
+def test_define_scalar_any_int_after_any(host: Host, number: int) -> None:
+    """An int comes as it is, small or large, after a small one and after a large."""
+    host.run("def f(x): return f'{x} {type(x).__name__}'")
+    define(host, "f", "scalar", "f", '{"arity": 1}')
+
+    for other in (5, 300000, 2**40, -300000):
+        rows = host.rows(
+            f"select f(column1) from (values ({other}), ({number}), ({other}))"
+        )
+        assert [(f"{x} int",) for x in (other, number, other)] == rows
+
+
+def test_define_scalar_calls_itself_by_a_query(host: Host) -> None:
+    """A function whose query calls it again still has its own argument afterwards."""
+    host.run(
+        "import pybridge.host\n"
+        "def f(x):\n"
+        "    inner = 0\n"
+        "    if x % 2 == 0:\n"
+        "        frame = pybridge.host.query(f'select f({x + 1}) as y')\n"
+        "        inner = int(frame['y'][0])\n"
+        "    return x * 10**7 + inner"
+    )
+    define(host, "f", "scalar", "f", '{"arity": 1}')
+
+    assert [(20000_0000000 + 20001_0000000,), (30001_0000000,)] == host.rows(
+        "select f(column1) from (values (20000), (30001))"
+    )
+
+
 def test_define_scalar_arity(host: Host) -> None:
     """Arity fixes the number of arguments; -1, the default, leaves it open."""
     define(host, "two", "scalar", "lambda *a: len(a)", '{"arity": 2}')

@@ -23,6 +23,9 @@
 #endif
 
 #define PYB__INLINE inline __attribute__((always_inline))
+/* What each row of a query runs through lies side by side, each on a cache line of its
+ * own: elsewhere its time depends by a twentieth on what else is in the library. */
+#define PYB__ROW __attribute__((hot, aligned(64)))
 #define PYB__RARE(condition) __builtin_expect((condition) != 0, 0)
 
 /* Attached: has Python not been ended, and is the thread's state as it was? The state

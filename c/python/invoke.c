@@ -454,6 +454,7 @@ pyb_status pyb_object_get(const pyb_session *session, const char *expression,
   return status;
 }
 
+PYB__ROW
 pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
                            const pyb_value *args, size_t n, pyb_value *result,
                            pyb_error *error) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Mapping
 
 from pybridge.functions import keys, states
 from pybridge.functions.entity import Entity, draft
@@ -144,11 +144,12 @@ def new(store: Store, project: str, fields: Mapping[str, Any]) -> Function:
         Faults: something given is unknown, missing or wrong.
 
     """
-    from pybridge.functions import specs
+    from pybridge.functions import sources, specs
 
     given = specs.check("new_function", specs.FunctionFields, fields)
     spec = {k: given.get(k) for k in _OF_FUNCTION if k != "source"}
-    spec["source"] = _source(given)
+    of_source = ("code", "base64", "code_src", "handler", "init_function", "lang")
+    spec["source"] = sources.check(**{k: given.get(k) for k in of_source}, store=store)
     made = draft(
         "function",
         given["kind"],
@@ -160,21 +161,3 @@ def new(store: Store, project: str, fields: Mapping[str, Any]) -> Function:
     )
     store.create(made)
     return Function(made, store)
-
-
-def _source(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return spec.source."""
-    import base64
-    import hashlib
-
-    code: Optional[str] = given.get("code")
-    if code is None:
-        raise Faults("new_function", [Fault("code", None, "missing; give the source")])
-    data = code.encode()
-    return {
-        "handler": given.get("handler"),
-        "init_function": given.get("init_function"),
-        "base64": base64.b64encode(data).decode(),
-        "digest": hashlib.sha256(data).hexdigest(),
-        "lang": given.get("lang") or "python",
-    }

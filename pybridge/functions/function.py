@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from pybridge.functions import keys, states
 from pybridge.functions.entity import Entity, draft
-from pybridge.functions.faults import Fault, Faults, nearest
+from pybridge.functions.faults import Fault, Faults
 
 if TYPE_CHECKING:
     from pybridge.functions.run import Run
@@ -22,7 +22,6 @@ _OF_FUNCTION = (
     "base_image",
     "requirements",
 )
-_ACTIONS = ("job", "serve", "build")
 
 
 class Task(Entity):
@@ -84,18 +83,7 @@ class Function(Entity):
         from pybridge.functions import specs
         from pybridge.functions.run import Run
 
-        if action not in _ACTIONS:
-            meant = nearest(str(action), _ACTIONS)
-            hint = f"; did you mean '{meant}'?" if meant else ""
-            known = "the actions are 'job', 'serve' and 'build'"
-            fault = Fault(
-                "action", action, f"there is no action {action!r}{hint}; {known}"
-            )
-            raise Faults("run", [fault])
-        fields = dict(given)
-        if "loacal_execution" in fields:
-            fields["local_execution"] = fields.pop("loacal_execution")
-        fields = specs.check("run", specs.BY_ACTION[action], fields)
+        fields = specs.run_fields(action, given)
         about = {k: fields.pop(k, None) for k in ("uuid", "labels", "description")}
         task = self.task(action)
         spec = {

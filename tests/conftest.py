@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import platform
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from tests.databases import MariaDB, Postgres
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test that is marked "alone" have the machine, where several workers run.
+
+    All others run beside each other. Who waits for its turn stands in the gate, so
+    that no test begins before it.
+    """
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    alone = item.get_closest_marker("alone") is not None
+    gate = os.open(Path(__file__).parent, os.O_RDONLY)
+    turn = os.open(__file__, os.O_RDONLY)
+    try:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        return (yield)
+    finally:
+        fcntl.flock(turn, fcntl.LOCK_UN)  # also where a child holds a copy
+        os.close(turn)
+        os.close(gate)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,11 +70,14 @@ def mariadb() -> Iterator[MariaDB]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say on which Pythons the C tests ran, whichever way they ended."""
-    ran = [
-        report.nodeid.partition("[")[2].rstrip("]")
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.stats.get(outcome, [])
-        if "test_c_programs_pass_on_every_python" in report.nodeid
-    ]
+    ran = set()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            test, _, words = report.nodeid.partition("[")
+            if test.endswith("test_c_programs_pass_on_every_python"):
+                ran.add(words.partition("-")[0])
+            elif test.endswith("test_c_program_passes"):
+                ran.add(platform.python_version())
     if ran:
-        terminalreporter.write_line(f"C tests ran on Python {', '.join(ran)}")
+        said = ", ".join(sorted(ran))
+        terminalreporter.write_line(f"C tests ran on Python {said}")

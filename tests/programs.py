@@ -8,13 +8,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ROOT", "build", "flags", "run"]
+__all__ = ["ROOT", "build", "c_tests", "flags", "run"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# They hold what is late to 100 ms, which another test beside them might take.
+_ALONE = ("test_deadline", "test_signals")
 _STRICT = ["-std=gnu11", "-g", "-Wall", "-Wextra", "-Werror"]
 
 
@@ -51,3 +55,12 @@ def build(source: Path, folder: Path, words: list[str]) -> Path:
     compiled = run("gcc", *_STRICT, source, *words, "-lpthread", "-o", program)
     assert 0 == compiled.returncode, compiled.stderr
     return program
+
+
+def c_tests() -> list[object]:
+    """Return the names of the programs tests/c/test_*.c as parameters of a test."""
+    names = sorted(path.stem for path in (ROOT / "tests/c").glob("test_*.c"))
+    return [
+        pytest.param(name, marks=pytest.mark.alone) if name in _ALONE else name
+        for name in names
+    ]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.programs import ROOT, build, flags, run
+from tests.programs import ROOT, build, c_tests, flags, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("name", [p.stem for p in (ROOT / "tests/c").glob("test_*.c")])
+@pytest.mark.parametrize("name", c_tests())
 def test_c_program_passes(name: str, tmp_path: Path) -> None:
     """A C test ends with 0 and has printed a line for each of its tests."""
     program = build(ROOT / "tests/c" / f"{name}.c", tmp_path, flags())

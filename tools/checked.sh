@@ -3,7 +3,7 @@
 #
 # asan: the C tests and the SQLite tests, on a library that was built with the address
 # and undefined-behaviour sanitizers, and in which each allocation is made to fail.
-# faults: of that what takes a minute. valgrind: the C tests, on the library as it is.
+# faults PART...: of that what takes a minute: programs of tests/c, or "sqlite". valgrind: the C tests, on the library as it is.
 # soak [CALLS]: many mixed calls, after which nothing is live and memory has not grown;
 # and the C tests that count, with their large numbers.
 set -euo pipefail
@@ -34,9 +34,12 @@ build_with_sanitizers() {
   read -ra flags <<<"$PYBRIDGE_CFLAGS"
   flags+=(-Ic/include -L$folder/pybridge "-Wl,-rpath,$PWD/$folder/pybridge" -lpybridge)
   mkdir -p $folder
+  exec {lock}<setup.py
+  flock "$lock" # as tools/matrix.py does: two cannot build at once from the same sources
   if [ ! -e "$library" ] || [ -n "$(find c setup.py -newer "$library" -type f -print -quit)" ]; then
     "$python" setup.py -q build_ext --build-lib $folder --build-temp $folder/objects
   fi
+  exec {lock}<&-
   # Python keeps memory at its end by design, so leaks are valgrind's and pyb_live's.
   export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
   export PYB_CHECKED=1
@@ -60,9 +63,14 @@ asan)
 faults)
   folder=build/asan
   build_with_sanitizers
-  tests=(tests/c/{faults,gtm_faults}.c tests/c/test_{calls,gtm,nomemory,table,values}.c)
-  run_c_tests env
-  run_sqlite_tests -q tests/sqlite/test_memory.py
+  for part in "${@:2}"; do
+    if [ "$part" = sqlite ]; then
+      run_sqlite_tests -q tests/sqlite/test_memory.py
+    else
+      tests=("tests/c/$part.c")
+      run_c_tests env
+    fi
+  done
   ;;
 valgrind)
   folder=build/valgrind

@@ -7,6 +7,7 @@ environments are kept in .venv-matrix/ and made anew only for another Python.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import shutil
@@ -64,7 +65,8 @@ def _candidates(version: str) -> list[Path]:
 def environment(version: str, base: Path) -> Path:
     """Return the python of an environment with the package built from the sources.
 
-    For the Python that runs this it is its own environment.
+    For the Python that runs this it is its own environment. Two cannot build at once
+    from the same sources: the second waits.
 
     Raises:
         RuntimeError: making the environment or the build failed; with its output.
@@ -74,12 +76,14 @@ def environment(version: str, base: Path) -> Path:
         return Path(sys.executable)
     folder = HOME / version
     python = folder / "bin" / "python"
-    if not python.exists():
-        _run(base, "-m", "venv", folder)
-    stamp = folder / ".stamp"
-    if not stamp.exists() or _sources_changed_at() > stamp.stat().st_mtime:
-        _run(python, "-m", "pip", "install", ROOT)
-        stamp.touch()
+    with (ROOT / "setup.py").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not python.exists():
+            _run(base, "-m", "venv", folder)
+        stamp = folder / ".stamp"
+        if not stamp.exists() or _sources_changed_at() > stamp.stat().st_mtime:
+            _run(python, "-m", "pip", "install", ROOT)
+            stamp.touch()
     return python
 
 
@@ -112,7 +116,7 @@ def main() -> int:
         print(f"Python {version}: {program}", flush=True)
     print(f"not on this machine: {', '.join(missing) or 'none'}", flush=True)
     os.chdir(ROOT)
-    return int(pytest.main(["-v", "tests/test_matrix.py"]))
+    return int(pytest.main(["-v", "tests/test_c.py", "tests/test_matrix.py"]))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 #
 # asan: the C tests and the SQLite tests, on a library that was built with the address
 # and undefined-behaviour sanitizers, and in which each allocation is made to fail.
-# faults PART...: of that what takes a minute: programs of tests/c, or "sqlite". valgrind: the C tests, on the library as it is.
+# faults PART...: of that some parts: names of programs in tests/c, or "sqlite".
+# valgrind: the C tests, on the library as it is.
 # soak [CALLS]: many mixed calls, after which nothing is live and memory has not grown;
 # and the C tests that count, with their large numbers.
 set -euo pipefail

@@ -2,9 +2,9 @@
  *
  *     memory LIBRARY < STATEMENTS
  *
- * Each line is "setup statement" (run once, must succeed) or "fails statement". That is
- * run with its first allocation failing, then its second, and so on until none is left
- * to fail. A failing run must end in an error, or have gone well without that memory;
+ * Each line is "setup statement" (run once, must succeed) or "fails statement", and is
+ * answered with "good", or with "bad", which is the end. What fails is run with its first
+ * allocation failing, then its second, and so on until none is left to fail. A failing run must end in an error, or have gone well without that memory;
  * afterwards nothing more may be live than before, and the statement works again. */
 #include <sqlite3.h>
 #include <stdint.h>
@@ -121,6 +121,7 @@ int main(int argc, char **argv) {
     else
       good = try_all(db, sql, live, 0) &&
              (library_fails == NULL || try_all(db, sql, live, 1));
+    puts(good ? "good" : "bad");
     fflush(stdout);
   }
   if (sqlite3_close(db) != SQLITE_OK) {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.programs import build, run
-from tests.sqlite.hosts import TESTED, quote
+from tests.sqlite.failing import Failing
+from tests.sqlite.hosts import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SETUP = [
     "create table t(x integer, s text)",
@@ -76,19 +79,16 @@ STATEMENTS = [
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program that makes allocations fail."""
-    source = Path(__file__).with_name("memory.c")
-    return build(source, tmp_path_factory.mktemp("memory"), ["-lsqlite3", "-ldl"])
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failing]:
+    """The program that makes allocations fail; it ends well."""
+    program = Failing(tmp_path_factory.mktemp("memory"), SETUP)
+    yield program
+    assert (0, "") == program.close()
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_memory_each_failure_is_an_error_and_leaves_nothing(
-    program: Path, statement: str
+    failing: Failing, statement: str
 ) -> None:
     """Without memory a statement fails, nothing leaks, and it works the next time."""
-    lines = [f"setup {sql}" for sql in SETUP] + [f"fails {statement}"]
-
-    ended = run(program, TESTED, given="\n".join(lines) + "\n")
-
-    assert (0, "") == (ended.returncode, ended.stderr), ended.stdout
+    assert "" == failing.trouble(statement)

@@ -112,6 +112,7 @@ print(threading.active_count(), library.pyb_live())
     assert ("1 0\n", 0) == attached(loader, code)
 
 
+@pytest.mark.alone
 def test_attached_deadline_stops_the_main_thread(loader: str) -> None:
     """A deadline ends pure Python also on Python's own main thread, and on another."""
     code = """
@@ -149,6 +150,7 @@ print(evaluate("1 + 1", session))
     assert ("9\n2\n", 0) == attached(loader, code)
 
 
+@pytest.mark.alone
 def test_attached_sigint_is_pythons_own(loader: str) -> None:
     """Ctrl-C is raised by the Python that is there, in the call, and is its error."""
     code = """

@@ -47,6 +47,7 @@ for s in signal.valid_signals() - {9, 19, 32, 33}: signal.signal(s, lambda *a: 0
     assert seen[:2] == seen[2:4] == seen[4:6]
 
 
+@pytest.mark.alone
 def test_time_is_exact_after_python_took_the_clock(m: M) -> None:
     """READ, HANG and nested M keep time, whoever has set SIGALRM's handler."""
     clock = (

@@ -3,9 +3,10 @@
  *     memory LIBRARY < STATEMENTS
  *
  * Each line is "setup statement" (run once, must succeed) or "fails statement", and is
- * answered with "good", or with "bad", which is the end. What fails is run with its first
- * allocation failing, then its second, and so on until none is left to fail. A failing run must end in an error, or have gone well without that memory;
- * afterwards nothing more may be live than before, and the statement works again. */
+ * answered with "good", or with "bad", which is the end. What fails is run with its
+ * first allocation failing, then its second, and so on until none is left to fail. A
+ * failing run must end in an error, or have gone well without that memory; afterwards
+ * nothing more may be live than before, and the statement works again. */
 #include <sqlite3.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -50,6 +50,7 @@ def begin(shell: Shell, code: str) -> None:
     shell.read_until("<begun>\n")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("code", ENDLESS.values(), ids=ENDLESS)
 def test_ctrl_c_stops_python_and_the_shell_lives(own: Shell, code: str) -> None:
     """SIGINT becomes an error of the statement; the next statement works."""
@@ -148,6 +149,7 @@ def test_ctrl_c_of_a_terminal_stops_python(library: object) -> None:
         os.close(terminal)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("code", [ENDLESS["loop"], ENDLESS["function"]])
 def test_timeout_stops_a_call(host: Host, code: str) -> None:
     """py_option('timeout_ms') is the deadline of each call that follows."""
@@ -163,6 +165,7 @@ def test_timeout_stops_a_call(host: Host, code: str) -> None:
     assert 2 == host.eval("1 + 1")
 
 
+@pytest.mark.alone
 def test_timeout_cuts_a_sleep_short(own: Shell) -> None:
     """On the thread that started Python a sleep ends at the deadline."""
     own.rows("select py_option('timeout_ms', 200)")
@@ -198,6 +201,7 @@ def test_timeout_stops_a_function_inside_a_query(host: Host) -> None:
     assert "deadline" in message.lower()
 
 
+@pytest.mark.alone
 def test_timeout_stops_a_query_that_python_runs(host: Host) -> None:
     """The deadline holds also while Python waits for a statement."""
     host.run("from pybridge import host")
@@ -212,6 +216,7 @@ def test_timeout_stops_a_query_that_python_runs(host: Host) -> None:
     assert 2 == host.eval("1 + 1")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("code", [ENDLESS["loop"], ENDLESS["function"]])
 def test_sqlite_interrupt_stops_python(driver: Driver, code: str) -> None:
     """sqlite3_interrupt() from another thread is seen where SQLite is 3.41 or newer."""

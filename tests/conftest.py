@@ -68,6 +68,18 @@ def mariadb() -> Iterator[MariaDB]:
     server.close()
 
 
+@pytest.fixture
+def _own_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Begin without settings, and leave no connection behind."""
+    from pybridge import connections, main
+
+    monkeypatch.setenv("PYBRIDGE_SETTINGS", str(tmp_path / "pybridge.toml"))
+    (tmp_path / "pybridge.toml").touch()
+    yield
+    connections.close()
+    main.finalize()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say on which Pythons the C tests ran, whichever way they ended."""
     ran = set()

@@ -13,14 +13,35 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyodbc
+import pytest
 
-__all__ = ["PASSWORD", "MariaDB", "Postgres", "Server"]
+from pybridge import host
+from pybridge.errors import DatabaseError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["LITE", "PASSWORD", "MariaDB", "Postgres", "Server", "error", "table"]
 
 PASSWORD = "s3cret;{d'w}/x"  # noqa: S105 (with all that connection strings escape)
+LITE = "Driver=SQLite3;Database="
 _SECONDS = 60.0
 _POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+def table(sql: str, namespace: object, **options: Any) -> pa.Table:
+    """Return the rows of a query as Arrow has them."""
+    return host.query(sql, options.pop("params", None), "arrow", namespace, **options)
+
+
+def error(sql: str, namespace: object, kind: type[Exception] = DatabaseError) -> str:
+    """Return the message of a query that must fail."""
+    with pytest.raises(kind) as caught:
+        table(sql, namespace)
+    return str(caught.value)
 
 
 def braced(text: str) -> str:

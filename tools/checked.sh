@@ -35,8 +35,8 @@ build_with_sanitizers() {
   read -ra flags <<<"$PYBRIDGE_CFLAGS"
   flags+=(-Ic/include -L$folder/pybridge "-Wl,-rpath,$PWD/$folder/pybridge" -lpybridge)
   mkdir -p $folder
-  exec {lock}<setup.py
-  flock "$lock" # as tools/matrix.py does: two cannot build at once from the same sources
+  exec {lock}<$folder
+  flock "$lock" # two parts may begin at once, and only one of them builds
   if [ ! -e "$library" ] || [ -n "$(find c setup.py -newer "$library" -type f -print -quit)" ]; then
     "$python" setup.py -q build_ext --build-lib $folder --build-temp $folder/objects
   fi

@@ -76,15 +76,21 @@ def environment(version: str, base: Path) -> Path:
         return Path(sys.executable)
     folder = HOME / version
     python = folder / "bin" / "python"
+    if _is_fresh(folder):
+        return python
     with (ROOT / "setup.py").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not python.exists():
             _run(base, "-m", "venv", folder)
-        stamp = folder / ".stamp"
-        if not stamp.exists() or _sources_changed_at() > stamp.stat().st_mtime:
+        if not _is_fresh(folder):
             _run(python, "-m", "pip", "install", ROOT)
-            stamp.touch()
+            (folder / ".stamp").touch()
     return python
+
+
+def _is_fresh(folder: Path) -> bool:
+    stamp = folder / ".stamp"
+    return stamp.exists() and _sources_changed_at() <= stamp.stat().st_mtime
 
 
 def _sources_changed_at() -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cffi
@@ -19,7 +20,10 @@ def generate(target: Path) -> None:
     builder.set_source("_pybridge", f'#include "{SEAM / "seam.c"}"')
     builder.embedding_init_code("import pybridge._seam.entry")
     target.parent.mkdir(parents=True, exist_ok=True)
-    builder.emit_c_code(str(target))
+    # Another build may read it at the same time: it is whole at any moment.
+    made = target.with_suffix(f".{os.getpid()}")
+    builder.emit_c_code(str(made))
     # Warnings are errors for our C; what cffi writes is not ours to mend.
     quiet = '#pragma GCC diagnostic ignored "-Wunused-parameter"\n'
-    target.write_text(quiet + target.read_text())
+    made.write_text(quiet + made.read_text())
+    made.replace(target)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from pybridge.functions import keys, states
 from pybridge.functions.entity import Entity, draft
-from pybridge.functions.faults import Fault, Faults
 
 if TYPE_CHECKING:
     from pybridge.functions.run import Run

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pybridge.functions.entity import Entity
     from pybridge.functions.function import Function, Task
+    from pybridge.functions.marks import handler
     from pybridge.functions.material import Artifact, Dataitem, Model
     from pybridge.functions.project import Project, get_or_create_project
     from pybridge.functions.run import Run
@@ -31,6 +32,7 @@ _HOMES = {
     "Store": "store",
     "Task": "function",
     "get_or_create_project": "project",
+    "handler": "marks",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "Store",
     "Task",
     "get_or_create_project",
+    "handler",
 ]
 
 _NAMES = globals()

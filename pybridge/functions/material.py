@@ -2,24 +2,622 @@
 
 from __future__ import annotations
 
-from pybridge.functions.entity import Entity
+import os
+import tempfile
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, ClassVar
 
-__all__ = ["Artifact", "Dataitem", "Model"]
+from pybridge.errors import BadArgument, Unsupported
+from pybridge.functions import files, keys, running
+from pybridge.functions.entity import Entity, draft
+from pybridge.functions.faults import Fault, Faults, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pybridge.functions.store import Store
+
+__all__ = [
+    "KINDS",
+    "Artifact",
+    "Dataitem",
+    "Material",
+    "Model",
+    "Unfit",
+    "find",
+    "given",
+    "log",
+    "new",
+    "type_of_kind",
+]
+
+# Type -> its kinds; the first is the one that is meant where none is given.
+KINDS = {
+    "artifact": ("artifact",),
+    "dataitem": ("table", "dataitem", "iceberg", "croissant"),
+    "model": ("model", "mlflow", "sklearn", "huggingface"),
+}
+_ABOUT = ("description", "labels", "embedded")
 
 
-class Artifact(Entity):
+class Material(Entity):
+    """An entity with files: in the store's own place, or at a path or URL."""
+
+    SPEC: ClassVar[tuple[str, ...]] = ("path",)
+    STATUS: ClassVar[tuple[str, ...]] = (*Entity.STATUS, "files")
+
+    @property
+    def path(self) -> str:
+        """Where its files are."""
+        return str(self._data["spec"].get("path") or self.files())
+
+    def as_file(self) -> list[str]:
+        """Return paths of this machine that its files are at.
+
+        What is elsewhere is copied into a temporary directory first.
+        """
+        place = self.local()
+        if not place.is_dir():
+            return [str(place)]
+        return [str(one) for one in sorted(place.rglob("*")) if one.is_file()]
+
+    def local(self) -> Path:
+        """Return the path of its file, or directory, on this machine."""
+        if files.is_url(self.path):
+            directory = tempfile.mkdtemp(prefix="pybridge-")
+            return files.fetch(self.path, Path(directory))
+        place = files.local(self.path)
+        if not place.exists():
+            raise BadArgument(f"'{self.key}' has no file: there is no '{place}'")
+        return place
+
+    def download(
+        self,
+        destination: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+    ) -> str:
+        """Copy its files to a path of this machine and return that.
+
+        Without a destination that is the name of the file, here.
+
+        Raises:
+            BadArgument: there is something already, and overwrite is false.
+
+        """
+        place = Path("." if destination is None else destination)
+        if str(destination or "").endswith("/"):
+            place.mkdir(parents=True, exist_ok=True)
+        return str(files.fetch(self.path, place, overwrite))
+
+    def upload(self, source: str | os.PathLike[str] | Sequence[str]) -> None:
+        """Put a file, several, or a directory in the place of what it had."""
+        self.change(state="READY", files=_stored(source, self.path))
+
+    def as_object(self, trust: bool = False) -> Any:
+        """Return the object of a pickle, which a function has returned.
+
+        Raises:
+            NotTrusted: it is not signed with one's own key, and trust is false.
+
+        """
+        from pybridge.functions import pickles
+
+        return pickles.loads(files.read(self.path), name=self.path, trust=trust)
+
+
+class Artifact(Material):
     """A file, or several, of any kind."""
 
     TYPE = "artifact"
 
 
-class Dataitem(Entity):
+class Dataitem(Material):
     """A table."""
 
     TYPE = "dataitem"
+    SPEC: ClassVar[tuple[str, ...]] = (*Material.SPEC, "schema")
+    STATUS: ClassVar[tuple[str, ...]] = (*Material.STATUS, "preview")
+
+    @property
+    def schema(self) -> Any:
+        """The names and types of its columns, in Frictionless words."""
+        return self._data["spec"].get("schema")
+
+    @property
+    def preview(self) -> Any:
+        """The first values of its columns."""
+        return self._data["status"].get("preview")
+
+    def as_df(
+        self,
+        file_format: str | None = None,
+        engine: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Return the table as a frame of pandas, polars or arrow.
+
+        Options are those of the library's own reader.
+        """
+        from pybridge.functions import tables
+
+        return tables.read(self.path, file_format=file_format, engine=engine, **options)
+
+    def write_df(
+        self,
+        df: Any,
+        extension: str | None = None,
+        **options: Any,
+    ) -> str:
+        """Put a frame in the place of the table, and return where that is."""
+        about = _written(df, self.path, extension, options)
+        self._data["spec"].update(about.spec)
+        self.save()
+        self.change(state="READY", **about.status)
+        return self.path
+
+    def query(self, sql: str, engine: str | None = None) -> Any:
+        """Return the rows that SQL gives; the table is `dataitem`, or its own name."""
+        raise NotImplementedError(sql, engine)
 
 
-class Model(Entity):
+class Model(Material):
     """A model, and what is known about it."""
 
     TYPE = "model"
+    SPEC: ClassVar[tuple[str, ...]] = (
+        *Material.SPEC,
+        "framework",
+        "algorithm",
+        "base_model",
+        "parameters",
+        "metrics",
+        # what single kinds have beside these
+        "flavor",
+        "model_config",
+        "input_datasets",
+        "signature",
+        "model_id",
+        "model_revision",
+    )
+    STATUS: ClassVar[tuple[str, ...]] = (*Material.STATUS, "metrics")
+
+
+_CLASSES: dict[str, type[Material]] = {
+    "artifact": Artifact,
+    "dataitem": Dataitem,
+    "model": Model,
+}
+
+
+# ---- Making --------------------------------------------------------------------------
+
+
+def type_of_kind(kind: str) -> str:
+    """Return the type of entity that a kind is of.
+
+    Raises:
+        BadArgument: there is no such kind.
+
+    """
+    for type_, kinds in KINDS.items():
+        if kind in kinds:
+            return type_
+    known = [one for kinds in KINDS.values() for one in kinds]
+    near = nearest(str(kind), known)
+    hint = f"did you mean '{near}'?" if near else f"known are {', '.join(known)}"
+    raise BadArgument(f"there is no kind '{kind}' of data; {hint}")
+
+
+def new(
+    type_: str,
+    store: Store,
+    project: str,
+    name: str,
+    kind: str | None = None,
+    *,
+    path: str | None = None,
+    uuid: str | None = None,
+    **more: Any,
+) -> Any:
+    """Make an entity for files that are where they are, and store it.
+
+    Raises:
+        Faults: something given is unknown or wrong.
+
+    """
+    entity = _drafted(type_, store, project, name, kind, path=path, uuid=uuid, **more)
+    store.create(entity.to_dict())
+    return entity
+
+
+def log(
+    type_: str,
+    store: Store,
+    project: Any,
+    name: str,
+    kind: str | None = None,
+    *,
+    source: Any = None,
+    source_path: Any = None,
+    data: Any = None,
+    path: str | None = None,
+    extension: str | None = None,
+    uuid: str | None = None,
+    run: running.Running | None = None,
+    **more: Any,
+) -> Any:
+    """Keep files, or a table, as an entity: copied first, stored when they are there.
+
+    `project` is a project or its name. What the code of a run logs is an output of it.
+
+    Raises:
+        Faults: something given is unknown or wrong.
+
+    """
+    if source is not None and source_path is not None:
+        raise BadArgument("source and source_path are the same; give one of them")
+    source = source_path if source is None else source
+    if source is not None and not isinstance(source, (str, PurePath, list, tuple)):
+        if data is not None:
+            raise BadArgument("give either source or data")
+        source, data = None, source
+    if type_ == "dataitem" and (source is None) == (data is None):
+        raise BadArgument("give either source, which is a file, or data, a frame")
+    named = getattr(project, "name", project)
+    if source is not None and path is None and _is_elsewhere(source):
+        path, source = os.fspath(source), None
+    entity = _drafted(type_, store, named, name, kind, path=path, uuid=uuid, **more)
+    status: dict[str, Any] = {"state": "READY"}
+    if data is not None:
+        about = _kept(entity, data, path, extension)
+        entity.spec.update(about.spec)
+        status.update(about.status)
+    elif source is not None:
+        target = path or str(entity.files() / _basename(source))
+        entity.spec["path"] = target
+        status["files"] = _stored(source, target)
+        if type_ == "dataitem" and not isinstance(source, (list, tuple)):
+            _describe(entity, target, status)
+    elif path is None:
+        raise BadArgument("give source, which is a file, or path, where files are")
+    return finish(entity, status, run or running.current(project))
+
+
+def finish(entity: Any, status: dict[str, Any], run: running.Running | None) -> Any:
+    """Store an entity whose files are in their place; it is an output of the run."""
+    entity.status.update(status)
+    if run is not None:
+        entity.relate("produced_by", run.run.key)
+        run.note(entity.name, entity.key)
+    entity.store.create(entity.to_dict())
+    return entity
+
+
+def _drafted(
+    type_: str,
+    store: Store,
+    project: str,
+    name: str,
+    kind: str | None,
+    *,
+    path: str | None,
+    uuid: str | None,
+    **more: Any,
+) -> Any:
+    """Return an entity that is checked, and not stored yet."""
+    kind = kind or KINDS[type_][0]
+    cls = _CLASSES[type_]
+    faults = []
+    if kind not in KINDS[type_]:
+        known = ", ".join(KINDS[type_])
+        faults.append(Fault("kind", kind, f"'{kind}' is no kind of {type_}: {known}"))
+    known_fields = [*cls.SPEC, *_ABOUT]
+    for field, value in more.items():
+        if field not in known_fields:
+            near = nearest(field, known_fields)
+            hint = f"did you mean '{near}'?" if near else ", ".join(known_fields)
+            faults.append(Fault(field, value, f"unknown; {hint}"))
+    try:
+        keys.check_name(name)
+    except BadArgument as exc:
+        faults.append(Fault("name", name, str(exc)))
+    if faults:
+        raise Faults(f"{type_} '{name}'", faults)
+    spec = {field: one for field, one in more.items() if field not in _ABOUT}
+    made = draft(
+        type_,
+        kind,
+        project=project,
+        name=name,
+        uuid=uuid,
+        spec={"path": _absolute(path), **spec},
+        metadata={
+            "embedded": True,
+            **{field: more[field] for field in _ABOUT if field in more},
+        },
+    )
+    return cls(made, store)
+
+
+def _absolute(path: Any) -> str | None:
+    """Return a path as every process understands it."""
+    if path is None:
+        return None
+    text = os.fspath(path)
+    return text if files.is_url(text) else str(files.local(text).absolute())
+
+
+def _basename(source: Any) -> str:
+    """Return what a file is called where it is kept; several have a directory."""
+    if isinstance(source, (list, tuple)):
+        return "files"
+    return Path(os.fspath(source).rstrip("/")).name or "files"
+
+
+def _is_elsewhere(source: Any) -> bool:
+    return isinstance(source, str) and files.is_url(source)
+
+
+def _stored(source: Any, target: str) -> list[dict[str, Any]]:
+    """Copy a file, several, or a directory to a path or URL, and describe them."""
+    if not isinstance(source, (list, tuple)):
+        return files.store(files.local(source), target)
+    found = []
+    for one in source:
+        place = files.local(one)
+        found += files.store(place, f"{target.rstrip('/')}/{place.name}")
+    return found
+
+
+# ---- Tables --------------------------------------------------------------------------
+
+
+class About:
+    """What is known of a table that was written: for the spec, and for the status."""
+
+    def __init__(self, path: str) -> None:
+        """Begin with where it is."""
+        self.spec: dict[str, Any] = {"path": path}
+        self.status: dict[str, Any] = {}
+
+
+def _kept(entity: Any, data: Any, path: str | None, extension: str | None) -> About:
+    """Write what is to be kept, a table or an object, and tell about it."""
+    from pybridge.functions import tables
+
+    if entity.TYPE == "dataitem":
+        if not tables.is_table(data):
+            data = tables.made(data, "pandas")
+        form = tables.format_of("", extension or "parquet") if path is None else None
+        target = path or str(entity.files() / f"{entity.name}.{form}")
+        return _written(data, target, extension, {})
+    target = path or str(entity.files() / f"{entity.name}.pickle")
+    return _pickled(data, target)
+
+
+def _pickled(data: Any, target: str) -> About:
+    """Write an object as a signed pickle."""
+    from pybridge.functions import pickles
+
+    about = About(target)
+    about.status["files"] = [files.store_bytes(pickles.dumps(data), target)]
+    return about
+
+
+def _written(
+    frame: Any, target: str, extension: str | None, options: dict[str, Any]
+) -> About:
+    """Write a frame, and tell its schema and its first values.
+
+    A table that Arrow has no types for is kept as a pickle: better than not at all.
+    """
+    from pybridge.functions import tables
+
+    try:
+        table = tables.to_arrow(frame)
+        form = tables.format_of(target, extension)
+        data = tables.dumps(table if form in {"parquet", "arrow"} else frame, form)
+    except Unsupported:
+        if options or extension or not target.endswith(".parquet"):
+            raise
+        return _pickled(frame, target[: -len("parquet")] + "pickle")
+    about = About(target)
+    about.status["files"] = [files.store_bytes(data, target)]
+    about.spec["schema"] = tables.schema_of(table)
+    preview = tables.preview_of(table)
+    if preview is not None:
+        about.status["preview"] = preview
+    return about
+
+
+def _describe(entity: Any, target: str, status: dict[str, Any]) -> None:
+    """Note the schema and the first values of a file that was copied, if it can be."""
+    from pybridge.functions import tables
+
+    try:
+        table = tables.to_arrow(tables.read(target, engine="arrow"))
+    except Exception:  # it is kept all the same, and said when it is read
+        return
+    entity.spec.setdefault("schema", tables.schema_of(table))
+    preview = tables.preview_of(table)
+    if preview is not None:
+        status["preview"] = preview
+
+
+# ---- Inputs --------------------------------------------------------------------------
+
+
+class Unfit(TypeError):  # noqa: N818 - it is an answer: this cannot be had as that
+    """An entity cannot be had as what a parameter wants."""
+
+
+def find(given: Any, *, store: Store, project: str) -> Entity:
+    """Return the entity that an input means: a key, an entity, a name, or a place.
+
+    Raises:
+        BadArgument: there is no such, or it is no data.
+
+    """
+    if isinstance(given, Material):
+        return given
+    if isinstance(given, Entity):
+        raise BadArgument(f"is a {given.TYPE}; wanted is a dataitem, artifact or model")
+    if isinstance(given, PurePath):
+        given = str(given)
+    if isinstance(given, dict) and keys.is_key(given.get("key")):
+        given = given["key"]
+    if not isinstance(given, str) or not given:
+        raise BadArgument(
+            f"is {type(given).__name__} {given!r:.60}; wanted is a key "
+            "'store://…', an entity, a name, 'name:id', or where data is"
+        )
+    if keys.is_key(given):
+        return _by_key(given, store)
+    found = None if "/" in given else _by_name(given, store, project)
+    if found is None:
+        found = _by_place(given, store, project)
+    if found is None:
+        raise BadArgument(_unknown(given, store, project))
+    return found
+
+
+def _by_key(key: str, store: Store) -> Entity:
+    parsed = keys.parse(key)
+    if parsed.type not in KINDS:
+        raise BadArgument(
+            f"'{key}' is a {parsed.type}; wanted is a dataitem, artifact or model"
+        )
+    data = store.get(key)
+    if data is None:
+        raise BadArgument(
+            f"there is no '{key}' in the store '{store.root}'; "
+            f"{_known(store, parsed.project, parsed.name)}"
+        )
+    return _CLASSES[parsed.type](data, store)
+
+
+def _by_name(given: str, store: Store, project: str) -> Entity | None:
+    """Return the newest entity of a name, or the one with that id."""
+    name, _, identity = given.partition(":")
+    found = []
+    for type_ in KINDS:
+        rows = store.find(project, type_, name=name, id=identity or None)
+        if rows:
+            found.append((type_, rows[-1]))
+    if len(found) > 1:
+        several = ", ".join(row["key"] for _, row in found)
+        raise BadArgument(f"'{given}' can be several: {several}; give the key")
+    return _CLASSES[found[0][0]](found[0][1], store) if found else None
+
+
+def _by_place(given: str, store: Store, project: str) -> Entity | None:
+    """Return an entity for data that is somewhere and was never logged."""
+    from pybridge.functions import tables
+
+    if not files.is_url(given) and not files.local(given).exists():
+        return None
+    plain = given.partition("#")[0].rstrip("/")
+    try:
+        tables.format_of(plain)
+        type_ = "dataitem"
+    except BadArgument:
+        type_ = "dataitem" if given.startswith("sqlite:") else "artifact"
+    letters = (
+        one if one.isalnum() and one.isascii() else "-"
+        for one in plain.rpartition("/")[2]
+    )
+    name = "".join(letters).strip("-")[:256] or "data"
+    return _drafted(  # type: ignore[no-any-return]
+        type_, store, project, name, None, path=given, uuid=None
+    )
+
+
+def _unknown(given: str, store: Store, project: str) -> str:
+    return f"there is no '{given}' in project '{project}'; " + _known(
+        store, project, given
+    )
+
+
+def _known(store: Store, project: str, name: str) -> str:
+    """Say which data there is, and which was most likely meant."""
+    names = sorted(
+        {one["name"] for type_ in KINDS for one in store.find(project, type_)}
+    )
+    near = nearest(name.partition(":")[0], names)
+    if near and near != name:
+        return f"did you mean '{near}'?"
+    if not names:
+        return f"project '{project}' has no data yet"
+    more = ", …" if len(names) > 10 else ""
+    return f"there are {', '.join(names[:10])}{more}"
+
+
+def given(entity: Any, choices: Sequence[Any]) -> Any:
+    """Return an entity as one of the types that a parameter takes.
+
+    Raises:
+        Unfit: it cannot be had as any of them.
+
+    """
+    from pybridge.functions import tables
+
+    for choice in choices:
+        if choice is Any or choice is object:
+            return entity
+        if isinstance(choice, type) and isinstance(entity, choice):
+            return entity
+    for choice in choices:
+        library = tables.library_of(choice)
+        if library and isinstance(entity, Dataitem):
+            return _frame(entity, library, choice)
+        maker = _MADE.get(getattr(choice, "__origin__", choice))
+        if maker is not None and not (
+            choice is list and not isinstance(entity, Dataitem)
+        ):
+            return maker(entity)
+    if not isinstance(entity, Dataitem) and entity.path.endswith((".pickle", ".pkl")):
+        return _object(entity, choices)
+    names = " or ".join(getattr(one, "__name__", str(one)) for one in choices)
+    raise Unfit(f"should be {names}, and is a {entity.TYPE}")
+
+
+def _frame(entity: Dataitem, library: str, choice: Any) -> Any:
+    """Return the table as a frame or, of one column, as a series."""
+    if library == "numpy":
+        return entity.as_df().to_numpy()
+    frame = entity.as_df(engine=library)
+    if choice.__name__ == "LazyFrame":
+        return frame.lazy()
+    if choice.__name__ == "Series":
+        if len(frame.columns) != 1:
+            raise Unfit(f"should be a Series, and has {len(frame.columns)} columns")
+        return frame[frame.columns[0]]
+    if choice.__name__ == "RecordBatch":
+        return frame.combine_chunks().to_batches()[0]
+    return frame
+
+
+def _rows(entity: Any) -> Any:
+    if not isinstance(entity, Dataitem):
+        raise Unfit(f"should be rows, and is a {entity.TYPE}")
+    return entity.as_df(engine="arrow").to_pylist()
+
+
+def _object(entity: Any, choices: Sequence[Any]) -> Any:
+    """Return the object of a pickle, if it is of one of the classes."""
+    found = entity.as_object()
+    names = [getattr(one, "__qualname__", "") for one in choices]
+    # A class that was pickled with its code is never the same as one of this load.
+    if any(one.__qualname__ in names for one in type(found).__mro__):
+        return found
+    raise Unfit(f"should be {' or '.join(names)}, and is {type(found).__qualname__}")
+
+
+_MADE: Mapping[Any, Any] = {
+    Path: lambda entity: entity.local(),
+    PurePath: lambda entity: entity.local(),
+    os.PathLike: lambda entity: entity.local(),
+    str: lambda entity: str(entity.local()),
+    bytes: lambda entity: files.read(entity.path),
+    list: _rows,
+}

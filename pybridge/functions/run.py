@@ -153,7 +153,10 @@ class Run(Entity):
 
     def results(self) -> dict[str, Any]:
         """Return the values that it gave, by name."""
-        return dict(self._data["status"].get("results") or {})
+        from pybridge.functions.results import decode
+
+        found = self._data["status"].get("results") or {}
+        return {name: decode(value) for name, value in found.items()}
 
     def result(self, name: str) -> Any:
         """Return a value that it gave, or None."""

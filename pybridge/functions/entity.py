@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, ClassVar, Iterable, Mapping, Optional, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    ClassVar,
+    Iterable,
+    Mapping,
+    Optional,
+    TypeVar,
+    Union,
+)
 
 from pybridge.errors import BadArgument
 from pybridge.functions import keys
 from pybridge.functions.store import now
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
     from pybridge.functions.store import Store
@@ -242,6 +253,11 @@ class Entity:
         )
         return self
 
+    def edit_status(self: E, edit: Callable[[dict[str, Any]], None]) -> E:
+        """Change the status in the store, in one transaction with its reading."""
+        self._data = self.store.change(self.key, lambda entity: edit(entity["status"]))
+        return self
+
     def relate(self, type_: str, dest: str) -> None:
         """Note how it came from another entity; `save` writes it to the store."""
         known = self.metadata.setdefault("relationships", [])
@@ -270,16 +286,16 @@ class Entity:
         return data
 
     def to_yaml(self) -> str:
-        """Return all of it as YAML text."""
+        """Return all of it as YAML text, as `export` writes it."""
         from pybridge.functions import archive
 
-        return str(archive.dumps(self.to_dict()))
+        return archive.dumps(archive.portable(self))
 
-    def export(self, filename: Optional[str] = None) -> str:
-        """Write it into a YAML file and return the path; see `archive`."""
+    def export(self, filename: Union[str, os.PathLike[str], None] = None) -> str:
+        """Write it into a YAML file and return the file's path."""
         from pybridge.functions import archive
 
-        return str(archive.export(self, filename))
+        return archive.export(self, filename)
 
     def _record(self, part: str, known: Iterable[str]) -> Record:
         """Return a part of the entry as a record that is the entry's own."""

@@ -151,7 +151,7 @@ class Execution:
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return what the function is called with."""
         plan = arguments.plan(function)
-        parameters = dict(self.spec.get("parameters") or {})
+        parameters = decoded(self.spec.get("parameters"))
         wanted = plan.reserved
         reserved: dict[str, Any] = {"project": self.project, "run": self.run}
         if "context" in wanted:
@@ -192,7 +192,7 @@ class Execution:
             "run": self.run,
             "context": self.lent_context() if "context" in plan.reserved else None,
         }
-        given = self.spec.get("init_parameters") or {}
+        given = decoded(self.spec.get("init_parameters"))
         args, kwargs = plan.compose(given, {}, reserved, only=reserved)
         self.stage = "init"
         called(function, args, kwargs)
@@ -291,6 +291,12 @@ class Execution:
 def _is_kept(entity: Any) -> bool:
     """Tell whether an input is in the store, not only somewhere."""
     return entity.store.get(entity.key) is not None
+
+
+def decoded(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return parameters as they were given, from the form that they are stored in."""
+    found = parameters or {}
+    return {name: outputs.decode(form) for name, form in found.items()}
 
 
 # ---- Calling -------------------------------------------------------------------------

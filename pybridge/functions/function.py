@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping
+import uuid
+from typing import TYPE_CHECKING, Any, Mapping, Optional, cast
 
-from pybridge.functions import keys, states
+from pybridge.errors import BadArgument
+from pybridge.functions import keys, lookup, states
 from pybridge.functions.entity import Entity, draft
+from pybridge.functions.faults import Fault, Faults
+from pybridge.functions.store import enter
 
 if TYPE_CHECKING:
     from pybridge.functions.run import Run
     from pybridge.functions.store import Store
 
-__all__ = ["Function", "Task"]
+__all__ = ["Function", "Task", "drafted", "new"]
 
 # What a run takes over from its function, so that it can be executed by itself.
 _OF_FUNCTION = (
@@ -21,6 +25,7 @@ _OF_FUNCTION = (
     "base_image",
     "requirements",
 )
+_OF_SOURCE = ("code", "base64", "code_src", "handler", "init_function")
 
 
 class Task(Entity):
@@ -29,31 +34,33 @@ class Task(Entity):
     TYPE = "task"
     SPEC = ("function",)
 
+    @property
+    def action(self) -> str:
+        """What it does: `job`, `serve` or `build`."""
+        return self.kind.partition("+")[2]
+
+    def run(self, **given: Any) -> Run:
+        """Run the task's function; see `Function.run`."""
+        key = keys.parse_executable(self.spec.function)
+        found = lookup.get(self.store, key.project, "function", str(key))
+        return cast("Function", found).run(self.action, **given)
+
 
 class Function(Entity):
     """Code with a name, and what it needs to run."""
 
     TYPE = "function"
-    SPEC = (*_OF_FUNCTION, "lang")
+    SPEC = _OF_FUNCTION
+
+    def __init__(self, data: dict[str, Any], store: Store) -> None:
+        """Take the entry, and where it is kept."""
+        super().__init__(data, store)
+        self._tasks: dict[str, Task] = {}
 
     @property
     def executable(self) -> str:
         """What a run's spec names this version by."""
         return keys.executable(self.project, self.name, self.id, self.kind)
-
-    def task(self, action: str = "job") -> Task:
-        """Return the function's task of that action, made on first use."""
-        kind = f"{self.kind}+{action}"
-        found = self.store.find(
-            self.project, "task", kind=kind, function=self.executable
-        )
-        if found:
-            return Task(found[0], self.store)
-        made = draft(
-            "task", kind, project=self.project, spec={"function": self.executable}
-        )
-        self.store.create(made)
-        return Task(made, self.store)
 
     def run(
         self,
@@ -65,63 +72,175 @@ class Function(Entity):
     ) -> Run:
         """Run the function and return the run, also if the function fails.
 
+        What may be given are the parameters of the action's task and of runs, among
+        them `inputs`, `parameters`, `init_parameters` and `local_execution`. With
+        `wait` the run has ended, or its service answers, when this returns.
+
         Raises:
             Faults: something given is unknown or wrong; there is no run then.
 
         """
-        from pybridge.functions.run import engine_of
+        from pybridge.functions import engines
 
-        run = self._new_run(action, given)
-        engine_of(run).submit(run)
+        run = self.new_run(action, **given)
+        engines.of(run).submit(run)
         if wait:
-            run.wait(log_info=log_info)
-        return run
+            return run.wait(log_info=log_info)
+        return run.refresh()
 
-    def _new_run(self, action: str, given: Mapping[str, Any]) -> Run:
-        """Make the run, with all that is needed to execute it, and store it."""
+    def new_run(self, action: str = "job", **given: Any) -> Run:
+        """Make a run, with all that is needed to execute it, without starting it.
+
+        Raises:
+            Faults: something given is unknown or wrong.
+
+        """
         from pybridge.functions import specs
         from pybridge.functions.run import Run
 
-        fields = specs.run_fields(action, given)
-        about = {k: fields.pop(k, None) for k in ("uuid", "labels", "description")}
+        fields = specs.run_fields(action, given, self._missing_secrets)
+        about = {k: fields.pop(k, None) for k in ("description", "labels")}
+        identity = fields.pop("uuid", None)
         task = self.task(action)
         spec = {
             "action": action,
             "function": self.executable,
             "task": f"{task.kind}://{self.project}/{task.id}",
-            **{k: self._data["spec"].get(k) for k in _OF_FUNCTION},
-            **self._entrypoint(),
+            **self._inherited(),
             **fields,
         }
+        relations = [{"type": "run_of", "dest": self.key}]
         made = draft(
             "run",
             f"{self.kind}+run",
             project=self.project,
-            uuid=about.pop("uuid"),
+            uuid=identity,
             spec=spec,
-            metadata={
-                **about,
-                "relationships": [{"type": "run_of", "dest": self.key}],
-            },
-            status=self._beginning(),
+            metadata={**about, "relationships": relations},
+            status=_beginning(),
         )
         self.store.create(made)
         return Run(made, self.store)
 
-    def _entrypoint(self) -> dict[str, Any]:
-        """Return what of the source is called."""
-        source = self._data["spec"].get("source") or {}
-        return {k: source.get(k) for k in ("handler", "init_function")}
+    def task(self, action: str = "job") -> Task:
+        """Return the function's task of that action, made on first use."""
+        found = self._tasks.get(action)
+        if found is None:
+            found = self._tasks[action] = self._task(action)
+        return found
 
-    @staticmethod
-    def _beginning() -> dict[str, Any]:
-        """Return the status of a new run: ready, and this process's to hand over."""
-        from pybridge.functions.store import enter
+    def get_task(self, action: str) -> Task:
+        """Return the function's task of that action: `job`, or `python+job`.
 
-        status: dict[str, Any] = {"owner": states.owner("client")}
-        for state in ("CREATED", "BUILT", "READY"):
-            enter(status, state)
-        return status
+        Raises:
+            BadArgument: there is no such action.
+
+        """
+        return self.task(_action(action))
+
+    def list_tasks(self) -> list[Task]:
+        """Return the tasks that there are."""
+        found = self.store.find(self.project, "task", function=self.executable)
+        return [Task(entry, self.store) for entry in found]
+
+    def delete_task(self, action: str) -> bool:
+        """Delete the task of an action, and tell whether it was there."""
+        task = self._tasks.pop(_action(action), None) or self._task(_action(action))
+        return task.delete()
+
+    def get_run(self, identifier: str) -> Run:
+        """Return a run by its key or id.
+
+        Raises:
+            BadArgument: there is none.
+
+        """
+        found = lookup.get(self.store, self.project, "run", identifier)
+        return cast("Run", found)
+
+    def list_runs(self, **filters: Any) -> list[Run]:
+        """Return the runs of this version, the oldest first."""
+        found = lookup.several(
+            self.store, self.project, "run", function=self.executable, **filters
+        )
+        return cast("list[Run]", found)
+
+    def delete_run(self, identifier: str) -> bool:
+        """Delete a run, and tell whether it was there."""
+        return self.get_run(identifier).delete()
+
+    def _inherited(self) -> dict[str, Any]:
+        """Return what a run has of its function."""
+        spec = self._data["spec"]
+        source = spec.get("source") or {}
+        return {
+            **{name: spec.get(name) for name in _OF_FUNCTION},
+            "image": spec.get("image") or self._built(),
+            "handler": source.get("handler"),
+            "init_function": source.get("init_function"),
+        }
+
+    def _built(self) -> Optional[str]:
+        """Return the image that a build has written into the store meanwhile."""
+        if "build" not in self._tasks and not self._was_built():
+            return None
+        found = self.store.get(self.key)
+        return None if found is None else found["spec"].get("image")
+
+    def _was_built(self) -> bool:
+        """Has another object, or process, made a task that builds?"""
+        return self.store.get(self._task_key("build")) is not None
+
+    def _task(self, action: str) -> Task:
+        """Return a task from the store, made if it is not there."""
+        key = self._task_key(action)
+        found = self.store.get(key)
+        if found is None:
+            parsed = keys.parse(key)
+            found = draft(
+                "task",
+                parsed.kind,
+                project=self.project,
+                uuid=parsed.id,
+                spec={"function": self.executable},
+            )
+            self.store.put(found)
+        return Task(found, self.store)
+
+    def _task_key(self, action: str) -> str:
+        """Return the key of the one task of that action."""
+        kind = f"{self.kind}+{action}"
+        identity = uuid.uuid5(uuid.NAMESPACE_URL, f"{kind} {self.executable}").hex
+        return str(keys.Key(self.project, "task", kind, "", identity))
+
+    def _missing_secrets(self, names: list[str]) -> list[str]:
+        """Return the names of secrets that the project has no value for."""
+        return [n for n in names if self.store.secret(self.project, n) is None]
+
+
+def _beginning() -> dict[str, Any]:
+    """Return the status of a new run: ready, and this process's to hand over."""
+    status: dict[str, Any] = {"owner": states.owner("client")}
+    for state in ("CREATED", "BUILT", "READY"):
+        enter(status, state)
+    return status
+
+
+def _action(text: str) -> str:
+    """Return the action that is named, also by a task's kind.
+
+    Raises:
+        Faults: there is none of that name.
+
+    """
+    from pybridge.functions import specs
+    from pybridge.functions.fields import one_of
+
+    action = str(text).rpartition("+")[2]
+    if action not in specs.ACTIONS:
+        told = one_of(action, specs.ACTIONS)
+        raise Faults("get_task", [Fault("action", text, told)])
+    return action
 
 
 def new(store: Store, project: str, fields: Mapping[str, Any]) -> Function:
@@ -131,20 +250,66 @@ def new(store: Store, project: str, fields: Mapping[str, Any]) -> Function:
         Faults: something given is unknown, missing or wrong.
 
     """
-    from pybridge.functions import sources, specs
+    made = drafted(store, project, fields)
+    store.create(made)
+    return Function(made, store)
 
-    given = specs.check("new_function", specs.FunctionFields, fields)
-    spec = {k: given.get(k) for k in _OF_FUNCTION if k != "source"}
-    of_source = ("code", "base64", "code_src", "handler", "init_function", "lang")
-    spec["source"] = sources.check(**{k: given.get(k) for k in of_source}, store=store)
-    made = draft(
+
+def drafted(
+    store: Store,
+    project: str,
+    fields: Mapping[str, Any],
+    what: str = "new_function",
+) -> dict[str, Any]:
+    """Return the entry of a new function, checked; it is not stored yet.
+
+    Raises:
+        Faults: something given is unknown, missing or wrong.
+
+    """
+    from pybridge.functions import specs
+
+    more: list[Fault] = []
+    rest = dict(fields)
+    if "project" in rest:
+        told = "is the one that the method is called on; leave it away"
+        more.append(Fault("project", rest.pop("project"), told))
+    source, faults = _source(rest, store)
+    given = specs.check(what, specs.FunctionFields, rest, more=[*more, *faults])
+    source["lang"] = given.get("lang") or source.get("lang")
+    source["init_function"] = given.get("init_function")
+    spec = {name: given.get(name) for name in _OF_FUNCTION if name != "source"}
+    return draft(
         "function",
         given["kind"],
         project=project,
         name=given["name"],
         uuid=given.get("uuid"),
-        spec=spec,
+        spec={"source": {k: v for k, v in source.items() if v is not None}, **spec},
         metadata={k: given.get(k) for k in ("description", "labels", "embedded")},
     )
-    store.create(made)
-    return Function(made, store)
+
+
+def _source(
+    given: Mapping[str, Any], store: Store
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Return the source of a function's spec, and what is wrong with it."""
+    from pybridge.functions import sources
+
+    try:
+        made = sources.check(
+            store=store, **{name: given.get(name) for name in _OF_SOURCE}
+        )
+    except BadArgument as exc:
+        found = getattr(exc, "faults", None)
+        if found is None:
+            raise
+        return {}, [
+            Fault(
+                one["field"],
+                one["value"],
+                one["message"].removeprefix(f"{one['field']} is "),
+            )
+            for one in found
+        ]
+    return made, []

@@ -217,16 +217,18 @@ def new(
     *,
     path: str | None = None,
     uuid: str | None = None,
+    stored: bool = True,
     **more: Any,
 ) -> Any:
-    """Make an entity for files that are where they are, and store it.
+    """Make an entity for files that are where they are, and store it unless told not.
 
     Raises:
         Faults: something given is unknown or wrong.
 
     """
     entity = _drafted(type_, store, project, name, kind, path=path, uuid=uuid, **more)
-    store.create(entity.to_dict())
+    if stored:
+        store.create(entity.to_dict())
     return entity
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Dict, List, Literal, Mapping, Optional, Type
+from typing import (
+    Annotated,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Literal,
+    Mapping,
+    Optional,
+    Tuple,
+    Type,
+)
 
 from pydantic import BeforeValidator, Field
 
-from pybridge.functions.faults import Fault
+from pybridge.functions.faults import Fault, shown
 from pybridge.functions.fields import (
     Fields,
     Identity,
@@ -31,12 +42,9 @@ from pybridge.functions.resources import (
 __all__ = [
     "ACTIONS",
     "PYTHON_VERSIONS",
-    "ArtifactFields",
     "BuildFields",
-    "DataitemFields",
     "FunctionFields",
     "JobFields",
-    "ModelFields",
     "RunFields",
     "SecretFields",
     "ServeFields",
@@ -243,72 +251,104 @@ def _elsewhere(action: str) -> Dict[str, str]:
 _ELSEWHERE = {action: _elsewhere(action) for action in ACTIONS}
 
 
-def run_fields(action: object, given: Mapping[str, Any]) -> Dict[str, Any]:
+def run_fields(
+    action: object,
+    given: Mapping[str, Any],
+    missing: Callable[[List[str]], List[str]],
+) -> Dict[str, Any]:
     """Return what a run of that action is made with.
+
+    `missing` says which of the secrets that it names are not there.
 
     Raises:
         Faults: some of it is wrong; all of that is told.
 
     """
-    fields = dict(given)
-    more: List[Fault] = []
-    misspelt = fields.pop("loacal_execution", None)
-    if misspelt is not None:
-        if fields.get("local_execution") not in {None, misspelt}:
-            more.append(
-                Fault(
-                    "loacal_execution",
-                    misspelt,
-                    "says the opposite of local_execution; give the latter alone",
-                )
-            )
-        fields["local_execution"] = misspelt
-    if fields.get("local_execution") is None:
-        fields.pop("local_execution", None)
-    known = action in _BY_ACTION if isinstance(action, str) else False
+    fields, more = _spelled(given)
+    known = isinstance(action, str) and action in _BY_ACTION
     if not known:
         more.append(Fault("action", action, one_of(action, ACTIONS)))
     elif action != "job" and fields.get("local_execution") is True:
-        more.append(
-            Fault(
-                "local_execution",
-                True,
-                f"True is for the action 'job'; leave it away to {action} on this "
-                "machine",
-            )
-        )
+        told = f"True is for the action 'job'; leave it away to {action}"
+        more.append(Fault("local_execution", True, told))
+    more += _unknown_engine(fields.get("engine"))
+    more += _absent_secrets(fields, missing)
+    for name in ("parameters", "init_parameters"):
+        more += _encoded(fields, name)
     name = str(action) if known else "job"
     return check("run", _BY_ACTION[name], fields, _ELSEWHERE[name], more)
 
 
-# ---- Data ----------------------------------------------------------------------------
+def _spelled(given: Mapping[str, Any]) -> Tuple[Dict[str, Any], List[Fault]]:
+    """Return what was given without the document's own misspelling."""
+    fields = dict(given)
+    faults = []
+    misspelt = fields.pop("loacal_execution", None)
+    if misspelt is not None:
+        if fields.get("local_execution") not in {None, misspelt}:
+            told = "says the opposite of local_execution; give the latter alone"
+            faults.append(Fault("loacal_execution", misspelt, told))
+        fields["local_execution"] = misspelt
+    return {k: v for k, v in fields.items() if v is not None}, faults
 
 
-class ArtifactFields(EntityFields):
-    """What an artifact may be made with."""
+def _unknown_engine(name: object) -> List[Fault]:
+    """Return the fault of an engine that there is not."""
+    if not isinstance(name, str):
+        return []
+    from pybridge.functions import engines
 
-    kind: Literal["artifact"] = "artifact"
-    path: Optional[Text] = None
-
-
-class DataitemFields(EntityFields):
-    """What a dataitem may be made with."""
-
-    kind: Literal["table", "dataitem", "iceberg", "croissant"] = "table"
-    path: Optional[Text] = None
-    schema_: Annotated[Optional[Dict[str, Any]], Field(alias="schema")] = None
+    if name in engines.names():
+        return []
+    return [Fault("engine", name, one_of(name, engines.names()))]
 
 
-class ModelFields(EntityFields):
-    """What a model may be made with."""
+def _absent_secrets(
+    fields: Mapping[str, Any], missing: Callable[[List[str]], List[str]]
+) -> List[Fault]:
+    """Return the faults of secrets that the project has not."""
+    given = fields.get("secrets")
+    wanted = [("secrets", n) for n in given] if isinstance(given, (list, tuple)) else []
+    if fields.get("token") is not None:
+        wanted.append(("token", fields["token"]))
+    wanted = [(field, name) for field, name in wanted if isinstance(name, str)]
+    if not wanted:
+        return []
+    absent = set(missing([name for _, name in wanted]))
+    told = "{} has no value in the project; make it with project.new_secret"
+    return [
+        Fault(field, name, told.format(shown(name)))
+        for field, name in wanted
+        if name in absent
+    ]
 
-    kind: Literal["model", "mlflow", "sklearn", "huggingface"] = "model"
-    path: Optional[Text] = None
-    framework: Optional[str] = None
-    algorithm: Optional[str] = None
-    base_model: Optional[str] = None
-    parameters: Optional[Dict[str, Any]] = None
-    metrics: Optional[Dict[str, Any]] = None
+
+def _encoded(fields: Dict[str, Any], name: str) -> List[Fault]:
+    """Put parameters into the form that they are stored in, or return the faults."""
+    given = fields.get(name)
+    if not isinstance(given, Mapping):
+        return []
+    made, faults = {}, []
+    for key, value in given.items():
+        form, told = _form(value)
+        made[key] = form
+        if told:
+            faults.append(Fault(f"{name}.{key}", value, told))
+    fields[name] = made
+    return faults
+
+
+def _form(value: Any) -> Tuple[Any, str]:
+    """Return what is stored of a value, or why it cannot be."""
+    from pybridge.functions import results
+
+    try:
+        return results.encode(value), ""
+    except results.NotPlain as exc:
+        return None, (
+            f"{shown(value)} cannot be stored ({exc}); give data, or log it and name "
+            "it in inputs"
+        )
 
 
 class SecretFields(EntityFields):

@@ -125,16 +125,22 @@ class Store:
             BadArgument: there is one with that id.
 
         """
-        row = _row(entity)
+        self.create_all([entity])
+
+    def create_all(self, entities: Iterable[dict[str, Any]]) -> None:
+        """Keep new entities: all of them, or none.
+
+        Raises:
+            BadArgument: there is one with the id of one of them.
+
+        """
+        rows = [_row(entity) for entity in entities]
         with self._writing() as connection:
             try:
-                connection.execute(_INSERT, row)
+                for row in rows:
+                    connection.execute(_INSERT, row)
             except sqlite3.IntegrityError:
-                _, type_, kind, name, identity = row[:5]
-                raise BadArgument(
-                    f"there is a {type_} with id '{identity}' already in project "
-                    f"'{row[0]}'; give another uuid, or none, for '{name or kind}'"
-                ) from None
+                raise BadArgument(_taken(row)) from None
 
     def put(self, entity: dict[str, Any]) -> None:
         """Keep an entity, new or not."""
@@ -443,6 +449,17 @@ class Store:
                 "see which one holds it, and do it again"
             )
         return HostError(f"the store '{path}' failed: {text}")
+
+
+def _taken(row: tuple[Any, ...]) -> str:
+    """Return the message about a row whose id another one has."""
+    project, type_, kind, name, identity = row[:5]
+    if type_ == "project":
+        return f"there is a project '{project}' already; use it, or another name"
+    return (
+        f"there is a {type_} with id '{identity}' already in project '{project}'; give "
+        f"another uuid, or none, for '{name or kind}'"
+    )
 
 
 def enter(status: dict[str, Any], state: str, message: Optional[str] = None) -> None:

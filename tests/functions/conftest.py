@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pybridge.functions.project import get_or_create_project
+from pybridge.functions.library import get_or_create_project
 from pybridge.functions.store import Store
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-__all__ = ["Beside", "answer"]
+__all__ = ["Beside", "Unloadable", "answer"]
 
 _READ = 0x1
 _WRITE = 0x2
@@ -32,6 +32,12 @@ _answers: dict[int, tuple[Any, BaseException | None]] = {}
 _numbers = itertools.count(1)
 
 
+class Unloadable(HostError):  # noqa: N818 - named as its neighbours are
+    """There is no SQLite that loads extensions, or this Python cannot be loaded."""
+
+    __module__ = "pybridge"
+
+
 class Beside:
     """A connection of the C library that Python's own `sqlite3` module uses.
 
@@ -45,7 +51,8 @@ class Beside:
         """Open a file; where it is new only with create.
 
         Raises:
-            HostError: there is no SQLite that loads extensions, or it refuses the file.
+            Unloadable: there is no SQLite that loads extensions.
+            HostError: it refuses the file.
 
         """
         self._sqlite = sqlite = _library()
@@ -80,7 +87,7 @@ class Beside:
         if code:
             said = (message.value or b"").decode("utf-8", "replace")
             self._sqlite.sqlite3_free(message)
-            raise HostError(f"SQLite cannot load '{LIBRARY}': {said}")
+            raise Unloadable(f"SQLite cannot load '{LIBRARY}': {said}")
 
     def integer(self, sql: str, texts: Sequence[str | None], what: str) -> int:
         """Return the number that a statement gives; it may have parameters, of text.
@@ -167,7 +174,7 @@ def _library() -> ctypes.CDLL:
     """Return the C library of SQLite.
 
     Raises:
-        HostError: there is none, or it cannot load extensions.
+        Unloadable: there is none, or it cannot load extensions.
 
     """
     for name in _names():
@@ -195,7 +202,7 @@ def _library() -> ctypes.CDLL:
         except (OSError, AttributeError):
             continue
         return library
-    raise HostError(
+    raise Unloadable(
         "there is no SQLite library that loads extensions; install SQLite's shared "
         "library (Debian: libsqlite3-0), or run select py_shell() in the sqlite3 shell"
     )

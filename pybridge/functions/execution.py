@@ -6,6 +6,7 @@ import inspect
 import os
 import sys
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument
@@ -16,6 +17,7 @@ from pybridge.functions.store import enter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
     from contextvars import Token
 
     from pybridge.functions.run import Run
@@ -66,18 +68,25 @@ class Execution:
 
     def go(self) -> bool:
         """Execute it; see `execute`."""
-        if not self.begin():
-            return False
+        with self.shielded():
+            if not self.begin():
+                return False
         token: Token[Any] = running.begin(self.running)
         try:
             collected = self.stages()
         except BaseException as exc:
             self.exc = exc
-            self.fail(exc)
-            return False
         finally:
             running.end(token)
-        return self.complete(collected)
+        with self.shielded():
+            if self.exc is None:
+                return self.complete(collected)
+            self.fail(self.exc)
+            return False
+
+    def shielded(self) -> AbstractContextManager[None]:
+        """Keep away what would come between the states of the run."""
+        return nullcontext()
 
     # ---- Stages ----------------------------------------------------------------------
 

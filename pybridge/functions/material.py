@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pybridge.errors import BadArgument, Unsupported
-from pybridge.functions import files, keys, running
+from pybridge.functions import database, files, keys, running
 from pybridge.functions.entity import Entity, draft
 from pybridge.functions.faults import Fault, Faults, nearest
 
@@ -138,6 +138,8 @@ class Dataitem(Material):
 
         Options are those of the library's own reader.
         """
+        if database.is_database(self.path):
+            return database.read(self.path, engine=engine, **options)
         from pybridge.functions import tables
 
         return tables.read(self.path, file_format=file_format, engine=engine, **options)
@@ -155,9 +157,62 @@ class Dataitem(Material):
         self.change(state="READY", **about.status)
         return self.path
 
-    def query(self, sql: str, engine: str | None = None) -> Any:
-        """Return the rows that SQL gives; the table is `dataitem`, or its own name."""
-        raise NotImplementedError(sql, engine)
+    def query(self, sql: str, params: Any = None, engine: str | None = None) -> Any:
+        """Return the rows that SQL gives, as a frame.
+
+        The table has its own name there, and is `dataitem` too; in a database the other
+        tables of the file can be named as well.
+
+        Raises:
+            BadArgument: the query is refused.
+
+        """
+        from pybridge.functions import queries
+
+        return queries.query(self, sql, params, engine)
+
+    def local(self) -> Path:
+        """Return the path of its file on this machine; a table of a database as one."""
+        if not database.is_database(self.path):
+            return super().local()
+        directory = tempfile.mkdtemp(prefix="pybridge-")
+        return Path(self.download(Path(directory) / f"{self.name}.parquet"))
+
+    def download(
+        self,
+        destination: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+    ) -> str:
+        """Copy its file to a path of this machine and return that.
+
+        A table of a database is written in the format of the destination's name.
+
+        Raises:
+            BadArgument: there is something already, and overwrite is false.
+
+        """
+        if not database.is_database(self.path):
+            return super().download(destination, overwrite)
+        from pybridge.functions import tables
+
+        place = Path("." if destination is None else destination)
+        if place.is_dir():
+            place /= f"{self.name}.parquet"
+        if place.exists() and not overwrite:
+            raise BadArgument(
+                f"'{place}' exists already; pass overwrite=True, or another path"
+            )
+        tables.write(self.as_df(engine="arrow"), str(place))
+        return str(place)
+
+    def upload(self, source: Any) -> None:
+        """Put a file in the place of the table."""
+        if not database.is_database(self.path):
+            super().upload(source)
+            return
+        from pybridge.functions import tables
+
+        self.write_df(tables.read(os.fspath(source), engine="arrow"))
 
 
 class Model(Material):
@@ -346,6 +401,8 @@ def _absolute(path: Any) -> str | None:
     if path is None:
         return None
     text = os.fspath(path)
+    if database.is_database(text):
+        return database.absolute(text)
     return text if files.is_url(text) else str(files.local(text).absolute())
 
 
@@ -415,6 +472,8 @@ def _written(
     """
     from pybridge.functions import tables
 
+    if database.is_database(target):
+        return _inserted(frame, target, options)
     try:
         table = tables.to_arrow(frame)
         form = tables.format_of(target, extension)
@@ -425,6 +484,20 @@ def _written(
         return _pickled(frame, target[: -len("parquet")] + "pickle")
     about = About(target)
     about.status["files"] = [files.store_bytes(data, target)]
+    about.spec["schema"] = tables.schema_of(table)
+    preview = tables.preview_of(table)
+    if preview is not None:
+        about.status["preview"] = preview
+    return about
+
+
+def _inserted(frame: Any, target: str, options: dict[str, Any]) -> About:
+    """Write a frame to a table of a database, and tell its schema."""
+    from pybridge.functions import tables
+
+    about = About(target)
+    database.write(frame, target, **options)
+    table = tables.to_arrow(frame)
     about.spec["schema"] = tables.schema_of(table)
     preview = tables.preview_of(table)
     if preview is not None:

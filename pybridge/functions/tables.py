@@ -123,10 +123,43 @@ def _from_arrow(table: Any, library: str) -> Any:
     if library == "arrow":
         return table
     if library == "pandas":
-        return table.to_pandas()
+        return _to_pandas(table)
     if library == "numpy":
-        return table.to_pandas().to_numpy()
+        return _to_pandas(table).to_numpy()
     return _polars().from_arrow(table)
+
+
+def _to_pandas(table: Any) -> Any:
+    """Return an Arrow table as a frame of pandas in which every integer is exact.
+
+    What pandas itself has written says which types its columns had.
+    """
+    frame = table.to_pandas()
+    if table.schema.metadata and b"pandas" in table.schema.metadata:
+        return frame
+    from pyarrow import types
+
+    for place, column in enumerate(table.columns):
+        kind = column.type
+        if not column.null_count:
+            continue
+        if types.is_integer(kind):
+            name = "UI" if types.is_unsigned_integer(kind) else "I"
+            dtype = f"{name}nt{kind.bit_width}"
+        elif types.is_boolean(kind):
+            dtype = "boolean"
+        else:
+            continue
+        frame.isetitem(place, _nullable(column, dtype))
+    return frame
+
+
+def _nullable(column: Any, dtype: str) -> Any:
+    """Return an Arrow column as one of pandas that has a place for NULL."""
+    import pandas
+
+    known: Any = pandas.api.types.pandas_dtype(dtype)
+    return known.__from_arrow__(column)
 
 
 def _polars() -> Any:

@@ -8,16 +8,18 @@ working directory, where it is the user's own; otherwise that of
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from pybridge.errors import BadArgument
 
-__all__ = ["VARIABLE", "find", "section"]
+__all__ = ["VARIABLE", "find", "seconds", "section"]
 
 VARIABLE = "PYBRIDGE_SETTINGS"
 _NAME = "pybridge.toml"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def find() -> Path | None:
@@ -63,6 +65,27 @@ def section(name: str) -> dict[str, Any]:
             f"'{name}' in '{path}' is not a table but {table!r}; write [{name}]"
         )
     return table
+
+
+def seconds(value: object, name: str) -> float | None:
+    """Return the seconds of "90s", "30m", "8h", "2d" or a number; None for "never".
+
+    `name` is what the setting is called in messages.
+
+    Raises:
+        BadArgument: it is none of these.
+
+    """
+    if value == "never":
+        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value).strip())
+    if found is None or not float(found[1]):
+        raise BadArgument(
+            f'{name} is a time such as "30m" or "8h", or "never", not {value!r}'
+        )
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def _is_own(path: Path) -> bool:

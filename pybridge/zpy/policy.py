@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from pybridge import settings
 from pybridge.zpy.place import Refused
 
-__all__ = ["Policy", "seconds"]
+__all__ = ["Policy"]
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _KNOWN = ("idle", "save", "restore", "show")
 _SAVES = ("ask", "always", "never")
 _SHOWS = ("repr", "str", "json")
@@ -48,7 +46,7 @@ class Policy:
                 raise Refused(f"[zpy] has no '{key}'; there are {', '.join(_KNOWN)}")
         policy = cls()
         if "idle" in found:
-            policy.idle = seconds(found["idle"])
+            policy.idle = settings.seconds(found["idle"], "[zpy] idle")
         policy.save = _choice(found, "save", _SAVES, policy.save)
         policy.show = _choice(found, "show", _SHOWS, policy.show)
         policy.restore = found.get("restore", policy.restore)
@@ -59,25 +57,6 @@ class Policy:
     def as_dict(self) -> dict[str, Any]:
         """Return it as what `Policy(**...)` takes."""
         return {name: getattr(self, name) for name in self.__slots__}
-
-
-def seconds(value: object) -> float | None:
-    """Return the seconds of "90s", "30m", "8h", "2d" or a number; None for "never".
-
-    Raises:
-        Refused: it is none of these.
-
-    """
-    if value == "never":
-        return None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value).strip())
-    if found is None or not float(found[1]):
-        raise Refused(
-            f'[zpy] idle is a time such as "30m" or "8h", or "never", not {value!r}'
-        )
-    return float(found[1]) * _UNITS[found[2]]
 
 
 def _choice(

@@ -1,0 +1,1 @@
+"""The manager: the process of a store that starts, watches and stops its runs."""

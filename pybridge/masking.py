@@ -6,9 +6,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["mask"]
+__all__ = ["HIDDEN", "forms", "mask"]
 
-_HIDDEN = "***"
+HIDDEN = "***"
 _SHORT = 3  # a secret shorter than this is hidden only where it stands as one
 _WORDS = "pwd|password|passwd|passphrase|sslpassword|access_token"
 # What a text has to have for the patterns to be tried: they cost a look at `re`.
@@ -26,8 +26,7 @@ def mask(text: str, secrets: tuple[str, ...] = ()) -> str:
     Looked for are `PWD=...`, `password: "..."` and the like, and the password in a URI.
     """
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORT:
-            text = _without(text, secret)
+        text = _without(text, secret)
     lower = text.lower()
     if not any(sign in lower for sign in _SIGNS):
         return text
@@ -43,11 +42,18 @@ def mask(text: str, secrets: tuple[str, ...] = ()) -> str:
     return text
 
 
-def _without(text: str, secret: str) -> str:
-    """Hide a secret as it is, and in the forms that connection strings write it in."""
+def forms(secret: str) -> list[str]:
+    """Return a secret as it is and as texts write it, the longest first.
+
+    Those of connection strings, URIs, JSON and Python; none where it is too short to
+    be told from other text.
+    """
+    if len(secret) < _SHORT:
+        return []
+    import json
     from urllib.parse import quote, quote_plus
 
-    forms = {
+    found = {
         secret,
         secret.replace("}", "}}"),
         quote(secret, safe=""),
@@ -55,9 +61,16 @@ def _without(text: str, secret: str) -> str:
         quote_plus(secret),
         _escaped(secret, "'"),
         _escaped(secret, '"'),
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
     }
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, _HIDDEN)
+    return sorted(found, key=len, reverse=True)
+
+
+def _without(text: str, secret: str) -> str:
+    """Hide a secret in all its forms."""
+    for form in forms(secret):
+        text = text.replace(form, HIDDEN)
     return text
 
 
@@ -70,15 +83,15 @@ _RULES = (
     # password="...", "password": '...' of Python, JSON and TOML
     (
         rf"""\b({_WORDS})(["']?\s*[:=]\s*)(["'])(?:\\.|(?!\3).)*\3""",
-        rf"\1\2\3{_HIDDEN}\3",
+        rf"\1\2\3{HIDDEN}\3",
     ),
     # PWD={...}; and PWD=...; of ODBC: behind a semicolon, or at the string's beginning
     (
         rf"""((?:^|[;"'{{]\s*)(?:{_WORDS})=)(?![="'])(?:{_BRACED}|.*?{_ENDS})""",
-        rf"\1{_HIDDEN}",
+        rf"\1{HIDDEN}",
     ),
     # host=... password=... of PostgreSQL; not f(host, password=word)
-    (rf"""([^,(\s]\s+(?:{_WORDS})=)(?![="'])[^\s;"']+""", rf"\1{_HIDDEN}"),
+    (rf"""([^,(\s]\s+(?:{_WORDS})=)(?![="'])[^\s;"']+""", rf"\1{HIDDEN}"),
     # scheme://user:password@host
-    (r"(://[^\s:/@]*:)[^\s/]*@", rf"\1{_HIDDEN}@"),
+    (r"(://[^\s:/@]*:)[^\s/]*@", rf"\1{HIDDEN}@"),
 )

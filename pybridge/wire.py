@@ -139,6 +139,10 @@ class Frames:
         self.fds += unpack_fds(aside)
         if not part:
             raise Gone
+        return self.feed(part)
+
+    def feed(self, part: bytes) -> list[tuple[bytes, bytes]]:
+        """Take what has come some other way; return the whole frames."""
         self._data += part
         frames: list[tuple[bytes, bytes]] = []
         while len(self._data) >= _HEAD:

@@ -23,7 +23,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, Optional
 
 from pybridge import wire
-from pybridge.functions import processes
+from pybridge.functions import cgroups, limits, processes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -239,6 +239,11 @@ def _settle(request: dict[str, Any], fds: list[int], parent: int) -> None:
     _take_environment(request)
     os.chdir(request["cwd"])
     _forget_randomness()
+    bounds = limits.Limits(*request["limits"])
+    if bounds.memory is not None:
+        limits.load_base()  # before the group counts it
+    cgroups.join(request["groups"])
+    limits.apply(bounds)
 
 
 def die_with(parent: int) -> None:

@@ -10,38 +10,13 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
-
-from pybridge.errors import BadArgument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Limits", "apply", "explain", "of", "quantity", "words"]
+__all__ = ["Limits", "apply", "explain", "load_base", "of", "words"]
 
-_UNITS = {
-    "": 1.0,
-    "n": 1e-9,
-    "u": 1e-6,
-    "m": 1e-3,
-    "k": 1e3,
-    "K": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-    "T": 1e12,
-    "P": 1e15,
-    "E": 1e18,
-    "Ki": 2.0**10,
-    "Mi": 2.0**20,
-    "Gi": 2.0**30,
-    "Ti": 2.0**40,
-    "Pi": 2.0**50,
-    "Ei": 2.0**60,
-}
-_QUANTITY = re.compile(
-    r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?([A-Za-z]*)"
-)
 # Loaded before the limit is set, so that it means the same however a run is started.
 _BASE = ("pandas", "pyarrow")
 
@@ -60,24 +35,6 @@ class Limits(NamedTuple):
 _applied = Limits()
 
 
-def quantity(text: object) -> float:
-    """Return the number that Kubernetes reads in a quantity: "64Mi", "500m", 2.
-
-    Raises:
-        BadArgument: it is none.
-
-    """
-    if isinstance(text, (int, float)) and not isinstance(text, bool):
-        return float(text)
-    found = _QUANTITY.fullmatch(str(text).strip())
-    if found is None or found[3] not in _UNITS or (found[2] and found[3]):
-        raise BadArgument(
-            f"'{text}' is not a quantity; write a number such as 2, '500m' (half a "
-            "processor) or '200Mi' (of memory)"
-        )
-    return float(found[1]) * 10.0 ** int(found[2] or 0) * _UNITS[found[3]]
-
-
 def of(resources: Optional[Mapping[str, Any]]) -> Limits:
     """Return the limits that a run's `resources` set, in either spelling.
 
@@ -85,14 +42,18 @@ def of(resources: Optional[Mapping[str, Any]]) -> Limits:
     only requested is no limit.
 
     Raises:
-        BadArgument: a limit is not a quantity.
+        ValueError: a limit is not a quantity.
 
     """
+    if not resources:
+        return Limits()
+    from pybridge.functions.resources import quantity
+
     memory = _limit(resources, "mem", "memory")
     cpu = _limit(resources, "cpu", "cpu")
     return Limits(
-        None if memory is None else max(1, int(quantity(memory))),
-        None if cpu is None else quantity(cpu),
+        None if memory is None else max(1, int(quantity(str(memory)))),
+        None if cpu is None else float(quantity(str(cpu))),
         "" if memory is None else str(memory),
     )
 
@@ -117,8 +78,8 @@ def apply(limits: Limits) -> None:
     _applied = limits
 
 
-def _limit_memory(size: int) -> None:
-    import resource
+def load_base() -> None:
+    """Load what does not count, so that the limit means the same in every process."""
     from importlib import import_module
 
     for name in _BASE:
@@ -126,6 +87,12 @@ def _limit_memory(size: int) -> None:
             import_module(name)
         except Exception:  # noqa: S112 - then it takes no memory either
             continue
+
+
+def _limit_memory(size: int) -> None:
+    import resource
+
+    load_base()
     wanted = _data() + size
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:

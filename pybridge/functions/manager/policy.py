@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pybridge.errors import BadArgument
@@ -63,7 +65,6 @@ class Policy(NamedTuple):
 
         """
         from pybridge import settings
-        from pybridge.functions.limits import quantity
 
         found = settings.section("functions")
         given: dict[str, Any] = {}
@@ -76,7 +77,7 @@ class Policy(NamedTuple):
                     raise BadArgument(f"[functions] {name} cannot be 'never'")
                 given[name] = value
         if "log_size" in found:
-            given["log_size"] = int(quantity(found["log_size"]))
+            given["log_size"] = _size(found["log_size"])
         if "environment" in found:
             given["handed_on"] = _names(found["environment"])
         return cls(**given)
@@ -98,18 +99,28 @@ class Policy(NamedTuple):
 
 def handed_on(environ: Mapping[str, str], also: tuple[str, ...] = ()) -> dict[str, str]:
     """Return what of an environment goes on to runs."""
-    patterns = (*_HANDED_ON, *also)
-    return {
-        name: value
-        for name, value in environ.items()
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-    }
+    pattern = _pattern((*_HANDED_ON, *also))
+    return {name: value for name, value in environ.items() if pattern.match(name)}
+
+
+@lru_cache(maxsize=4)
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(fnmatch.translate(name) for name in names))
 
 
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise BadArgument(f"[functions] parallel is a number from 1, not {value!r}")
     return value
+
+
+def _size(value: object) -> int:
+    from pybridge.functions.resources import quantity
+
+    try:
+        return int(quantity(str(value)))
+    except ValueError as exc:
+        raise BadArgument(f"[functions] log_size {value!r} {exc}") from None
 
 
 def _names(value: object) -> tuple[str, ...]:

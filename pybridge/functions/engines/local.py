@@ -1,0 +1,120 @@
+"""The local engine: a process for each run, led by the manager of the store."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Iterator, Optional
+
+from pybridge.errors import BadArgument
+from pybridge.functions import states
+from pybridge.functions.manager import client
+from pybridge.functions.manager.policy import handed_on
+
+if TYPE_CHECKING:
+    from pybridge.functions.run import Run
+
+__all__ = ["Local"]
+
+_CHUNK = 1 << 16
+
+
+class Local:
+    """Runs in processes of their own on this machine."""
+
+    name = "local"
+
+    def submit(self, run: Run) -> None:
+        """Take a run that is READY in the store; return when it cannot be lost."""
+        client.of(run.store).ask(
+            "submit", key=run.key, environ=_environ(), group=str(os.getpid())
+        )
+
+    def observe(self, run: Run, timeout: Optional[float]) -> bool:
+        """Wait until a run is final or its service answers; False: it took too long."""
+        answer = client.of(run.store).ask(
+            "wait", timeout, key=run.key, by=_own_run(run)
+        )
+        return answer is not None
+
+    def stop(self, run: Run) -> None:
+        """End a run wherever it is: it is STOPPED then; a final one stays as it is."""
+        if not states.is_final(run.state):
+            client.of(run.store).ask("stop", key=run.key)
+
+    def resume(self, run: Run) -> None:
+        """Take up again a run that was stopped.
+
+        Raises:
+            BadArgument: it is not stopped.
+
+        """
+        if run.store.move(run.key, "RESUME") is None:
+            raise BadArgument(
+                f"run '{run.id}' is {run.state}, and only a STOPPED one can be resumed"
+            )
+        self.submit(run)
+
+    def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
+        """Yield what a run has written; with `follow` until it is final."""
+        path = os.path.join(run.store.run_directory(run.id), "log")
+        reader = _Reader(path)
+        yield from reader.lines()
+        if follow and not states.is_final(run.refresh().state):
+            for _ in client.of(run.store).follow(run.key):
+                yield from reader.lines()
+        yield from reader.rest()
+
+
+class _Reader:
+    """A log that is read as it grows, a line at a time."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._offset = 0
+        self._begun: list[str] = []  # a line that has no end yet
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines that have come to their end."""
+        for text in self._chunks():
+            *whole, rest = text.split("\n")
+            for line in whole:
+                yield "".join((*self._begun, line))
+                self._begun = []
+            if rest:
+                self._begun.append(rest)
+
+    def rest(self) -> Iterator[str]:
+        """Yield what is left, as nothing more comes."""
+        yield from self.lines()
+        if self._begun:
+            yield "".join(self._begun)
+
+    def _chunks(self) -> Iterator[str]:
+        import codecs
+
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._offset)
+                while data := file.read(_CHUNK):
+                    self._offset += len(data)
+                    yield decoder.decode(data)
+        except FileNotFoundError:  # it has not begun
+            return
+        # The first bytes of a character whose others are not there yet.
+        self._offset -= len(decoder.getstate()[0])
+
+
+def _environ() -> dict[str, str]:
+    """Return what of this process's environment goes on to a run."""
+    return handed_on(os.environ)
+
+
+def _own_run(run: Run) -> str:
+    """Return the run that this process is of, if it has the same manager."""
+    own: Any = os.environ.get("PYBRIDGE_RUN")
+    if not own or os.environ.get("PYBRIDGE_FUNCTIONS") != str(run.store.root):
+        return ""
+    from pybridge.functions import keys
+
+    return str(keys.Key(run.project, "run", run.kind, "", own)) if own else ""

@@ -1,0 +1,104 @@
+"""The environments that runs wait for: each is made once, however many want it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from pybridge.errors import BridgeError
+from pybridge.functions.manager import outcome
+
+if TYPE_CHECKING:
+    from pybridge.functions.manager.life import Life
+    from pybridge.functions.store import Store
+
+__all__ = ["Builds"]
+
+_AT_ONCE = 4
+
+
+class _Build:
+    """One that is being made, and the runs that wait for it."""
+
+    def __init__(self) -> None:
+        self.lives: list[Life] = []
+        self.stopped = threading.Event()
+        self.future: asyncio.Future[str]
+
+
+class Builds:
+    """All that are being made."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store, where they are kept."""
+        self._store = store
+        self._making: dict[str, _Build] = {}
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "environment")
+
+    async def python_of(self, life: Life) -> str:
+        """Return the Python that a run's processes are to be of.
+
+        Raises:
+            Failed: it cannot be had.
+
+        """
+        from pybridge.functions import environments
+
+        spec = life.spec
+        if life.action == "build" or not environments.is_needed(spec):
+            return sys.executable
+        try:
+            wanted = environments.request(spec)
+            ready = environments.find(wanted, store=self._store)
+            if ready is not None:
+                return str(ready.python)
+            return await self._join(life, wanted)
+        except BridgeError as exc:
+            failure = outcome.describe(exc, "environment", life.attempt)
+            raise outcome.Failed(failure) from None
+
+    async def _join(self, life: Life, wanted: Any) -> str:
+        """Wait for an environment, made for this run or for another."""
+        life.manager.move(life.key, "PENDING", message="its environment is being made")
+        build = self._making.get(wanted.digest)
+        if build is None or build.stopped.is_set():
+            build = self._making[wanted.digest] = self._start(wanted)
+        build.lives.append(life)
+        try:
+            return await asyncio.shield(build.future)
+        finally:
+            build.lives.remove(life)
+            if not build.lives:  # nobody wants it any more
+                build.stopped.set()
+
+    def _start(self, wanted: Any) -> _Build:
+        from pybridge.functions import environments
+
+        loop = asyncio.get_running_loop()
+        build = _Build()
+
+        def say(text: str) -> None:
+            for life in list(build.lives):
+                life.log.say(text)
+
+        def make() -> str:
+            made = environments.make(
+                wanted,
+                store=self._store,
+                progress=lambda text: loop.call_soon_threadsafe(say, text),
+                stopped=build.stopped.is_set,
+            )
+            return str(made.python)
+
+        def done(future: asyncio.Future[str]) -> None:
+            if self._making.get(wanted.digest) is build:
+                del self._making[wanted.digest]
+            if not future.cancelled():
+                future.exception()  # nobody may be there to hear it
+
+        build.future = asyncio.ensure_future(loop.run_in_executor(self._threads, make))
+        build.future.add_done_callback(done)
+        return build

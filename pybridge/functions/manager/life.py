@@ -1,0 +1,386 @@
+"""The life of a run in the manager: its environment, its place, its attempts, its end.
+
+What happened is always written into the store first, and then the processes are ended:
+what they may still have to say about it is refused there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import time
+from typing import TYPE_CHECKING, Any, Optional
+
+from pybridge.errors import BridgeError
+from pybridge.functions import cgroups, limits, processes, states
+from pybridge.functions.manager import outcome
+from pybridge.functions.manager.output import Log, Masker, Pump
+
+if TYPE_CHECKING:
+    from pybridge.functions.manager.nursery import Child, Ended, Nursery
+    from pybridge.functions.manager.server import Manager
+
+__all__ = ["Life"]
+
+_MANY = 3  # times that a service which was ready once is started again
+_LONG = 60.0  # seconds after which a service that answered has proved itself
+_LOOK = 0.05  # seconds between looks whether a service answers
+_KILLED = 2.0  # seconds that a killed process is waited for
+
+
+class _Finished(Exception):  # noqa: N818 - how the attempts end
+    """The run is final, or somebody else has it now."""
+
+
+class Life:
+    """One run, from when the manager takes it until it is final."""
+
+    def __init__(
+        self,
+        manager: Manager,
+        entity: dict[str, Any],
+        environ: dict[str, str],
+        group: str,
+    ) -> None:
+        """Take the run as the store has it, what it is to see, and who it is from."""
+        self.manager = manager
+        self.store = manager.store
+        self.key: str = entity["key"]
+        self.id: str = entity["id"]
+        self.project: str = entity["project"]
+        self.spec: dict[str, Any] = entity["spec"]
+        self.action: str = self.spec.get("action") or "job"
+        self.environ = environ
+        self.group = group
+        self.began = time.monotonic()
+        self.attempt = len(entity["status"].get("attempts") or ()) + 1
+        self.last = self.attempt + self._retries()
+        self.stopping = False
+        self.leaving = False
+        self.has_place = False
+        self.secrets: dict[str, str] = {}
+        self.folder = str(self.store.run_directory(self.id))
+        self.log = Log(
+            os.path.join(self.folder, "log"),
+            manager.policy.log_size,
+            lambda: manager.news(self.key),
+        )
+        self.task = asyncio.get_running_loop().create_task(self._live())
+
+    @property
+    def is_service(self) -> bool:
+        """Does it run until it is stopped?"""
+        return self.action == "serve"
+
+    def _retries(self) -> int:
+        given = self.spec.get("backoff_limit")
+        if given is None:
+            return _MANY if self.is_service else 0
+        return int(given)
+
+    # ---- From outside ---------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """End it wherever it is; it is STOPPED then, unless it was final before."""
+        if self.manager.move(self.key, "STOP") is not None:
+            self.stopping = True
+            self.manager.announce(self.key)
+            self.task.cancel()
+        await asyncio.wait({self.task})
+
+    async def leave(self) -> None:
+        """End its processes, and leave it to the next manager."""
+        self.leaving = True
+        self.task.cancel()
+        await asyncio.wait({self.task})
+
+    # ---- The whole ------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        try:
+            await self._lead()
+        except (_Finished, asyncio.CancelledError):
+            pass
+        except outcome.Failed as failed:
+            self._fail(failed.failure, last=True)
+        except Exception as exc:  # a fault of ours must not leave it as it is
+            self._fail(outcome.describe(exc, "manager", self.attempt), last=True)
+        finally:
+            if self.stopping:
+                self.manager.move(self.key, "STOPPED")
+            self.log.close()
+            if not self.leaving:
+                self.manager.finished(self)
+
+    async def _lead(self) -> None:
+        try:
+            self.secrets = outcome.secrets_of(self.store, self.project, self.spec)
+        except BridgeError as exc:
+            failure = outcome.describe(exc, "environment", self.attempt)
+            raise outcome.Failed(failure) from None
+        nursery = await self.manager.nursery(self)
+        while True:
+            await self._take_place()
+            try:
+                failure = await self._attempt(nursery)
+            finally:
+                self._give_place()
+            await self._pause(failure)
+            self.attempt += 1
+
+    async def _take_place(self) -> None:
+        if not self.is_service:
+            await self.manager.queue.take(self.group)
+            self.has_place = True
+
+    def _give_place(self) -> None:
+        if self.has_place:
+            self.has_place = False
+            self.manager.queue.give()
+
+    async def _pause(self, failure: dict[str, Any]) -> None:
+        """Wait between two attempts."""
+        policy = self.manager.policy
+        seconds = policy.delay(self.attempt, random.random())  # noqa: S311
+        self.log.say(
+            f"attempt {self.attempt} failed ({outcome.line(failure)}); the next one "
+            f"begins in {seconds:.1f} s, and {self.last - self.attempt} may follow"
+        )
+        await asyncio.sleep(seconds)
+
+    # ---- An attempt -----------------------------------------------------------------
+
+    async def _attempt(self, nursery: Nursery) -> dict[str, Any]:
+        """Make an attempt; return how it failed, if another one may follow.
+
+        Raises:
+            _Finished: none may.
+
+        """
+        bounds = limits.of(self.spec.get("resources"))
+        group = cgroups.make(f"{self.id}-{self.attempt}", bounds)
+        process = _Process(self, group, bounds)
+        try:
+            await process.start(nursery)
+            how = await self._watch(process)
+        finally:
+            ended = await process.end()
+        failure = self._verdict(how or ended, process)
+        if failure is None or self.attempt >= self.last:
+            raise _Finished
+        return failure
+
+    async def _watch(self, process: _Process) -> Optional[Ended]:
+        """Wait until the process ends, or its time is over; None: it is."""
+        if self.is_service:
+            await self._watch_service(process)
+            return process.child.ended.result()
+        timeout = self.spec.get("timeout")
+        over = asyncio.ensure_future(process.over.wait())
+        ends: set[asyncio.Future[Any]] = {process.child.ended, over}
+        try:
+            done, _ = await asyncio.wait(
+                ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            over.cancel()
+        if done:
+            # Its threads, and what it registered for its end, are given some time.
+            ended = process.child.ended
+            await asyncio.wait({ended}, timeout=self.manager.policy.grace)
+            return ended.result() if ended.done() else None
+        self._fail(
+            outcome.failure(
+                "TimeoutError",
+                f"attempt {self.attempt} took longer than its timeout of {timeout:g} s",
+                "execute",
+                self.attempt,
+            ),
+            last=self.attempt >= self.last,
+        )
+        return None
+
+    async def _watch_service(self, process: _Process) -> None:
+        """Tell when the service answers, and forgive it what is long ago."""
+        ended = process.child.ended
+        began = time.monotonic()
+        while not self.manager.is_ready(self.key):
+            done, _ = await asyncio.wait({ended}, timeout=_LOOK)
+            if done:
+                self.last = self.attempt  # it never came up, and never will
+                return
+        self.manager.announce(self.key)
+        await asyncio.wait({ended})
+        if time.monotonic() - began > _LONG:
+            self.last = self.attempt + self._retries()
+
+    def _verdict(self, how: Ended, process: _Process) -> Optional[dict[str, Any]]:
+        """Return how the attempt failed; None where the run is final or stopped."""
+        entity = self.store.get(self.key)
+        if entity is None:
+            return None
+        status = entity["status"]
+        if states.is_final(status["state"]) or status["state"] == "STOP":
+            return None
+        attempts = status.get("attempts") or []
+        if attempts and attempts[-1].get("attempt") == self.attempt:
+            failed: dict[str, Any] = attempts[-1]
+            return failed
+        message, kind = process.epitaph(how), "ProcessDied"
+        failed = outcome.failure(kind, message, "execute", self.attempt)
+        self._fail(failed, last=self.attempt >= self.last)
+        return failed
+
+    def _fail(self, failure: dict[str, Any], *, last: bool) -> None:
+        """Write a failure into the store, and into the log."""
+        failure = outcome.mask(failure, self.secrets)
+        self.manager.keep(lambda: outcome.record(self.store, self.key, failure, last))
+        if last:
+            self.log.say(outcome.line(failure))
+        self.manager.announce(self.key)
+
+
+class _Process:
+    """The processes of one attempt: their pipes, their limits, their end."""
+
+    child: Child
+
+    def __init__(self, life: Life, group: cgroups.Group, bounds: limits.Limits) -> None:
+        self.life = life
+        self.manager = life.manager
+        self.group = group
+        self.bounds = bounds
+        self.loop = asyncio.get_running_loop()
+        self.over = asyncio.Event()  # the run is final, its process not yet gone
+        self.killed_for_memory = False
+        self.pump: Optional[Pump] = None
+        self.channel = -1
+
+    async def start(self, nursery: Nursery) -> None:
+        """Have the process forked."""
+        life = self.life
+        work = os.path.join(life.folder, "work")
+        os.makedirs(work, mode=0o700, exist_ok=True)
+        out, its_out = os.pipe2(os.O_CLOEXEC)
+        self.pump = Pump(self.loop, out, life.log, Masker(life.secrets.values()))
+        self.channel, its_channel = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.loop.add_reader(self.channel, self._hear)
+        request = {
+            "run": life.id,
+            "cwd": work,
+            "environ": self._environ(),
+            "argv": self._argv(),
+            "limits": list(self.bounds),
+            "groups": [str(path) for path in self.group.paths],
+        }
+        try:
+            fds = [its_out, its_channel]
+            heavy = self.bounds.memory is not None
+            self.child = await nursery.fork(request, fds, heavy=heavy)
+        finally:
+            os.close(its_out)
+            os.close(its_channel)
+
+    def _environ(self) -> dict[str, str]:
+        """Return the environment of the run."""
+        life = self.life
+        declared = {e["name"]: str(e["value"]) for e in life.spec.get("envs") or ()}
+        return {
+            **life.environ,
+            **declared,
+            **life.secrets,
+            processes.MARK: life.id,
+            "RUN_ID": life.id,
+            "PROJECT_NAME": life.project,
+            "PYBRIDGE_FUNCTIONS": str(life.store.root),
+        }
+
+    def _argv(self) -> list[str]:
+        life = self.life
+        words = ["--role", life.action, "--store", str(life.store.root)]
+        words += ["--run", life.key, "--attempt", str(life.attempt)]
+        return words if life.attempt >= life.last else [*words, "--more"]
+
+    def _hear(self) -> None:
+        """The process has written something into the store that others wait for."""
+        try:
+            heard = os.read(self.channel, 512)
+        except BlockingIOError:
+            return
+        if not heard:
+            self.loop.remove_reader(self.channel)
+            return
+        if self.pump is not None:
+            self.pump.read()  # what was written before belongs before
+        self.manager.announce(self.life.key)
+        if not self.life.is_service and self.manager.is_final(self.life.key):
+            self.over.set()
+
+    async def end(self) -> Ended:
+        """End all that is left of it, and take what it has written last."""
+        try:
+            return await self._end()
+        finally:
+            if self.pump is not None:
+                self.pump.finish()
+            if self.channel >= 0:
+                self.loop.remove_reader(self.channel)
+                os.close(self.channel)
+            self.killed_for_memory = self.group.killed_for_memory()
+            if self.group:
+                await asyncio.to_thread(self.group.remove)
+            await self._tidy()
+
+    async def _end(self) -> Ended:
+        from pybridge.functions.manager.nursery import Ended
+
+        if not hasattr(self, "child"):
+            return Ended(reason="was not started")
+        child, policy = self.child, self.manager.policy
+        forced = False
+        if not child.ended.done():
+            service = self.life.is_service
+            # A service ends its own processes, when they have answered all.
+            child.signal(signal.SIGTERM, group=not service)
+            child.signal(signal.SIGCONT)
+            grace = policy.drain if service else policy.grace
+            await asyncio.wait({child.ended}, timeout=grace)
+        if not child.ended.done():
+            forced = True
+            child.kill()
+            await asyncio.wait({child.ended}, timeout=_KILLED)
+        how = child.ended.result() if child.ended.done() else Ended(reason="is stuck")
+        if forced or how.left or how.status is None or self.group.processes():
+            also = {*how.left, *self.group.processes()}
+            await asyncio.to_thread(processes.end, child.run_id, child.pid, also)
+        return how
+
+    async def _tidy(self) -> None:
+        """Remove the directory that the run has worked in, if it did what it should."""
+        work = os.path.join(self.life.folder, "work")
+        try:
+            os.rmdir(work)
+        except OSError:
+            entity = self.life.store.get(self.life.key)
+            if entity is None or entity["status"]["state"] == "COMPLETED":
+                await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+
+    def epitaph(self, how: Ended) -> str:
+        """Say how the process ended, where it has not done so itself."""
+        words = f"the process of the run {how.words}"
+        told = limits.words(self.bounds)
+        if self.killed_for_memory:
+            return f"{words}: the {told} was reached"
+        if how.status is None:
+            return words
+        if os.WIFEXITED(how.status):
+            return f"{words} before the function had returned (os._exit, or a library)"
+        number = os.WTERMSIG(how.status)
+        if number == signal.SIGKILL:
+            return f"{words}: somebody killed it, or the system was out of memory"
+        if told and number in {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS}:
+            return f"{words}; it may be that the {told} was reached"
+        return words

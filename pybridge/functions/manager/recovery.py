@@ -1,0 +1,56 @@
+"""Recovery: what a manager that was killed has left behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pybridge.functions import processes, states
+from pybridge.functions.manager import outcome
+
+if TYPE_CHECKING:
+    from pybridge.functions.manager.server import Manager
+
+__all__ = ["recover"]
+
+_LIVE = tuple(name for name in states.MOVES if name not in states.FINAL)
+
+
+def recover(manager: Manager) -> None:
+    """End what still runs of a manager that is gone, and take up its runs again.
+
+    A job that was at work has lost an attempt; one that waited still waits. Services
+    are started again.
+    """
+    left = processes.marked()
+    for entity in manager.store.runs(_LIVE):
+        if _is_ours(entity):
+            if entity["id"] in left.values():
+                processes.end(entity["id"])
+            _take_up(manager, entity)
+
+
+def _is_ours(entity: dict[str, Any]) -> bool:
+    """Is it a run that no manager leads any more, and was led by one?"""
+    owner = entity["status"].get("owner") or {}
+    return owner.get("engine") == "local"
+
+
+def _take_up(manager: Manager, entity: dict[str, Any]) -> None:
+    key, status = entity["key"], entity["status"]
+    if status["state"] == "STOP":
+        manager.move(key, "STOPPED")
+        return
+    if status["state"] == "RUNNING" and entity["spec"].get("action") != "serve":
+        attempt = len(status.get("attempts") or ()) + 1
+        failure = outcome.failure(
+            "ProcessDied",
+            "the manager of the store was killed while the function ran, and the "
+            "process with it",
+            "execute",
+            attempt,
+        )
+        last = attempt > int(entity["spec"].get("backoff_limit") or 0)
+        manager.keep(lambda: outcome.record(manager.store, key, failure, last))
+        if last:
+            return
+    manager.begin(key, manager.environ, entity["project"])

@@ -1,0 +1,150 @@
+"""Start the manager of a store: exactly one, however many clients want it at once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Optional
+
+from pybridge import wire
+from pybridge.errors import HostError
+
+if TYPE_CHECKING:
+    from pybridge.functions.store import Store
+
+__all__ = ["connect", "folder_of", "start"]
+
+_PROGRAM = (
+    "import sys; sys.path[:] = [place for place in sys.path if place]; "
+    "from pybridge.functions.manager.server import run; run()"
+)
+_WAITING = 512
+_LOG_LIMIT = 1 << 20
+
+
+def folder_of(store: Store) -> str:
+    """Return the directory of a store's manager, made where it is not there."""
+    folder = f"{store.root}/manager"
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    return folder
+
+
+def connect(folder: str) -> Optional[socket.socket]:
+    """Return a connection to the manager; None where none listens.
+
+    Raises:
+        HostError: somebody else's process answers.
+
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sock.connect(wire.address(place, "socket"))
+    except (FileNotFoundError, ConnectionRefusedError):
+        sock.close()
+        return None
+    finally:
+        os.close(place)
+    pid, own = wire.own_peer(sock)
+    if not own:
+        sock.close()
+        raise HostError(
+            f"the manager in '{folder}' is not yours: process {pid} is another user's"
+        )
+    return sock
+
+
+def start(store: Store) -> socket.socket:
+    """Return a connection to the manager, started where there is none.
+
+    Raises:
+        BadArgument: its settings are wrong.
+        HostError: it cannot be started.
+
+    """
+    folder = folder_of(store)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    lock = os.open(f"{folder}/starting", flags, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = connect(folder)
+        if found is not None:  # another client was here first
+            return found
+        try:
+            _spawn(store, folder)
+            started = connect(folder)
+        except OSError as exc:
+            raise HostError(
+                f"the manager of '{store.root}' could not be started: {exc.strerror}"
+            ) from None
+        if started is None:
+            raise HostError(
+                f"the manager of '{store.root}' could not be started; see its log, "
+                f"'{folder}/log'"
+            )
+        return started
+    finally:
+        os.close(lock)
+
+
+def _spawn(store: Store, folder: str) -> None:
+    """Listen in the manager's name, and give it the socket.
+
+    Clients may connect from there on; the manager finds them waiting.
+    """
+    from pybridge.functions.manager.policy import Policy
+
+    policy = Policy.from_settings()
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    null = os.open(os.devnull, os.O_RDWR)
+    log = _open_log(f"{folder}/log")
+    try:
+        _unlink(f"{folder}/socket")
+        mask = os.umask(0o177)
+        try:
+            listener.bind(wire.address(place, "socket"))
+        finally:
+            os.umask(mask)
+        listener.listen(_WAITING)
+        listener.set_inheritable(True)
+        told = {
+            "store": str(store.root),
+            "folder": folder,
+            "policy": policy,
+            "listener": listener.fileno(),
+        }
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-c", _PROGRAM, json.dumps(told)],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, null, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,
+        )
+    finally:
+        listener.close()
+        os.close(place)
+        os.close(null)
+        os.close(log)
+
+
+def _open_log(path: str) -> int:
+    """Open the log to append to; one that has grown large starts anew."""
+    if os.path.exists(path) and os.path.getsize(path) > _LOG_LIMIT:
+        os.replace(path, f"{path}.old")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, 0o600)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

@@ -212,9 +212,10 @@ class Execution:
         """Move the run to RUNNING, as its owner; False where it is not to run."""
         run = self.run
         engine = self.engine or self.spec.get("engine") or "local"
-        moved = run.store.move(
-            run.key, "RUNNING", owner=owner(engine), engine=engine, attempt=self.attempt
-        )
+        status: dict[str, Any] = {"engine": engine, "attempt": self.attempt}
+        if engine != "local":  # there the manager leads it, which outlives attempts
+            status["owner"] = owner(engine)
+        moved = run.store.move(run.key, "RUNNING", **status)
         if moved is None:
             moved = run.store.move(run.key, "STOPPED") or run.store.get(run.key)
             run._data = moved or run._data  # noqa: SLF001
@@ -248,16 +249,27 @@ class Execution:
         if self.running.logged:
             status["outputs"] = dict(self.running.logged)
         if not self.last:
-            self.run.change(**status)
+            self.note(status)
             return
         words = told["message"].partition("\n")[0][:500]
         message = f"{told['type']}: {words}" if words else told["type"]
         self.end("ERROR", message, {"error": told, **status})
 
+    def note(self, status: dict[str, Any]) -> None:
+        """Write what is known of this attempt, unless it was ended from outside."""
+
+        def edit(entity: dict[str, Any]) -> None:
+            at = entity["status"]
+            if at["state"] == "RUNNING" and at.get("attempt") == self.attempt:
+                at.update(status)
+
+        self.run._data = self.run.store.change(self.run.key, edit)  # noqa: SLF001
+
     def end(self, state: str, message: str | None, status: dict[str, Any]) -> bool:
         """Move the run to its last state, with all that is known, at once."""
         run, consumed = self.run, self.running.consumed
-        if consumed:
+        # Where it failed for being stopped, it is STOPPED.
+        if consumed or state == "ERROR":
             return self.end_with(state, message, status, consumed)
         moved = run.store.move(run.key, state, message=message, **status)
         if moved is not None:
@@ -281,11 +293,11 @@ class Execution:
                 if relation not in relations:
                     relations.append(relation)
             at = entity["status"]["state"]
-            if allows(at, state):
+            if at == "STOP":
+                enter(entity["status"], "STOPPED")
+            elif allows(at, state) and entity["status"].get("attempt") == self.attempt:
                 enter(entity["status"], state, message)
                 entity["status"].update(status)
-            elif at == "STOP":
-                enter(entity["status"], "STOPPED")
             elif not is_final(at):
                 enter(entity["status"], "ERROR", message)
 

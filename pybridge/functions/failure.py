@@ -6,6 +6,7 @@ import linecache
 import os
 from typing import TYPE_CHECKING, Any
 
+from pybridge.functions import limits
 from pybridge.masking import mask
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class _Describer:
     def one(self, exc: BaseException, depth: int) -> dict[str, Any]:
         """Return one exception, and what led to it."""
         kind, message = type_of(exc), mask(words_of(exc), self.secrets)
+        if told := limits.explain(exc):
+            message = f"{message}; {told}" if message else told
         frames = self.frames(exc)
         found: dict[str, Any] = {
             "type": kind,

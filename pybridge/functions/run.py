@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional
 from urllib.parse import urlsplit
 
-from pybridge.errors import BadArgument, HostError, RunFailed
+from pybridge.errors import BadArgument, BridgeError, HostError, RunFailed
 from pybridge.functions import keys, lookup, states
 from pybridge.functions.entity import Entity
 
@@ -32,8 +32,11 @@ def look(store: Store, entity: dict[str, Any]) -> dict[str, Any]:
     newest = store.get(entity["key"])
     if newest is None or states.is_final(newest["status"].get("state")):
         return newest or entity
-    if newest["status"].get("owner") != status.get("owner"):
+    owner = newest["status"].get("owner")
+    if owner != status.get("owner"):
         return newest
+    if owner and owner.get("engine") == "local" and _revive(store):
+        return store.get(entity["key"]) or newest
     return _abandoned(store, newest)
 
 
@@ -51,6 +54,17 @@ def _abandoned(store: Store, entity: dict[str, Any]) -> dict[str, Any]:
     }
     moved = store.move(entity["key"], "ERROR", message=message, error=error)
     return moved or store.get(entity["key"]) or entity
+
+
+def _revive(store: Store) -> bool:
+    """Have a new manager take over from one that is gone; tell whether there is one."""
+    from pybridge.functions.manager import client
+
+    try:
+        client.of(store).ask("info")
+    except BridgeError:
+        return False
+    return True
 
 
 class Run(Entity):

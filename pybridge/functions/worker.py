@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CHANNEL", "changed", "main"]
+__all__ = ["CHANNEL", "Terminated", "changed", "main"]
 
 CHANNEL = 3  # the descriptor on which the manager listens, in what it has forked
 _channel = -1
@@ -44,6 +45,7 @@ def _job(words: list[str]) -> int:
     from pybridge.functions.run import Run
     from pybridge.functions.store import Store
 
+    signal.signal(signal.SIGTERM, _terminate)
     given = dict(zip(words[::2], words[1::2]))
     store = Store.open(given["--store"])
     entity = store.get(given["--run"])
@@ -55,6 +57,16 @@ def _job(words: list[str]) -> int:
     _flush()
     changed()
     return 0 if done else 1
+
+
+class Terminated(BaseException):
+    """Raised in a job that is told to end, so that what it has begun is cleaned up."""
+
+    __module__ = "pybridge"
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated("the process was told to end (SIGTERM)")
 
 
 def _other(role: str, words: list[str]) -> int:

@@ -143,6 +143,7 @@ class Life:
 
     async def _pause(self, failure: dict[str, Any]) -> None:
         """Wait between two attempts."""
+        self._fail(failure, last=False)
         policy = self.manager.policy
         seconds = policy.delay(self.attempt, random.random())  # noqa: S311
         self.log.say(

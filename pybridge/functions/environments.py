@@ -1,0 +1,328 @@
+"""Environments: what a function requires, installed by uv once and for all runs.
+
+An environment is found by what it is made from: the Python, the requirements, the
+instructions. It is made under a lock, by one process however many want it, and is there
+when its stamp is; half a one is made anew. What was installed is in its lock file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+
+from pybridge.errors import BadArgument, HostError
+from pybridge.functions import pythons, uv
+from pybridge.functions.pythons import interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pybridge.functions.store import Store
+
+__all__ = [
+    "BASE",
+    "IMAGE",
+    "SERVICE",
+    "Environment",
+    "Request",
+    "Stopped",
+    "ensure",
+    "find",
+    "interpreter",
+    "is_needed",
+    "make",
+    "of_image",
+    "request",
+]
+
+# What runs need besides their own requirements; with no versions of ours where those of
+# the user decide.
+BASE = (
+    "pandas",
+    "pyarrow",
+    "pydantic>=2.7",
+    "cloudpickle>=3",
+    "pyyaml",
+    "requests",
+    "fsspec",
+    "xxhash",
+    "eval_type_backport; python_version < '3.10'",
+)
+SERVICE = ("starlette", "uvicorn", "nuclio-sdk", "prometheus-client")
+IMAGE = "pybridge.local/environment"  # followed by ":" and a digest
+
+_FORM = 1  # to be changed with what an environment has in it
+_STAMP = "environment.json"
+_LOCK = "requirements.lock"
+_PAUSE = 0.05
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+class Stopped(Exception):  # noqa: N818 - what happened, and no mistake
+    """Whoever wanted an environment wants it no more."""
+
+
+class Request(NamedTuple):
+    """What an environment is made from."""
+
+    python: pythons.Python
+    requirements: tuple[str, ...]
+    extra: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()
+    base_image: Optional[str] = None
+
+    @property
+    def digest(self) -> str:
+        """What it is found by."""
+        parts = [
+            _FORM,
+            self.python.version,
+            self.python.home,
+            sorted({" ".join(one.split()) for one in self.requirements}),
+            sorted({*BASE, *self.extra}),
+            list(self.instructions),
+            self.base_image,
+        ]
+        text = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Environment(NamedTuple):
+    """One that is made: its Python, what it is found by, and what is in it."""
+
+    python: Path
+    digest: str
+    lock: str
+    path: Path
+
+    @property
+    def image(self) -> str:
+        """What it is called as the image of a function."""
+        return f"{IMAGE}:{self.digest}"
+
+
+def is_needed(spec: Mapping[str, Any]) -> bool:
+    """Tell whether a run cannot have the Python at hand, with all that it has."""
+    if spec.get("requirements") or _digest_of(spec.get("image")):
+        return True
+    return pythons.version_of(spec.get("python_version")) != pythons.own_version()
+
+
+def request(spec: Mapping[str, Any]) -> Request:
+    """Return what a run's environment is made from.
+
+    Raises:
+        BadArgument: there is no Python of its version.
+
+    """
+    return Request(
+        pythons.find(spec.get("python_version")),
+        tuple(spec.get("requirements") or ()),
+        SERVICE if spec.get("action") == "serve" else (),
+    )
+
+
+def ensure(
+    python_version: Optional[str] = None,
+    requirements: Sequence[str] = (),
+    *,
+    store: Store,
+    extra: Sequence[str] = (),
+    instructions: Sequence[str] = (),
+    base_image: Optional[str] = None,
+    progress: Optional[Callable[[str], None]] = None,
+    stopped: Optional[Callable[[], bool]] = None,
+) -> Environment:
+    """Return an environment, made where it is not there yet.
+
+    Raises:
+        BadArgument: there is no Python of that version.
+        HostError: it cannot be made; with the words of uv.
+        Stopped: `stopped` said so.
+
+    """
+    wanted = Request(
+        pythons.find(python_version),
+        tuple(requirements),
+        tuple(extra),
+        tuple(instructions),
+        base_image,
+    )
+    return find(wanted, store=store) or make(
+        wanted, store=store, progress=progress, stopped=stopped
+    )
+
+
+def find(wanted: Request, *, store: Store) -> Optional[Environment]:
+    """Return an environment that is there; None otherwise."""
+    return _read(_folder(store) / wanted.digest)
+
+
+def of_image(image: Optional[str], *, store: Store) -> Optional[Environment]:
+    """Return the environment that a function's image is; None for images of others.
+
+    Raises:
+        BadArgument: it is one of ours, and not there any more.
+
+    """
+    digest = _digest_of(image)
+    if not digest:
+        return None
+    found = _read(_folder(store) / digest)
+    if found is None:
+        raise BadArgument(
+            f"image '{image}' is not in the store '{store.root}' any more; build the "
+            "function again"
+        )
+    return found
+
+
+def make(
+    wanted: Request,
+    *,
+    store: Store,
+    progress: Optional[Callable[[str], None]] = None,
+    stopped: Optional[Callable[[], bool]] = None,
+) -> Environment:
+    """Make an environment, or wait until another process has made it.
+
+    Raises:
+        HostError: it cannot be made; with the words of uv.
+        Stopped: `stopped` said so.
+
+    """
+    say = progress or (lambda _: None)
+    is_stopped = stopped or (lambda: False)
+    path = _folder(store) / wanted.digest
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(path.with_suffix(".lock"), say, is_stopped):
+        found = _read(path)
+        if found is not None:
+            return found
+        shutil.rmtree(path, ignore_errors=True)
+        try:
+            _make(wanted, path, say, is_stopped)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        made = _read(path)
+    if made is None:
+        raise HostError(f"the environment '{path}' was made, and is not there")
+    return made
+
+
+def _folder(store: Store) -> Path:
+    return Path(store.root) / "cache" / "environments"
+
+
+def _digest_of(image: Optional[str]) -> str:
+    name, _, digest = (image or "").partition(":")
+    return digest if name == IMAGE else ""
+
+
+def _read(path: Path) -> Optional[Environment]:
+    """Return the environment of a directory, if it is whole."""
+    try:
+        stamp = json.loads((path / _STAMP).read_text(encoding="utf-8"))
+        lock = (path / _LOCK).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    python = path / "bin" / "python"
+    if not python.exists():  # the Python it was made with is gone
+        return None
+    _link(path, stamp["version"])
+    return Environment(python, path.name, lock, path)
+
+
+class _locked:  # noqa: N801 - a context manager
+    """The lock of an environment, waited for as long as it is wanted."""
+
+    def __init__(
+        self, path: Path, say: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> None:
+        self.path, self.say, self.stopped = path, say, stopped
+
+    def __enter__(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self.fd = os.open(str(self.path), flags, 0o600)
+        told = False
+        while True:
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                pass
+            if self.stopped():
+                os.close(self.fd)
+                raise Stopped
+            if not told:
+                self.say("another process makes the environment")
+                told = True
+            time.sleep(_PAUSE)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+
+def _make(
+    wanted: Request,
+    path: Path,
+    say: Callable[[str], None],
+    stopped: Callable[[], bool],
+) -> None:
+    """Make an environment; its stamp is written last."""
+    began = time.monotonic()
+    say(f"making an environment of Python {wanted.python.version}")
+    tool = uv.Tool(say, stopped, wanted.requirements)
+    tool.run("venv", "--quiet", "--python", str(wanted.python.program), str(path))
+    listed = path / "requirements.in"
+    lines = [*wanted.requirements, *wanted.extra, *BASE]
+    listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    python = path / "bin" / "python"
+    lock = path / _LOCK
+    tool.run(
+        *("pip", "compile", "--quiet", "--no-header", "--generate-hashes"),
+        *("--python", str(python), "--output-file", str(lock), str(listed)),
+    )
+    tool.run("pip", "sync", "--python", str(python), str(lock))
+    version = ".".join(wanted.python.version.split(".")[:2])
+    _link(path, version)
+    for line in wanted.instructions:
+        tool.instruct(line, path)
+    stamp = {
+        "version": version,
+        "python": wanted.python.version,
+        "home": wanted.python.home,
+        "requirements": list(wanted.requirements),
+        "instructions": list(wanted.instructions),
+        "base_image": wanted.base_image,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    temporary = path / f"{_STAMP}.new"
+    temporary.write_text(json.dumps(stamp, indent=1), encoding="utf-8")
+    temporary.replace(path / _STAMP)
+    say(f"the environment was made in {stamp['seconds']:.1f} s")
+
+
+def _link(path: Path, version: str) -> None:
+    """Have `import pybridge` find this package in an environment."""
+    place = path / "lib" / f"python{version}" / "site-packages" / "pybridge"
+    for _ in range(2):  # another process may do the same
+        try:
+            if Path(os.readlink(str(place))) == _PACKAGE:
+                return
+            place.unlink()
+        except OSError:
+            if place.is_dir() and not place.is_symlink():  # it is a requirement itself
+                return
+        try:
+            place.symlink_to(_PACKAGE, target_is_directory=True)
+        except FileExistsError:
+            continue
+        return

@@ -84,11 +84,14 @@ class Builds:
             for life in list(build.lives):
                 life.log.say(text)
 
+        def progress(text: str) -> None:
+            loop.call_soon_threadsafe(say, text)
+
         def make() -> str:
             made = environments.make(
                 wanted,
                 store=self._store,
-                progress=lambda text: loop.call_soon_threadsafe(say, text),
+                progress=progress,
                 stopped=build.stopped.is_set,
             )
             return str(made.python)

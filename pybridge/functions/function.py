@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import hashlib
 from typing import TYPE_CHECKING, Any, Mapping, Optional, cast
 
 from pybridge.errors import BadArgument
@@ -210,7 +210,7 @@ class Function(Entity):
     def _task_key(self, action: str) -> str:
         """Return the key of the one task of that action."""
         kind = f"{self.kind}+{action}"
-        identity = uuid.uuid5(uuid.NAMESPACE_URL, f"{kind} {self.executable}").hex
+        identity = hashlib.sha256(f"{kind} {self.executable}".encode()).hexdigest()[:32]
         return str(keys.Key(self.project, "task", kind, "", identity))
 
     def _missing_secrets(self, names: list[str]) -> list[str]:

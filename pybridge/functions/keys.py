@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from typing import NamedTuple, Optional
 
 from pybridge.errors import BadArgument
@@ -143,8 +143,13 @@ def check_id(given: object) -> str:
 
 
 def new_id() -> str:
-    """Return an id that nothing has yet."""
-    return uuid.uuid4().hex
+    """Return an id that nothing has yet: a UUID of version 4, without its dashes."""
+    data = bytearray(
+        os.urandom(16)
+    )  # the module uuid takes longer to load than all else
+    data[6] = data[6] & 0x0F | 0x40
+    data[8] = data[8] & 0x3F | 0x80
+    return data.hex()
 
 
 def executable(project: str, name: str, id: str, kind: str = "python") -> str:  # noqa: A002

@@ -29,6 +29,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument, Undefined
+from pybridge.functions import imports
 from pybridge.functions.sources import handlers
 
 if TYPE_CHECKING:
@@ -298,6 +299,9 @@ class _Realm:
         top, dot, rest = name.partition(".")
         full = self._top(top)
         if full is None:
+            originals = imports.resolve(name)
+            if originals is not None:
+                return originals if fromlist else imports.resolve(top) or originals
             return self.proxied(native(name, globals, locals, fromlist or (), level))
         with _Opened(self):
             module = native(full + dot + rest, globals, locals, fromlist or (), 0)

@@ -154,7 +154,7 @@ class Store:
             BadArgument: that is not a key.
 
         """
-        with self._using() as connection:
+        with self.using() as connection:
             return self._get(connection, keys.parse(key))
 
     def find(
@@ -180,7 +180,7 @@ class Store:
             words.append(f"state in ({', '.join('?' * len(wanted))})")
             values += wanted
         sql = f"{_READ} where {' and '.join(words)} order by created, number"
-        with self._using() as connection:
+        with self.using() as connection:
             return [_entity(*row) for row in connection.execute(sql, values)]
 
     def runs(self, wanted: Optional[Iterable[str]] = None) -> list[dict[str, Any]]:
@@ -189,14 +189,14 @@ class Store:
         if wanted is not None:
             values = list(wanted)
             sql += f" and state in ({', '.join('?' * len(values))})"
-        with self._using() as connection:
+        with self.using() as connection:
             rows = connection.execute(f"{sql} order by created, number", values)
             return [_entity(*row) for row in rows]
 
     def projects(self) -> list[str]:
         """Return the names of the projects, in the order of the alphabet."""
         sql = "select project from entity where type = 'project' order by project"
-        with self._using() as connection:
+        with self.using() as connection:
             return [name for (name,) in connection.execute(sql)]
 
     def change(
@@ -265,7 +265,7 @@ class Store:
 
     def secret(self, project: str, name: str) -> Optional[str]:
         """Return the value of a secret, or None."""
-        with self._using() as connection:
+        with self.using() as connection:
             row = connection.execute(
                 "select value from secret where project = ? and name = ?",
                 (project, name),
@@ -344,7 +344,7 @@ class Store:
             connection.execute(_INSERT, row)
 
     @contextmanager
-    def _using(self) -> Iterator[sqlite3.Connection]:
+    def using(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection, for this thread alone."""
         with self.lock:
             try:
@@ -355,7 +355,7 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection for a transaction, kept if the block ends well."""
-        with self._using() as connection:
+        with self.using() as connection:
             connection.execute("begin immediate")
             try:
                 yield connection
@@ -437,6 +437,12 @@ class Store:
             return HostError(
                 f"the disk of '{path}' is full ({text}); nothing of this write was "
                 "kept; make room and do it again"
+            )
+        if "I/O" in text:
+            return HostError(
+                f"the disk did not take what was written to '{path}' ({text}): it is "
+                "full, a limit on the size of files is reached, or it fails; nothing "
+                "of this write was kept; see df and ulimit -f, and do it again"
             )
         if "not a database" in text or "malformed" in text:
             return BadArgument(

@@ -118,9 +118,10 @@ typedef struct pyb__thread {
   /* the watch's own notes */
   bool pinned;
   unsigned seen;
-  bool once;    /* what is sent next is not repeated */
-  int pokes;    /* how often its system calls are still to be cut short */
-  int64_t sent; /* monotonic ns of the last delivery */
+  bool once;               /* what is sent next is not repeated */
+  int pokes;               /* how often its system calls are still to be cut short */
+  int64_t sent;            /* monotonic ns of the last delivery */
+  char lent[PYB_LENT + 1]; /* the thread's own: text of pyb_object_call_row */
 } pyb__thread;
 
 /* The thread on which Python handles signals; NULL = attached, or it has ended. */

@@ -639,8 +639,17 @@ PYB_API PYB_CHECK pyb_status pyb_object_call(const pyb_session *session,
                                              size_t n, pyb_value *result,
                                              pyb_error *error);
 
-/* The same, with the last n_names values as keyword arguments, named by names[0..
- * n_names). json: a result that has no other type comes as PYB_JSON. */
+/* The same for a host that is done with a result before it calls again: text of at most
+ * PYB_LENT bytes is only lent (its release is NULL), with a NUL behind it. It is the
+ * library's, and changes with the thread's next call. pyb_value_release is harmless. */
+#define PYB_LENT 255
+PYB_API PYB_CHECK pyb_status pyb_object_call_row(const pyb_session *session,
+                                                 pyb_object *object,
+                                                 const pyb_value *args, size_t n,
+                                                 pyb_value *result, pyb_error *error);
+
+/* pyb_object_call, with the last n_names values as keyword arguments, named by
+ * names[0.. n_names). json: a result that has no other type comes as PYB_JSON. */
 PYB_API PYB_CHECK pyb_status pyb_object_call_named(const pyb_session *session,
                                                    pyb_object *object,
                                                    const pyb_value *args, size_t n,

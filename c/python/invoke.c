@@ -454,10 +454,30 @@ pyb_status pyb_object_get(const pyb_session *session, const char *expression,
   return status;
 }
 
-PYB__ROW
-pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
-                           const pyb_value *args, size_t n, pyb_value *result,
-                           pyb_error *error) {
+/* Short text into the thread's own room: no memory is asked for, and none given back by
+ * whoever is done with it. False = not done, it is something else. */
+static inline bool lend(const pyb__call *call, PyObject *object, pyb_value *result) {
+  Py_ssize_t size;
+  const char *text;
+
+  if (!PyUnicode_CheckExact(object))
+    return false;
+  text = PyUnicode_AsUTF8AndSize(object, &size);
+  if (text == NULL)
+    PyErr_Clear(); /* comes again */
+  if (text == NULL || size > PYB_LENT)
+    return false;
+  memcpy(call->thread->lent, text, (size_t)size + 1);
+  *result =
+      (pyb_value){.type = PYB_TEXT, .data = call->thread->lent, .size = (size_t)size};
+  return true;
+}
+
+/* pyb_object_call and pyb_object_call_row, which has short text lent. */
+static PYB__INLINE pyb_status call_object(const pyb_session *session,
+                                          pyb_object *object, const pyb_value *args,
+                                          size_t n, bool lent, pyb_value *result,
+                                          pyb_error *error) {
   pyb__call call;
   pyb_status status;
   PyObject *callable, *called;
@@ -477,10 +497,27 @@ pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
     called = call_few(callable, args, n);
   else
     called = pyb__call_values(callable, args, n, NULL, 0);
-  status = finish(session, called, result, error);
+  if (lent && called != NULL && !PyLong_CheckExact(called) &&
+      lend(&call, called, result))
+    Py_DECREF(called);
+  else
+    status = finish(session, called, result, error);
   Py_DECREF(callable);
   pyb__leave_row(&call);
   return status;
+}
+
+pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
+                           const pyb_value *args, size_t n, pyb_value *result,
+                           pyb_error *error) {
+  return call_object(session, object, args, n, false, result, error);
+}
+
+PYB__ROW
+pyb_status pyb_object_call_row(const pyb_session *session, pyb_object *object,
+                               const pyb_value *args, size_t n, pyb_value *result,
+                               pyb_error *error) {
+  return call_object(session, object, args, n, true, result, error);
 }
 
 /* Dump a result as what it is, or as JSON where it is nothing else. */

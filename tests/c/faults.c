@@ -155,6 +155,7 @@ static void use_objects(void) {
       done(pyb_object_invoke(&session, sum, "step", args, 20, NULL, &error));
       take(pyb_object_invoke(&session, sum, "text", NULL, 0, &value, &error), &value);
       take(pyb_object_call(&session, sum, args, 20, &value, &error), &value);
+      take(pyb_object_call_row(&session, sum, args, 20, &value, &error), &value);
       take(pyb_object_call_named(&session, sum, args, 20, NULL, 0, 1, &value, &error),
            &value);
     }

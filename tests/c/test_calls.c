@@ -516,6 +516,38 @@ static void test_objects(void) {
   pyb_object_release(sum);
 }
 
+/* Short text is lent to a host that takes a row at a time, all else comes as ever. */
+static void test_object_lends_short_text(void) {
+  int64_t live;
+  pyb_value n = int_value(PYB_LENT);
+  pyb_object *repeat;
+
+  OK(run(&session, "def repeat(n):\n"
+                   "  if n < 0: return '\\ud800'\n"
+                   "  return n if n > 1000 else 'x' * n"));
+  OK(pyb_object_get(&session, "repeat", &repeat, &error));
+  live = pyb_live();
+  OK(pyb_object_call_row(&session, repeat, &n, 1, &value, &error));
+  CHECK(value.type == PYB_TEXT && value.size == PYB_LENT && value.release == NULL);
+  CHECK(strlen(value.data) == PYB_LENT && value.data[0] == 'x' && pyb_live() == live);
+  pyb_value_release(&value);
+  n = int_value(0);
+  OK(pyb_object_call_row(&session, repeat, &n, 1, &value, &error));
+  CHECK(is_text(&value, "") && value.data[0] == '\0');
+  n = int_value(PYB_LENT + 1);
+  OK(pyb_object_call_row(&session, repeat, &n, 1, &value, &error));
+  CHECK(value.size == PYB_LENT + 1 && value.release != NULL && pyb_live() == live + 1);
+  pyb_value_release(&value);
+  n = int_value(2000);
+  OK(pyb_object_call_row(&session, repeat, &n, 1, &value, &error));
+  CHECK(value.type == PYB_INT64 && value.integer == 2000);
+  n = int_value(-1);
+  failed(PYB_PYTHON, pyb_object_call_row(&session, repeat, &n, 1, &value, &error));
+  failed(PYB_PYTHON, pyb_object_call_row(&session, repeat, &n, 0, &value, &error));
+  failed(PYB_BAD_ARGUMENT, pyb_object_call_row(&session, NULL, &n, 1, &value, &error));
+  pyb_object_release(repeat);
+}
+
 /* JSON goes in as what it describes, and comes out where there is no other type. */
 static void test_object_json(void) {
   pyb_value args[2] = {{.type = PYB_JSON, .data = "[3, 1, 2]", .size = 9},
@@ -780,6 +812,7 @@ int main(void) {
   RUN(test_queries);
   RUN(test_streams);
   RUN(test_objects);
+  RUN(test_object_lends_short_text);
   RUN(test_object_json);
   RUN(test_object_columns);
   RUN(test_services);

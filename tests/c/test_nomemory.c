@@ -90,6 +90,7 @@ static void scenario(void) {
   done(run(&session, "x = 1"));
   if (pyb_object_get(&session, "text.upper", &object, &error) == PYB_OK) {
     take(pyb_object_call(&session, object, NULL, 0, &value, &error), &value);
+    take(pyb_object_call_row(&session, object, NULL, 0, &value, &error), &value);
     pyb_object_release(object);
   }
 }

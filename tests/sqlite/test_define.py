@@ -76,6 +76,22 @@ def test_define_scalar_null_handling(host: Host) -> None:
     assert "[(1, 2), (1, None), ()]" == host.eval("str(calls)")
 
 
+@pytest.mark.parametrize("n", [0, 1, 28, 29, 31, 32, 33, 254, 255, 256, 70000])
+@pytest.mark.parametrize("letter", ["a", "é", "\\0"], ids=["ascii", "other", "nul"])
+def test_define_scalar_text_of_any_length(driver: Driver, n: int, letter: str) -> None:
+    """Text comes whole, row after row, whatever SQL does with it."""
+    define(driver, "f", "scalar", f"lambda n: '{letter}' * n + '.'", '{"arity": 1}')
+
+    rows = driver.rows(
+        "select hex(f(column1)), length(cast(f(column1) || 'x' as blob)) "
+        f"from (values ({n}), (3), ({n}))"
+    )
+
+    text = letter.replace("\\0", "\0").encode()
+    wanted = [((text * k + b".").hex().upper(), len(text) * k + 2) for k in (n, 3, n)]
+    assert wanted == rows
+
+
 KEEPERS = """
 import functools
 kept, later = [], []

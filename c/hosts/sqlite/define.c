@@ -214,13 +214,13 @@ static INLINE int call_plain(sqlite3_context *context, const slot *s, int n,
   if (came != LOADED)
     return came;
   /* From here on the name is the slot's: the callable may define it anew. */
-  if (pyb_object_call(&d->host->session, d->object, loaded, (size_t)n, &result,
-                      &error) != PYB_OK)
+  if (pyb_object_call_row(&d->host->session, d->object, loaded, (size_t)n, &result,
+                          &error) != PYB_OK)
     pyb__sqlite_fail(context, s->name, &error);
   else if (result.type == PYB_INT64)
     sqlite3_result_int64(context, result.integer);
   else
-    pyb__sqlite_dump(context, s->name, &result);
+    pyb__sqlite_dump_lent(context, s->name, &result);
   return LOADED;
 }
 

@@ -132,6 +132,10 @@ pyb_handle pyb__sqlite_object(sqlite3_value *value);
  * A value above SQLITE_LIMIT_LENGTH becomes an error. */
 void pyb__sqlite_dump(sqlite3_context *context, const char *name, pyb_value *value);
 
+/* The same for a result of pyb_object_call_row, which may be lent. */
+void pyb__sqlite_dump_lent(sqlite3_context *context, const char *name,
+                           pyb_value *value);
+
 /* The same toward a parameter of a statement, 1 = the first. The value is borrowed and
  * must outlive the binding. Returns an SQLite code. */
 int pyb__sqlite_bind(sqlite3_stmt *statement, int i, const pyb_value *value);

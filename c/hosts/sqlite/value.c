@@ -138,8 +138,10 @@ size_t pyb__sqlite_iso(const pyb_value *value, char text[PYB__SQLITE_ISO]) {
   return size + iso_time(rest, text + size);
 }
 
-/* Dump text or a blob. SQLite calls the destructor itself, also when it refuses. */
-static void dump_bytes(sqlite3_context *context, const char *name, pyb_value *value) {
+/* Dump text or a blob; `ended`: behind the text is a NUL. SQLite calls the destructor
+ * itself, also when it refuses. */
+static void dump_bytes(sqlite3_context *context, const char *name, pyb_value *value,
+                       int ended) {
   void (*release)(void *) = value->release;
   sqlite3 *db = sqlite3_context_db_handle(context);
   int limit = sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1);
@@ -155,9 +157,9 @@ static void dump_bytes(sqlite3_context *context, const char *name, pyb_value *va
     release = SQLITE_TRANSIENT;
   if (value->type == PYB_BLOB)
     sqlite3_result_blob64(context, value->data, value->size, release);
-  else if (release != SQLITE_TRANSIENT && strlen(value->data) == value->size)
-    /* The library puts a NUL behind what it owns. SQLite is told that only by -1, and
-     * would make a copy with one otherwise, for whoever asks for the text. */
+  else if (ended && strlen(value->data) == value->size)
+    /* The library puts a NUL behind what it owns or lends. SQLite is told that only by
+     * -1, and would make a copy with one otherwise, for whoever asks for the text. */
     sqlite3_result_text(context, value->data, -1, release);
   else
     sqlite3_result_text64(context, value->data, value->size, release, SQLITE_UTF8);
@@ -180,10 +182,10 @@ void pyb__sqlite_dump(sqlite3_context *context, const char *name, pyb_value *val
   case PYB_TEXT:
   case PYB_BLOB:
   case PYB_DECIMAL:
-    dump_bytes(context, name, value);
+    dump_bytes(context, name, value, value->release != NULL);
     break;
   case PYB_JSON:
-    dump_bytes(context, name, value);
+    dump_bytes(context, name, value, value->release != NULL);
     sqlite3_result_subtype(context, PYB__SQLITE_JSON);
     break;
   case PYB_DATE:
@@ -201,6 +203,14 @@ void pyb__sqlite_dump(sqlite3_context *context, const char *name, pyb_value *val
   if (value->release != NULL)
     pyb_value_release(value);
   *value = PYB_EMPTY;
+}
+
+void pyb__sqlite_dump_lent(sqlite3_context *context, const char *name,
+                           pyb_value *value) {
+  if (value->type == PYB_TEXT && value->release == NULL)
+    dump_bytes(context, name, value, 1);
+  else
+    pyb__sqlite_dump(context, name, value);
 }
 
 int pyb__sqlite_bind(sqlite3_stmt *statement, int i, const pyb_value *value) {

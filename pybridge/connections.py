@@ -30,10 +30,11 @@ _IDLE_PER_SOURCE = 2
 _IDLE_IN_ALL = 8
 _IDLE_SECONDS = 300.0
 _COMMAND_SECONDS = 30.0
+_READERS = ("auto", "pyodbc", "arrow-odbc")
 _KINDS = ("odbc", "sqlite", "adbc", "driver")
 _PASSWORDS = ("password_env", "password_file", "password_command")
 _ALLOWED = {
-    "odbc": {"readonly", "timeout", *_PASSWORDS},
+    "odbc": {"reader", "readonly", "timeout", *_PASSWORDS},
     "sqlite": {"readonly", "timeout"},
     "adbc": {"uri", "options", *_PASSWORDS},
     "driver": {"uri", "options", *_PASSWORDS},
@@ -52,7 +53,7 @@ class Source:
     To settle is to end the transaction that a query has begun, or has left open.
     """
 
-    __slots__ = ("_connect", "_settle", "key", "name", "secrets")
+    __slots__ = ("_connect", "_settle", "key", "name", "reader", "secrets", "twin")
 
     def __init__(
         self,
@@ -67,6 +68,9 @@ class Source:
         self._connect = connect
         self._settle = settle
         self.secrets = _SECRETS.get(key, secrets)
+        # ODBC only: who reads results, and where its second way gets its sessions.
+        self.reader = "pyodbc"
+        self.twin: Source | None = None
 
     def __repr__(self) -> str:
         """Say which, without what is secret."""
@@ -82,6 +86,14 @@ class Source:
         self.secrets = tuple(dict.fromkeys([*self.secrets, *new]))
         _SECRETS[self.key] = self.secrets
 
+    def mark_changed(self) -> None:
+        """Note that a session of this source may not be as it was opened."""
+        _CHANGED.add(self.key)
+
+    def is_changed(self) -> bool:
+        """May a session that is kept answer otherwise than a new one?"""
+        return self.key in _CHANGED
+
     def settle(self, connection: Any) -> None:
         """End a transaction; the driver's exceptions are its own."""
         self._settle(connection)
@@ -89,6 +101,8 @@ class Source:
 
 # What is secret about the connections that have been opened, for messages about them.
 _SECRETS: dict[object, tuple[str, ...]] = {}
+# The keys of those of which a session was changed, since all were closed.
+_CHANGED: set[object] = set()
 
 
 # ---- What a namespace names ---------------------------------------------------------
@@ -142,13 +156,25 @@ def _of_string(string: str) -> Source:
     from pybridge.elsewhere import odbc
 
     secrets = odbc.secrets(string)
-    return Source(
-        f"'{mask(string, secrets)}'",
-        string,
-        lambda _: odbc.connect(string),
-        _roll_back,
-        secrets,
-    )
+    name = f"'{mask(string, secrets)}'"
+    made = Source(name, string, lambda _: odbc.connect(string), _roll_back, secrets)
+    made.reader = "auto"
+    made.twin = _twin(made, lambda _: _session(string))
+    return made
+
+
+def _twin(source: Source, connect: Connect) -> Source:
+    """Return where the sessions of arrow-odbc come from, which are kept likewise."""
+    key = (source.key, "arrow-odbc")
+    return Source(source.name, key, connect, _nothing, source.secrets)
+
+
+def _session(
+    string: str, password: str = "", readonly: bool = False, timeout: int = 0
+) -> Any:
+    from pybridge.elsewhere import bulk, odbc
+
+    return bulk.connect(odbc.completed(string, password, readonly), timeout)
 
 
 def _of_settings(name: str, table: Any) -> Source:
@@ -172,7 +198,19 @@ def _of_settings(name: str, table: Any) -> Source:
         return connect(source, table, password)
 
     key = (str(settings.find()), name, repr(sorted(table.items())))
-    return Source(f"'{name}'", key, opened, settle)
+    made = Source(f"'{name}'", key, opened, settle)
+    if kind == "odbc":
+        made.reader = table.get("reader", "auto")
+        made.twin = _twin(
+            made,
+            lambda _: _session(
+                table["odbc"],
+                _password(name, table),
+                table.get("readonly", False),
+                table.get("timeout", 0),
+            ),
+        )
+    return made
 
 
 def _nothing(connection: Any) -> None:
@@ -210,6 +248,10 @@ def _checked(name: str, table: Any) -> str:
         wanted, words = _TYPES.get(key, (str, "text"))
         if not isinstance(value, wanted) or (wanted is int and value is True):
             raise BadArgument(f"{where}: {key} is {words}, not {type(value).__name__}")
+    if table.get("reader", "auto") not in _READERS:
+        raise BadArgument(
+            f"{where}: reader is one of {', '.join(_READERS)}, not '{table['reader']}'"
+        )
     if sum(key in table for key in _PASSWORDS) > 1:
         raise BadArgument(f"{where} has more than one of {', '.join(_PASSWORDS)}")
     return kind
@@ -480,6 +522,7 @@ def close() -> None:
     """Close all connections that wait for their next query."""
     _POOL.clear()
     _SECRETS.clear()
+    _CHANGED.clear()
 
 
 def _close_all(connections: list[Any]) -> None:
@@ -493,6 +536,8 @@ def _close_all(connections: list[Any]) -> None:
 
 def _is_alive(connection: Any) -> bool:
     """Does the server answer? A complaint about the question is an answer too."""
+    if hasattr(connection, "answers"):
+        return bool(connection.answers())
     try:
         cursor = connection.cursor()
         try:

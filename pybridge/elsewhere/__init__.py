@@ -7,7 +7,7 @@ from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pybridge import connections
-from pybridge.elsewhere import odbc, stoppable
+from pybridge.elsewhere import bulk, odbc, stoppable
 from pybridge.elsewhere.columns import Column, table
 from pybridge.errors import BadArgument, BridgeError, DatabaseError, Unsupported
 from pybridge.masking import mask
@@ -49,7 +49,7 @@ def query(
         return _guarded(
             f"connection {source.name}",
             lambda: stoppable.run(
-                lambda task: _read(connections.lease(source), sql, params, task)
+                lambda task: _read(connections.lease(source), sql, params, task, source)
             ),
             lambda: source.secrets,
         )
@@ -122,9 +122,14 @@ def _read(
     sql: str,
     params: Params,
     task: stoppable.Task,
+    source: connections.Source | None = None,
 ) -> tuple[pa.Table, int]:
     with lent as connection:
         is_odbc = odbc.is_odbc(connection)
+        if is_odbc and source is not None:
+            made = bulk.read(source, connection, sql, params, task)
+            if made is not None:
+                return made
         restore = odbc.prepared(connection) if is_odbc else None
         try:
             with closing(connection.cursor()) as cursor:

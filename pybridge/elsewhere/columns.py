@@ -75,6 +75,18 @@ class Column:
         self.rows += len(array)
         self.chunks.append(array)
 
+    def add_digits(self, digits: pa.Array) -> None:
+        """Append a batch of decimals that came as text."""
+        if digits.null_count == len(digits):
+            self.append(pa.nulls(len(digits)))
+            return
+        try:
+            self.append(digits.cast(self.wanted))
+        except pa.ArrowException:
+            # The driver knew less digits than there are, or it is no number at all.
+            texts = digits.to_pylist()
+            self.add([None if t is None else decimal.Decimal(t) for t in texts])
+
     def finish(self) -> pa.Array:
         """Return the whole column, and let go of the batches.
 

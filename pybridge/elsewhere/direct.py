@@ -241,7 +241,7 @@ class _Batch:
             self._check(array)
         wanted = self.column.wanted
         if wanted is not None and pa.types.is_decimal(wanted):
-            self._end_decimals(array, wanted)
+            self.column.add_digits(array)
         elif self.column.load is not None:
             self.column.add(array.to_pylist())
         else:
@@ -254,14 +254,3 @@ class _Batch:
             raise Unsupported(
                 f"column '{self.column.name}': {exc}; cast it to a blob in the query"
             ) from None
-
-    def _end_decimals(self, digits: pa.Array, wanted: pa.DataType) -> None:
-        if digits.null_count == len(digits):
-            self.column.append(pa.nulls(len(digits)))
-            return
-        try:
-            self.column.append(digits.cast(wanted))
-        except pa.ArrowException:
-            # The driver knew less digits than there are, or it is no number at all.
-            texts = digits.to_pylist()
-            self.column.add([None if t is None else decimal.Decimal(t) for t in texts])

@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "columns",
+    "completed",
     "connect",
+    "driver",
     "fill",
     "install_hint",
     "is_odbc",
+    "is_unsigned",
+    "library",
     "prepared",
     "secrets",
+    "type_word",
 ]
 
 # What SQLColAttribute is asked for, and some of what it answers: numbers of sqlext.h.
@@ -80,6 +85,19 @@ _MARIA = ("maodbc", "myodbc")
 _PASSWORDS = ("pwd", "password", "passwd", "sslpassword", "access_token")
 
 
+def completed(string: str, password: str = "", readonly: bool = False) -> str:
+    """Return the string with the password, and with what its driver has to be told.
+
+    Raises:
+        BadArgument: pyodbc cannot be loaded, or the string has a NUL.
+
+    """
+    pyodbc = _pyodbc()
+    if "\0" in string or "\0" in password:
+        raise BadArgument("the connection string has a NUL")
+    return _completed(pyodbc, string, password, readonly)
+
+
 def connect(
     string: str, *, password: str = "", readonly: bool = False, timeout: int = 0
 ) -> Any:
@@ -91,14 +109,13 @@ def connect(
         BadArgument: pyodbc cannot be loaded, or the string has a NUL.
 
     """
-    pyodbc = _pyodbc()
-    if "\0" in string or "\0" in password:
-        raise BadArgument("the connection string has a NUL")
-    whole = _completed(pyodbc, string, password, readonly)
+    whole = completed(string, password, readonly)
+    import pyodbc
+
     connection = pyodbc.connect(
         whole, autocommit=True, readonly=readonly, timeout=timeout
     )
-    name = _driver(connection)
+    name = driver(connection)
     if any(word in name for word in _UTF8):
         connection.setdecoding(pyodbc.SQL_CHAR, "utf-8")
     if any(word in name for word in _MARIA):
@@ -142,12 +159,12 @@ def install_hint(sqlstate: str, words: str) -> str:
 def prepared(connection: Any) -> Callable[[], None]:
     """Let a connection give exact values; return what puts it back as it was."""
     mode = getattr(connection, "decimal_mode", None)
-    if _POSTGRES_NARROW in _driver(connection):
+    if _POSTGRES_NARROW in driver(connection):
         mode = None
     if mode == "binary":  # of at most 38 digits
         connection.decimal_mode = "text"
     converters: dict[int, Callable[[bytes], object]] = {_OFFSET: _moment}
-    if any(word in _driver(connection) for word in _MARIA):
+    if any(word in driver(connection) for word in _MARIA):
         converters[_TIME] = _time
     ours = [
         code for code in converters if connection.get_output_converter(code) is None
@@ -173,14 +190,14 @@ def columns(connection: Any, cursor: Any) -> list[Column]:
         column = Column(name, _wanted(cls, described[4], described[5]))
         if handle is not None:
             code = _number(handle, i, _CONCISE_TYPE)
-            unsigned = _number(handle, i, _UNSIGNED) == 1
+            unsigned = is_unsigned(handle, i)
             if code == _BIGINT and unsigned and not _is_postgres_word(handle, i):
                 column.wanted = pa.uint64()
             elif code == _INTEGER and unsigned:
                 column.load = _unsigned
             elif code == _GUID:
                 column.load = _lower
-            elif cls is dt.datetime and _word(handle, i) == "timestamptz":
+            elif cls is dt.datetime and type_word(handle, i) == "timestamptz":
                 zone = zone or _zone(connection)
                 column.zone = zone
                 column.wanted = pa.timestamp("us", "UTC")
@@ -190,10 +207,10 @@ def columns(connection: Any, cursor: Any) -> list[Column]:
 
 def fill(connection: Any, cursor: Any, columns: list[Column]) -> bool:
     """Read all rows the fast way; False where nobody knows that it is exact."""
-    return direct.fill(_library(), _driver(connection), cursor, columns)
+    return direct.fill(library(), driver(connection), cursor, columns)
 
 
-def _driver(connection: Any) -> str:
+def driver(connection: Any) -> str:
     """Return the name of a connection's driver, in small letters; '' if it has none."""
     import pyodbc
 
@@ -251,7 +268,6 @@ def _parts(string: str) -> Iterator[tuple[str, str]]:
 
 
 def _completed(pyodbc: Any, string: str, password: str, readonly: bool) -> str:
-    """Return the string with the password, and with what its driver has to be told."""
     given = {key.lower(): value for key, value in _parts(string)}
     driver = given.get("driver") or ""
     if not driver and "dsn" in given:
@@ -300,7 +316,7 @@ def _wanted(cls: Any, precision: object, scale: object) -> pa.DataType | None:
     return (pa.decimal128 if digits <= 38 else pa.decimal256)(digits, after)
 
 
-def _library() -> Any:
+def library() -> Any:
     """Return the driver manager, as the one that pyodbc is linked to."""
     import pyodbc
 
@@ -310,17 +326,22 @@ def _library() -> Any:
 def _number(handle: Any, i: int, field: int) -> int | None:
     """Return what SQLColAttribute says as a number."""
     value = ctypes.c_ssize_t()
-    code = _library().SQLColAttributeW(
+    code = library().SQLColAttributeW(
         handle, ctypes.c_ushort(i), ctypes.c_ushort(field), None, ctypes.c_short(0),
         None, ctypes.byref(value),
     )  # fmt: skip
     return value.value if code in (0, 1) else None
 
 
-def _word(handle: Any, i: int) -> str:
+def is_unsigned(handle: Any, i: int) -> bool:
+    """Does the driver say that a column is of unsigned numbers?"""
+    return _number(handle, i, _UNSIGNED) == 1
+
+
+def type_word(handle: Any, i: int) -> str:
     """Return the driver's own name of a column's type."""
     room, size = ctypes.create_string_buffer(256), ctypes.c_short()
-    code = _library().SQLColAttributeW(
+    code = library().SQLColAttributeW(
         handle, ctypes.c_ushort(i), ctypes.c_ushort(_TYPE_NAME), room,
         ctypes.c_short(256), ctypes.byref(size), None,
     )  # fmt: skip
@@ -330,7 +351,7 @@ def _word(handle: Any, i: int) -> str:
 
 
 def _is_postgres_word(handle: Any, i: int) -> bool:
-    return _word(handle, i) in ("int8", "oid", "xid", "bigserial")
+    return type_word(handle, i) in ("int8", "oid", "xid", "bigserial")
 
 
 def _zone(connection: Any) -> str:

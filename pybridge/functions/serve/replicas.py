@@ -1,0 +1,406 @@
+"""The master of a service: starts its replicas, replaces them, ends them.
+
+It binds the listener and forks, so that all replicas take from one queue of the kernel:
+what waits there is nobody's, and is not lost when a replica goes. It has no threads and
+runs nothing of the user's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from pybridge.errors import BadArgument
+from pybridge.functions import states
+from pybridge.functions.processes import describe_exit
+from pybridge.functions.serve import listening, metrics
+from pybridge.functions.serve.board import Board
+from pybridge.functions.serve.log import say
+from pybridge.functions.serve.replica import FAILED, Replica
+
+if TYPE_CHECKING:
+    from pybridge.functions.run import Run
+    from pybridge.functions.serve.board import Row
+    from pybridge.functions.serve.options import Options
+
+__all__ = ["Master"]
+
+_SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGCHLD,
+)
+_LONGEST = 2000
+_TICK = 0.1
+_IDLE = 2.0
+_FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
+_STUCK = 5.0  # how far the loop of a replica may be behind a request's time limit
+_GRACE = 2.0  # above what a replica takes itself to drain
+
+
+class _Child:
+    """A replica, as the master knows it."""
+
+    def __init__(self, pid: int, channel: int, row: Row, number: int) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.row = row
+        self.number = number
+        self.born = time.monotonic()
+        self.ready = False
+        self.retiring = False
+        self.deadline: float | None = None  # when it is killed
+        self.failure: dict[str, Any] | None = None
+        self.replaces: _Child | None = None
+        self._text = b""
+
+    def hear(self) -> list[dict[str, Any]]:
+        """Return what it has said since it was last heard."""
+        try:
+            data = os.read(self.channel, 1 << 20)
+        except BlockingIOError:
+            return []
+        *lines, self._text = (self._text + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+
+class Master:
+    """What keeps a service going."""
+
+    def __init__(self, run: Run, options: Options, *, attempt: int = 1) -> None:
+        """Serve `run`."""
+        self.run = run
+        self.options = options
+        self.attempt = attempt
+        self.store = run.store
+        self.children: dict[int, _Child] = {}
+        self.serving = False  # it has been told in the store that it serves
+        self.stopping = False
+        self.failed: tuple[str, dict[str, Any] | None] | None = None
+        self._selector = selectors.DefaultSelector()
+        self._rolling: deque[_Child] = deque()
+        self._crashes: deque[float] = deque()
+        self._births: list[float] = []  # when replicas are to be started again
+        self._numbers = 0
+        self._signals: list[int] = []
+
+    def main(self) -> int:
+        """Serve until stopped or failed; return the exit status."""
+        self._token = self._secret()
+        self._listener = listening.bind(self.options, self._remembered())
+        self._board = Board(2 * self.options.replicas + 2)
+        directory = self.store.run_directory(self.run.id)
+        metrics.prepare(directory / "metrics")
+        self._metrics = metrics.Metrics(self._board)
+        self._take_signals()
+        host, port = self._listener.getsockname()[:2]
+        (directory / "port").write_text(str(port), encoding="ascii")
+        say(f"service: {self.options.replicas} replicas on {host} port {port}")
+        for _ in range(self.options.replicas):
+            self._start()
+        while self.children or self._births:
+            self._turn()
+        return self._finish()
+
+    # ---- Before anything is served ----
+
+    def _secret(self) -> str | None:
+        name = self.options.token
+        if name is None:
+            return None
+        value = self.store.secret(self.run.project, name)
+        if not value:
+            raise BadArgument(
+                f'the service wants the secret "{name}" of project '
+                f'"{self.run.project}" as its token, and there is none of that name'
+            )
+        return value
+
+    def _remembered(self) -> int:
+        """Return the port that the service had when it last ran, or 0."""
+        try:
+            path = self.store.run_directory(self.run.id) / "port"
+            return int(path.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
+
+    def _take_signals(self) -> None:
+        """Have signals come through the selector, as everything else does."""
+        reader, writer = socket.socketpair()
+        for end in (reader, writer):
+            end.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._wakeup = reader, writer
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, _: self._signals.append(number))
+        self._selector.register(reader, selectors.EVENT_READ)
+
+    # ---- Turning ----
+
+    def _turn(self) -> None:
+        """Wait for something to happen, and see to it."""
+        for key, _ in self._selector.select(self._patience()):
+            if key.data is None:
+                self._wakeup[0].recv(4096)
+            else:
+                self._hear(key.data)
+        while self._signals:
+            self._on_signal(self._signals.pop(0))
+        self._reap()
+        self._on_time(time.monotonic())
+
+    def _patience(self) -> float:
+        busy = self._births or any(
+            not child.ready or child.retiring for child in self.children.values()
+        )
+        return _TICK if busy else _IDLE
+
+    def _on_signal(self, number: int) -> None:
+        if number in {signal.SIGTERM, signal.SIGINT}:
+            self._stop()
+        elif number == signal.SIGHUP and self.serving and not self.stopping:
+            say("service: restarts its replicas, one after the other")
+            self._rolling = deque(
+                child for child in self.children.values() if not child.retiring
+            )
+            self._roll()
+
+    def _hear(self, child: _Child) -> None:
+        for words in child.hear():
+            if "failed" in words:
+                child.failure = words["failed"]
+            elif "retiring" in words and not child.retiring:
+                say(f"service: replaces replica {child.number}: {words['retiring']}")
+                self._metrics.restarted("timeout")
+                self._retire(child, tell=False)
+                if not self.stopping:
+                    self._start()
+            elif "ready" in words:
+                child.ready = True
+                self._on_ready(child)
+
+    def _on_ready(self, child: _Child) -> None:
+        if child.replaces is not None:
+            self._retire(child.replaces)
+            child.replaces = None
+            self._roll()
+        elif not self.serving and not self.stopping:
+            up = sum(one.ready for one in self.children.values())
+            if up >= self.options.replicas:
+                self._announce()
+
+    def _on_time(self, now: float) -> None:
+        due = [when for when in self._births if when <= now]
+        self._births = [when for when in self._births if when > now]
+        for _ in due:
+            self._start()
+        for child in list(self.children.values()):
+            if child.deadline is not None and now > child.deadline:
+                self._kill(child, "took too long to end")
+            elif not child.ready and now - child.born > self.options.start_timeout:
+                told = f"was not ready within {self.options.start_timeout:g} s"
+                child.failure = _failure(f"replica {child.number} {told}", self.attempt)
+                self._kill(child, told)
+            elif child.ready and not child.retiring and self._is_stuck(child, now):
+                self._kill(child, "does not answer any more")
+
+    def _is_stuck(self, child: _Child, now: float) -> bool:
+        """Return whether a request with a time limit must have passed it long ago."""
+        limit = self.options.request_timeout
+        beat = child.row.beat
+        return limit is not None and beat > 0 and now - beat > limit + _STUCK
+
+    # ---- Replicas ----
+
+    def _start(self, replaces: _Child | None = None) -> None:
+        row = self._board.take()
+        self._numbers += 1
+        reader, writer = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            self._become(row, writer)
+        os.close(writer)
+        os.set_blocking(reader, False)
+        child = _Child(pid, reader, row, self._numbers)
+        child.replaces = replaces
+        self.children[pid] = child
+        self._selector.register(reader, selectors.EVENT_READ, child)
+
+    def _become(self, row: Row, channel: int) -> None:
+        """Be the replica, in the fork; it does not return."""
+        status = FAILED
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._selector.close()
+            for end in self._wakeup:
+                end.close()
+            for child in self.children.values():
+                os.close(child.channel)
+            status = Replica(
+                self.run,
+                options=self.options,
+                listener=self._listener,
+                row=row,
+                metrics=self._metrics,
+                channel=channel,
+                number=self._numbers,
+                attempt=self.attempt,
+                token=self._token,
+            ).main()
+            atexit._run_exitfuncs()  # noqa: SLF001 - those of the user's code
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            # Threads that never end would keep the interpreter from ending.
+            os._exit(status)
+
+    def _reap(self) -> None:
+        while self.children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            child = self.children.pop(pid, None)
+            if child is not None:
+                self._hear(child)
+                self._selector.unregister(child.channel)
+                os.close(child.channel)
+                child.row.free()
+                self._gone(child, status)
+
+    def _gone(self, child: _Child, status: int) -> None:
+        """See to what follows from the end of a replica."""
+        told = f"replica {child.number} {describe_exit(status)}"
+        if child.retiring or self.stopping:
+            return
+        if child.replaces is not None:
+            say(f"service: {told}; the others stay, and the restart is given up")
+            self._rolling.clear()
+            return
+        if child in self._rolling:
+            self._rolling.remove(child)
+        say(f"service: {told}")
+        self._metrics.restarted("crash")
+        now = time.monotonic()
+        self._crashes.append(now)
+        while now - self._crashes[0] > self.options.crash_window:
+            self._crashes.popleft()
+        if not self.serving:
+            self._fail(f"{told} before the service was ready", child.failure)
+        elif len(self._crashes) > self.options.crash_limit:
+            often = f"{len(self._crashes)} times in {self.options.crash_window:g} s"
+            self._fail(f"{told}; replicas ended {often}", child.failure)
+        else:
+            delay = _FIRST_DELAY * 2 ** (len(self._crashes) - 1)
+            self._births.append(now + min(delay, _LONGEST_DELAY))
+
+    def _roll(self) -> None:
+        """Start the replica that takes the place of the next to be replaced."""
+        while self._rolling and not self.stopping:
+            old = self._rolling.popleft()
+            if old.pid in self.children and not old.retiring:
+                self._metrics.restarted("reload")
+                self._start(replaces=old)
+                return
+
+    def _retire(self, child: _Child, *, tell: bool = True) -> None:
+        """Let a replica finish what it has begun, and end."""
+        if child.retiring:
+            return
+        child.retiring = True
+        child.deadline = time.monotonic() + self.options.drain_timeout + _GRACE
+        if tell:
+            _send(child, signal.SIGTERM)
+
+    def _kill(self, child: _Child, why: str) -> None:
+        say(f"service: replica {child.number} {why}, and is killed")
+        child.deadline = None
+        child.born = time.monotonic()  # not again before it is gone
+        _send(child, signal.SIGKILL)
+
+    # ---- The run ----
+
+    def _announce(self) -> None:
+        """Tell in the store that the service answers, once it does."""
+        listening.ask(self.options, self._listener, self.options.start_timeout)
+        service = listening.service(self.run, self.options, self._listener)
+        moved = self.store.move(
+            self.run.key,
+            "RUNNING",
+            service=service,
+            owner=states.owner("local"),
+        )
+        self.serving = True
+        if moved is None:  # stopped in the meantime
+            self._stop()
+        else:
+            say(f"service: answers at {service['url']}")
+
+    def _stop(self) -> None:
+        if self.stopping:
+            return
+        say("service: ends when the requests in progress have been answered")
+        self.stopping = True
+        self._births.clear()
+        self._rolling.clear()
+        if self.failed is None:
+            self.store.move(self.run.key, "STOP")
+        self._listener.close()
+        for child in list(self.children.values()):
+            self._retire(child)
+            if not child.ready:  # it is still in code that does not know of ending
+                _send(child, signal.SIGKILL)
+
+    def _fail(self, message: str, failure: dict[str, Any] | None) -> None:
+        if self.failed is None:
+            self.failed = message, failure
+            self._stop()
+
+    def _finish(self) -> int:
+        """Tell in the store how it ended."""
+
+        def without(entity: dict[str, Any]) -> None:
+            entity["status"].pop("service", None)
+
+        self.store.change(self.run.key, without)
+        if self.failed is None:
+            self.store.move(self.run.key, "STOPPED")
+            say("service: stopped")
+            return 0
+        message, failure = self.failed
+        failure = failure or _failure(message, self.attempt)
+        told = str(failure["message"])[:_LONGEST]
+        if failure["type"]:
+            told = f"{failure['type']}: {told}"
+        say(f"service: failed: {told}")
+        self.store.move(self.run.key, "ERROR", message=told, error=failure)
+        return 1
+
+
+def _send(child: _Child, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it is waiting to be reaped
+        os.kill(child.pid, number)
+
+
+def _failure(message: str, attempt: int) -> dict[str, Any]:
+    return {
+        "type": "",
+        "message": message,
+        "traceback": "",
+        "frames": [],
+        "stage": "serve",
+        "attempt": attempt,
+    }

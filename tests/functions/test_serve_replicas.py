@@ -1,0 +1,257 @@
+"""Replicas: several of them, replaced one by one, and what is lost by that: nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from tests.functions.services import PATIENCE, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CODE = """
+import os
+import pathlib
+import signal
+import time
+
+def init(context):
+    marker = pathlib.Path(os.environ["PYBRIDGE_FUNCTIONS"]) / "init-fails"
+    if marker.exists():
+        raise RuntimeError("no init today")
+    context.platform.set_termination_callback(lambda: print("goodbye", flush=True))
+
+def f(event, context):
+    what = event.path.strip("/")
+    if what == "slow":
+        time.sleep(float(event.fields["seconds"]))
+    elif what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "leave":
+        os._exit(5)
+    return {"pid": os.getpid(), "worker": context.worker_id}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Any) -> Any:
+    """A directory for the store."""
+    return tmp_path
+
+
+@pytest.fixture
+def service(root: Any) -> Iterator[Service]:
+    """A service of two replicas."""
+    with Service(root, CODE, replicas=2, init_function="init") as service:
+        yield service
+
+
+class Load:
+    """Clients that ask without a pause, some on connections that they keep."""
+
+    def __init__(self, url: str, clients: int = 4) -> None:
+        self.url = url
+        self.failures: list[str] = []
+        self.pids: set[int] = set()
+        self.answers = 0
+        self.stop = threading.Event()
+        self.threads = [
+            threading.Thread(target=self.ask, args=(number % 2 == 0,))
+            for number in range(clients)
+        ]
+
+    def ask(self, keep: bool) -> None:
+        """Ask until told to stop."""
+        session: Any = requests.Session() if keep else requests
+        while not self.stop.is_set():
+            try:
+                answer = session.post(self.url, json={}, timeout=PATIENCE)
+                answer.raise_for_status()
+                self.pids.add(answer.json()["pid"])
+                self.answers += 1
+            except requests.RequestException as exc:
+                self.failures.append(repr(exc))
+
+    def __enter__(self) -> Load:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def pids(service: Service) -> set[int]:
+    """Return the replicas that answer, each on a connection of its own."""
+    found = set()
+    for _ in range(40):
+        found.add(requests.get(service.url, timeout=PATIENCE).json()["pid"])
+    return found
+
+
+def wait_for(condition: Any) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_reload_drops_no_request(service: Service) -> None:
+    """§9-19: under load, two rolling restarts: new replicas, no failure."""
+    with Load(service.url) as load:
+        for turn in (1, 2):
+            wait_for(lambda: load.answers > 50)
+            load.answers = 0
+            before = set(load.pids)
+            load.pids.clear()
+            os.kill(service.process.pid, signal.SIGHUP)
+            wait_for(lambda n=2 * turn: service.log().count("goodbye") == n)
+            load.pids.clear()
+            wait_for(lambda: load.pids)
+            assert not before & load.pids
+
+    assert [] == load.failures
+
+
+def test_reload_keeps_the_old_where_the_new_fails(service: Service, root: Any) -> None:
+    """A reload that cannot begin is given up; the service goes on."""
+    before = pids(service)
+    (root / "init-fails").touch()
+
+    os.kill(service.process.pid, signal.SIGHUP)
+
+    service.logged("the others stay, and the restart is given up")
+    assert before == pids(service)
+    assert "no init today" in service.log()
+    assert "RUNNING" == service.run.refresh().state
+
+
+def test_stop_answers_what_is_in_progress(service: Service) -> None:
+    """Drain: SIGTERM ends the service after the last answer, none is dropped."""
+    answers: list[int] = []
+    url = service.url
+
+    def ask() -> None:
+        slow = f"{url}/slow?seconds=0.5"
+        answers.append(requests.get(slow, timeout=PATIENCE).status_code)
+
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    wait_for(
+        lambda: (
+            "in_progress 5.0" in requests.get(f"{service.url}/metrics", timeout=9).text
+        )
+    )
+
+    service.process.terminate()
+
+    assert 0 == service.ended()
+    for thread in asking:
+        thread.join()
+    assert [200] * 4 == answers
+    assert "STOPPED" == service.run.state
+    assert 2 == service.log().count("goodbye")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=PATIENCE)
+
+
+def test_replica_that_crashes_is_started_again(service: Service) -> None:
+    """A crash costs the request that made it, and no other."""
+    before = pids(service)
+
+    for path in ("/die", "/leave"):
+        with pytest.raises(requests.ConnectionError):
+            requests.get(service.url + path, timeout=PATIENCE)
+
+    wait_for(lambda: len(pids(service) - before) == 2)
+    log = service.log()
+    assert "was ended by signal 9 (SIGKILL)" in log
+    assert "ended with exit status 5" in log
+    text = requests.get(f"{service.url}/metrics", timeout=PATIENCE).text
+    assert 'pybridge_replica_restarts_total{reason="crash"} 2.0' in text
+
+
+def test_replicas_that_crash_too_often_end_the_run(root: Any) -> None:
+    """More than `crash_limit` crashes in `crash_window` seconds: ERROR."""
+    with Service(root, CODE, crash_limit=1) as service:
+        for _ in range(2):
+            with pytest.raises(requests.ConnectionError):
+                requests.get(f"{service.url}/die", timeout=PATIENCE)
+
+        assert 1 == service.ended()
+
+    assert "ERROR" == service.run.state
+    assert "replicas ended 2 times in 60 s" in service.run.status.message
+    assert service.run.status.service is None
+
+
+def test_metrics_are_those_of_all_replicas(service: Service) -> None:
+    """Whichever replica is asked, it has the numbers of all, also of those gone."""
+    assert 2 == len(pids(service))  # 40 requests
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{service.url}/die", timeout=PATIENCE)
+
+    for count in range(41, 51):  # with the one by which the service found itself ready
+        text = requests.get(f"{service.url}/metrics", timeout=PATIENCE).text
+
+        found = f'pybridge_requests_total{{method="GET",status="200"}} {count}.0'
+        assert found in text
+        assert f"pybridge_request_duration_seconds_count {count}.0" in text
+
+
+def test_connections_go_to_the_replica_with_the_least_to_do(service: Service) -> None:
+    """One that is busy leaves new connections to the others."""
+    for _ in range(4):
+        url = f"{service.url}/slow?seconds=0.3"
+        slow: list[int] = []
+
+        def ask(url: str = url, slow: list[int] = slow) -> None:
+            slow.append(requests.get(url, timeout=PATIENCE).json()["pid"])
+
+        busy = threading.Thread(target=ask)
+        busy.start()
+        time.sleep(0.1)
+        quick = [requests.get(service.url, timeout=PATIENCE).json() for _ in range(5)]
+        busy.join()
+
+        assert {one["pid"] for one in quick}.isdisjoint(slow)
+
+
+def test_replicas_end_with_their_master(service: Service) -> None:
+    """No orphans: a master that is killed takes its replicas along."""
+    replicas = pids(service)
+
+    service.process.kill()
+    service.process.wait()
+
+    def gone(pid: int) -> bool:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+            return stat.rpartition(b")")[2].split()[0] == b"Z"
+        except OSError:
+            return True
+
+    wait_for(lambda: all(gone(pid) for pid in replicas))
+
+
+def test_stop_while_the_service_begins(root: Any) -> None:
+    """A stop before the service answers ends it at once."""
+    code = "import time\ndef init(context):\n    time.sleep(600)\ndef f(): pass"
+    with Service(root, code, init_function="init", patience=0.5) as service:
+        assert "READY" == service.run.state
+        service.process.terminate()
+
+        assert 0 == service.ended()
+    assert "STOPPED" == service.run.state

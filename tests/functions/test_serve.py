@@ -282,7 +282,7 @@ def test_head_has_headers_only(parameters: Service) -> None:
 def test_init_function_runs_once_and_leaves_what_calls_need(
     parameters: Service,
 ) -> None:
-    """S-16: init parameters by name, defaults honoured; the context is the replica's."""
+    """S-16: init parameters by name, defaults honoured; a context per replica."""
     first = parameters.ask(json={"x": 1}).json()
     second = parameters.ask(json={"x": 1}).json()
 
@@ -532,7 +532,7 @@ def test_status_names_the_service_while_it_answers(root: Any) -> None:
         one.run.wait(60)
 
         assert "hello world" == one.run.invoke().text
-        assert service["url"] == one.run.status.service["url"]
+        assert service["url"] == one.url
 
 
 @pytest.mark.parametrize(
@@ -557,10 +557,9 @@ def test_status_names_the_service_while_it_answers(root: Any) -> None:
             "serve",
             "ended with exit status 7 before the service was ready",
         ),
-        ("def f(): pass", {"token": "none-such"}, "serve", 'the secret "none-such"'),
         ("def f(): pass", {"host": "::"}, "serve", "insecure=True"),
     ],
-    ids=["init-fails", "init-parameters", "import", "exit", "token", "world"],
+    ids=["init-fails", "init-parameters", "import", "exit", "world"],
 )
 def test_service_that_cannot_begin_ends_in_error(
     root: Any, code: str, given: dict[str, Any], stage: str, words: str

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from pybridge.errors import BadArgument
 from tests.functions.services import PATIENCE, Service, raw
 
 if TYPE_CHECKING:
@@ -284,6 +285,12 @@ def test_token_is_wanted_for_all_but_health(guarded: Service) -> None:
     refused = guarded.ask("GET", "/")
     assert "Bearer" == refused.headers["www-authenticate"]
     assert "Open-Sesame" not in guarded.log()
+
+
+def test_token_is_a_secret_of_the_project(root: Any) -> None:
+    """A token that nobody has set is refused before there is a run."""
+    with pytest.raises(BadArgument, match="'none-such' has no value"):
+        Service(root, SLOW, token="none-such")  # noqa: S106 - a name
 
 
 def test_invoke_brings_the_token_along(guarded: Service) -> None:

@@ -249,8 +249,9 @@ def test_replicas_end_with_their_master(service: Service) -> None:
 def test_stop_while_the_service_begins(root: Any) -> None:
     """A stop before the service answers ends it at once."""
     code = "import time\ndef init(context):\n    time.sleep(600)\ndef f(): pass"
-    with Service(root, code, init_function="init", patience=0.5) as service:
-        assert "READY" == service.run.state
+    with Service(root, code, init_function="init", patience=0.01) as service:
+        service.logged("service: 1 replicas on")
+        assert "READY" == service.run.refresh().state
         service.process.terminate()
 
         assert 0 == service.ended()

@@ -2,4 +2,15 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+__all__ = ["REQUIREMENTS"]
+
+# What the environment of a service needs beside what all functions do.
+REQUIREMENTS = (
+    "starlette",
+    "uvicorn",
+    "httptools",
+    "uvloop",
+    "python-multipart",
+    "nuclio-sdk",
+    "prometheus-client",
+)

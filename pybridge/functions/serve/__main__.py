@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pybridge.functions.serve.replicas import Master
 
 __all__ = ["main"]
 
@@ -21,12 +24,15 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve a run until it is stopped; return the exit status."""
     given = _parser().parse_args(argv)
+    signals: list[int] = []  # those that come before there is anything to end
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: signals.append(number))
     os.environ["PYBRIDGE_FUNCTIONS"] = given.store
 
     from pybridge.functions import failure
+    from pybridge.functions.run import Run
     from pybridge.functions.serve import options
     from pybridge.functions.serve.log import say
-    from pybridge.functions.serve.replicas import Master
     from pybridge.functions.store import Store
 
     store = Store.open(given.store)
@@ -34,19 +40,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     if entity is None:
         say(f'service: the store "{given.store}" has no run "{given.run}"')
         return 2
-    from pybridge.functions.run import Run
-
     run = Run(entity, store)
     over = {name: getattr(given, name) for name in ("host", "port", "replicas")}
     try:
         read = options.read(run.spec.to_dict(), **over, insecure=given.insecure or None)
-        return Master(run, read, attempt=given.attempt).main()
+        return _master()(run, read, attempt=given.attempt, signals=signals).main()
     except Exception as exc:
         told = failure.describe(exc, stage="serve", attempt=given.attempt)
         message = f"{told['type']}: {told['message']}"
         say(f"service: failed: {message}")
         store.move(run.key, "ERROR", message=message, error=told)
         return 1
+
+
+def _master() -> type[Master]:
+    """Return the class of the master.
+
+    Raises:
+        HostError: a package is missing.
+
+    """
+    try:
+        from pybridge.functions.serve.replicas import Master
+    except ModuleNotFoundError as exc:
+        from pybridge.errors import HostError
+
+        raise HostError(
+            f"a service needs the package '{exc.name}'; pip install "
+            "'pybridge[functions]'"
+        ) from None
+    return Master
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -77,8 +77,15 @@ class _Child:
 class Master:
     """What keeps a service going."""
 
-    def __init__(self, run: Run, options: Options, *, attempt: int = 1) -> None:
-        """Serve `run`."""
+    def __init__(
+        self,
+        run: Run,
+        options: Options,
+        *,
+        attempt: int = 1,
+        signals: list[int] | None = None,
+    ) -> None:
+        """Serve `run`; `signals` are those that have come already."""
         self.run = run
         self.options = options
         self.attempt = attempt
@@ -92,7 +99,7 @@ class Master:
         self._crashes: deque[float] = deque()
         self._births: list[float] = []  # when replicas are to be started again
         self._numbers = 0
-        self._signals: list[int] = []
+        self._signals = [] if signals is None else signals
 
     def main(self) -> int:
         """Serve until stopped or failed; return the exit status."""

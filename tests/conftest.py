@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from tests.databases import MariaDB, Postgres
 
 
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Begin with the tests that are alone: among long ones they would wait long."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("alone") is None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Let a test that is marked "alone" have the machine, where several workers run.
@@ -24,7 +32,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     that no test begins before it.
     """
     if not hasattr(item.config, "workerinput"):
-        return (yield)
+        return (yield)  # there is one process
     alone = item.get_closest_marker("alone") is not None
     gate = os.open(Path(__file__).parent, os.O_RDONLY)
     turn = os.open(__file__, os.O_RDONLY)

@@ -567,6 +567,12 @@ static void damage(uint8_t *data, size_t *size) {
   }
 }
 
+/* On a slow machine it takes longer until each outcome was seen often enough. */
+static int seen_enough(void) {
+  return counts.scanned > 500 && counts.declined > 100 && counts.starved > 50 &&
+         counts.walked > 50;
+}
+
 static void run_samples(double seconds) {
   static const int sizes[] = {512, 1024, 4096, 65536};
   enum { SAMPLES = 8 };
@@ -577,7 +583,7 @@ static void run_samples(double seconds) {
     samples[i] = make_sample(sizes[i % 4], i >= 4 ? 20 : 0, i % 3);
   for (int i = 0; i < SAMPLES; i++)
     run_image(samples[i].data, samples[i].size);
-  while (time(NULL) < until) {
+  while (time(NULL) < until || (!seen_enough() && time(NULL) < until + 120)) {
     uint64_t pick = below(20);
     sample *from = &samples[pick < SAMPLES ? pick : pick % 2 * 4];
     size_t size = from->size;

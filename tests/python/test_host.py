@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import pybridge
 from pybridge import columnar, host
 from pybridge.errors import HostError
 
@@ -57,8 +58,14 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Database:
         lambda: host.transaction().__enter__(),
     ],
 )
-def test_without_a_host_each_call_says_so(call: Any) -> None:
+def test_without_a_host_each_call_says_so(
+    call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Outside of a host there is a clear error."""
+    monkeypatch.setitem(
+        sys.modules, "pybridge._plane", None
+    )  # others may have loaded it
+    monkeypatch.delattr(pybridge, "_plane", raising=False)
     with pytest.raises(HostError, match="there is no host here"):
         call()
 

@@ -72,9 +72,11 @@ class Execution:
             if not self.begin():
                 return False
         token: Token[Any] = running.begin(self.running)
+        process = os.getpid()
         try:
             collected = self.stages()
         except BaseException as exc:
+            _leave_child_of(process)
             self.exc = exc
         finally:
             running.end(token)
@@ -307,6 +309,16 @@ class Execution:
     def log(self, told: Mapping[str, Any]) -> None:
         """Write what went wrong where the run's output goes."""
         sys.stderr.write(told["traceback"] + "\n")
+
+
+def _leave_child_of(process: int) -> None:
+    """End here what user code has forked, and let run on: the run is its parent's."""
+    if os.getpid() == process:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(0)
 
 
 def _is_kept(entity: Any) -> bool:

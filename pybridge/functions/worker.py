@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import os
 import signal
 import sys
@@ -30,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
     """Do what the words say: one attempt of a job, a service, or a build."""
     global _channel  # noqa: PLW0603 - a process has one
     _channel = CHANNEL
+    faulthandler.enable(2)  # what crashes says where, in the log
     words = list(argv)
     role = words[words.index("--role") + 1]
     # What the forkserver has registered is not for its children to do.

@@ -6,21 +6,62 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pybridge.functions import processes
 from pybridge.functions.library import get_or_create_project
+from pybridge.functions.manager import client
 from pybridge.functions.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pybridge.functions.project import Project
 
 
+# Settings under which nothing that a test waits for takes long.
+IMPATIENT = """
+[functions]
+idle = "never"
+grace = "0.5s"
+drain = "2s"
+retry_delay = "0.05s"
+"""
+
+
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store that is empty, and the one that is meant where none is named."""
     root = tmp_path / "functions"
     monkeypatch.setenv("PYBRIDGE_FUNCTIONS", str(root))
-    return Store.open(root)
+    store = Store.open(root)
+    yield store
+    end(store)
+
+
+def end(store: Store) -> None:
+    """End the manager of a store, if a test has had one started."""
+    if (store.root / "manager").exists():
+        client.of(store).end()
+
+
+@pytest.fixture(scope="module")
+def led(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project whose runs are led by one manager for the whole file, an impatient one.
+
+    At the end nothing of any run is left on the machine.
+    """
+    folder = tmp_path_factory.mktemp("led")
+    settings = folder / "pybridge.toml"
+    settings.write_text(IMPATIENT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYBRIDGE_FUNCTIONS", str(folder / "functions"))
+        patch.setenv("PYBRIDGE_SETTINGS", str(settings))
+        store = Store.open(folder / "functions")
+        yield get_or_create_project("p", store=store)
+        end(store)
+    mine = {run["id"] for run in store.runs()}
+    left = {pid: run for pid, run in processes.marked().items() if run in mine}
+    assert {} == left
 
 
 @pytest.fixture

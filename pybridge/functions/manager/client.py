@@ -24,6 +24,7 @@ __all__ = ["Client", "of"]
 _REQUEST = b"R"
 _REPLY = b"A"
 _TRIES = 3
+_PATIENCE = 30  # seconds that a manager which ends is waited for
 
 
 class Client:
@@ -94,6 +95,23 @@ class Client:
         if sock is not None:
             self._idle.append(sock)
         return sock is not None
+
+    def end(self) -> None:
+        """End the manager, if there is one, and wait until it is gone.
+
+        The processes of its runs end with it; the next manager takes the runs up.
+        """
+        if not self.is_there():
+            return
+        pid = self.ask("end")["pid"]
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            select.select([process], [], [], _PATIENCE)
+        finally:
+            os.close(process)
 
     def _connection(self) -> socket.socket:
         """Return a connection that nobody uses."""

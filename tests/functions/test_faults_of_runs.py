@@ -1,0 +1,312 @@
+"""What can go wrong with a run, and what is left then: a state, words, no process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pybridge.functions import processes, states
+from tests.functions.jobs import PATIENCE, ended, job, log_of, nothing_left, until
+
+if TYPE_CHECKING:
+    from pybridge.functions.project import Project
+
+# What the function does -> what the run says of it.
+DEATHS: dict[str, tuple[str, str]] = {
+    "sys.exit": ("import sys\n    sys.exit(3)", "SystemExit: 3"),
+    "os._exit": (
+        "import os\n    os._exit(4)",
+        "ended with exit status 4 before the function had returned",
+    ),
+    "os._exit(0)": (
+        "import os\n    os._exit(0)",
+        "ended with exit status 0 before the function had returned",
+    ),
+    "segfault": (
+        "import ctypes\n    ctypes.string_at(0)",
+        "was ended by signal 11 (SIGSEGV",
+    ),
+    "abort": ("import os\n    os.abort()", "was ended by signal 6 (SIGABRT"),
+    "kill": (
+        "import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)",
+        "was ended by signal 9 (SIGKILL): somebody killed it, or the system was out of",
+    ),
+    "kill its group": (
+        "import os, signal\n    os.killpg(0, signal.SIGKILL)",
+        "was ended by signal 9 (SIGKILL)",
+    ),
+    "terminate": (
+        "import os, signal, time\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(9)",
+        "Terminated: the process was told to end (SIGTERM)",
+    ),
+    "interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "recursion": ("f()", "RecursionError: maximum recursion depth exceeded"),
+}
+
+
+@pytest.mark.parametrize("death", list(DEATHS))
+def test_death_of_a_job_is_an_error_within_a_second(led: Project, death: str) -> None:
+    """However the process of a job ends, the run is in ERROR and says how (S-58)."""
+    does, words = DEATHS[death]
+    run = job(led, f"def f():\n    {does}\n")
+    until(lambda: run.refresh().state == "RUNNING" or run.is_final)
+    began = time.monotonic()
+
+    run.wait(timeout=PATIENCE)
+
+    assert "ERROR" == run.state
+    assert words in run.status.message
+    assert 1 == run.status.error["attempt"]
+    assert nothing_left(run)
+    assert time.monotonic() - began < PATIENCE
+    assert "COMPLETED" == ended(led, "def f():\n    return 1\n").state
+
+
+def test_segfault_leaves_the_python_frames_in_the_log(led: Project) -> None:
+    """Where a C library crashes, the log says from which line of the function."""
+    run = ended(led, "import ctypes\ndef f():\n    ctypes.string_at(0)\n")
+
+    assert "Fatal Python error: Segmentation fault" in log_of(run)
+    assert "line 3 in f" in log_of(run)
+
+
+def test_killed_worker_is_noticed(led: Project) -> None:
+    """A worker that somebody kills with -9 is an ERROR, with all that it had started."""
+    run = job(
+        led,
+        """
+        import subprocess, time
+        def f():
+            subprocess.Popen(["sleep", "60"])
+            subprocess.Popen(["sleep", "60"], start_new_session=True)
+            print("up", flush=True)
+            time.sleep(60)
+        """,
+    )
+    until(lambda: "up" in log_of(run))
+    worker = min(processes.marked(run.id))
+
+    os.kill(worker, signal.SIGKILL)
+    run.wait(timeout=PATIENCE)
+
+    assert "ERROR" == run.state
+    assert "SIGKILL" in run.status.message
+    assert nothing_left(run)
+
+
+def test_bad_input_is_an_error_before_any_code_runs(led: Project) -> None:
+    """A key that names nothing is told as it is (S-17)."""
+    run = ended(
+        led,
+        "def f(di):\n    print('ran')\n",
+        inputs={"di": "store://p/dataitem/table/no:1"},
+    )
+
+    assert "ERROR" == run.state
+    assert "inputs" == run.status.error["stage"]
+    assert "store://p/dataitem/table/no:1" in run.status.message
+    assert "ran" not in log_of(run).splitlines()
+
+
+def test_bad_parameter_is_an_error_before_any_code_runs(led: Project) -> None:
+    """A parameter that the function has not is told with its name (S-18)."""
+    run = ended(led, "def f(x: int):\n    print('ran')\n", parameters={"y": 1})
+
+    assert "ERROR" == run.state
+    assert "compose" == run.status.error["stage"]
+    assert "ran" not in log_of(run).splitlines()
+
+
+def test_timeout_ends_the_whole_group(led: Project) -> None:
+    """Code that ignores SIGTERM, with children in other sessions, is over in time."""
+    run = job(
+        led,
+        """
+        import os, signal, subprocess, time
+        def f():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            if os.fork() == 0:
+                os.setsid()
+                os.environ.clear()
+                os.execv("/bin/sleep", ["sleep", "61"])
+            subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 62; sleep 63"])
+            while True:
+                time.sleep(1)
+        """,
+        timeout=0.6,
+    )
+    until(lambda: len(processes.marked(run.id)) > 1)
+    all_of_it = processes.members(run.id, min(processes.marked(run.id)))
+
+    run.wait(timeout=PATIENCE)
+
+    assert "ERROR" == run.state
+    assert "TimeoutError: attempt 1 took longer than its timeout of 0.6 s" == str(
+        run.status.message
+    )
+    assert nothing_left(run)
+    until(lambda: not any(states.started(pid) for pid in all_of_it))
+
+
+def test_orphan_that_hides_is_ended_with_its_run(led: Project) -> None:
+    """A daemon without the run's environment and session ends when the run does."""
+    run = ended(
+        led,
+        """
+        import os, time
+        def f():
+            reading, writing = os.pipe()
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    os.write(writing, str(os.getpid()).encode())
+                    os.execve("/bin/sleep", ["sleep", "64"], {})
+                os._exit(0)
+            return int(os.read(reading, 20))
+        """,
+    )
+
+    assert "COMPLETED" == run.state
+    hidden = run.result("output_0")
+    until(lambda: not states.started(hidden), patience=5)
+
+
+def test_memory_limit_is_a_memory_error_with_its_line(led: Project) -> None:
+    """400 MB under a limit of 200Mi fail where they are asked for (S-53)."""
+    run = ended(
+        led,
+        "def f():\n    return len(bytearray(400_000_000))\n",
+        resources={"mem": {"limits": "200Mi"}},
+    )
+
+    assert "ERROR" == run.state
+    assert "MemoryError" in run.status.message
+    assert "memory limit of 200Mi" in run.status.message
+    assert 2 == run.status.error["frames"][-1]["line"]
+
+
+def test_memory_that_no_process_limit_counts_ends_the_run(led: Project) -> None:
+    """The processes of a run share its memory limit, where the system has groups."""
+    run = ended(
+        led,
+        """
+        import mmap
+        def f():
+            shared = mmap.mmap(-1, 400_000_000)
+            for place in range(0, len(shared), 4096):
+                shared[place] = 1
+            return "all of it"
+        """,
+        resources={"mem": "100Mi"},
+    )
+
+    told: Any = run.status.message
+    assert ("ERROR", True) == (run.state, "memory limit of 100Mi" in str(told))
+    assert nothing_left(run)
+    assert "COMPLETED" == ended(led, "def f():\n    return 1\n").state
+
+
+def test_stdout_closed_by_the_function_does_not_matter(led: Project) -> None:
+    """Code that closes its streams, or their descriptors, still returns its value."""
+    run = ended(
+        led,
+        """
+        import os, sys
+        def f():
+            sys.stdout.close()
+            os.close(1)
+            os.close(2)
+            return 5
+        """,
+    )
+
+    assert ("COMPLETED", 5) == (run.state, run.result("output_0"))
+
+
+def test_grandchild_that_holds_the_pipe_delays_nothing(led: Project) -> None:
+    """A run is over when its function has returned, whoever still has its output."""
+    run = ended(
+        led,
+        """
+        import subprocess
+        def f():
+            subprocess.Popen(["sleep", "65"], start_new_session=True)
+            return 6
+        """,
+    )
+
+    assert ("COMPLETED", 6) == (run.state, run.result("output_0"))
+    assert nothing_left(run)
+
+
+def test_fork_in_user_code_is_not_a_second_run(led: Project) -> None:
+    """A child that user code forks, and that returns like its parent, ends alone."""
+    run = ended(
+        led,
+        """
+        import os
+        def f():
+            child = os.fork()
+            if child:
+                os.waitpid(child, 0)
+            return "child" if child == 0 else "parent"
+        """,
+    )
+
+    assert ("COMPLETED", "parent") == (run.state, run.result("output_0"))
+    assert nothing_left(run)
+
+
+def test_log_of_fifty_megabytes_without_a_newline_is_kept(led: Project) -> None:
+    """Much output in one line neither stops the run nor is any of it lost."""
+    run = ended(
+        led,
+        """
+        import sys
+        def f():
+            for _ in range(50):
+                sys.stdout.write("x" * 1_000_000)
+            return "done"
+        """,
+    )
+
+    assert ("COMPLETED", "done") == (run.state, run.result("output_0"))
+    assert 50_000_000 == (run.store.run_directory(run.id) / "log").stat().st_size
+
+
+def test_binary_output_is_no_trouble(led: Project) -> None:
+    """What is no text is in the log as it is, and read as well as it can be."""
+    run = ended(
+        led,
+        """
+        import os
+        def f():
+            os.write(1, bytes(range(256)) + b"\\nend\\n")
+        """,
+    )
+
+    assert "COMPLETED" == run.state
+    assert "end" == log_of(run).splitlines()[-1]
+    log = run.store.run_directory(run.id) / "log"
+    assert bytes(range(256)) + b"\nend\n" == log.read_bytes()
+
+
+def test_thread_that_never_ends_does_not_hold_the_run(led: Project) -> None:
+    """The result is there at once, and the process is ended after the grace."""
+    run = ended(
+        led,
+        """
+        import threading, time
+        def f():
+            threading.Thread(target=time.sleep, args=(60,)).start()
+            return 7
+        """,
+    )
+
+    assert ("COMPLETED", 7) == (run.state, run.result("output_0"))
+    assert nothing_left(run)

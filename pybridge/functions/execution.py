@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 import threading
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument
@@ -80,6 +80,7 @@ class Execution:
             self.exc = exc
         finally:
             running.end(token)
+        _leave_child_of(process)
         with self.shielded():
             if self.exc is None:
                 return self.complete(collected)

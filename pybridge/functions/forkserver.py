@@ -152,7 +152,7 @@ class _Server:
             request = self.runs.pop(pid, None)
             if request is None:  # of one that had lost its parent
                 continue
-            left = processes.left_behind(request["run"], pid, self.runs)
+            left = processes.left_behind(self.runs)
             self._tell(
                 ENDED,
                 {
@@ -232,6 +232,7 @@ def _settle(request: dict[str, Any], fds: list[int], parent: int) -> None:
     """Make this process one of its own: session, streams, environment, limits."""
     os.setsid()
     die_with(parent)
+    processes.adopt_orphans()
     for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

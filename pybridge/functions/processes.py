@@ -11,8 +11,6 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from pybridge.functions.states import started
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
@@ -56,14 +54,17 @@ def _mark_of(pid: int) -> str:
     return "" if not value.strip(b"-") else value.decode("utf-8", "replace")
 
 
-def members(run_id: str, leader: int | None = None) -> set[int]:
+def members(
+    run_id: str, leader: int | None = None, also: Iterable[int] = ()
+) -> set[int]:
     """Return the processes that belong to a run, whatever they did to hide it.
 
-    `leader` is the number of the run's first process, whether it lives or not.
+    `leader` is the number of the run's first process, whether it lives or not; `also`
+    are others that are known to be of the run.
     """
     table = {pid: stat for pid in _pids() if (stat := _stat(pid)) is not None}
     # Fields of stat from the third on: state, ppid, pgrp, session.
-    found = set(marked(run_id))
+    found = {*marked(run_id), *also}
     if leader is not None:
         found |= {
             pid
@@ -91,7 +92,7 @@ def end(run_id: str, leader: int | None = None, also: Iterable[int] = ()) -> set
     until = time.monotonic() + _PATIENCE
     first = set(also)
     while True:
-        left = members(run_id, leader) | {pid for pid in first if started(pid)}
+        left = members(run_id, leader, first)
         if not left or time.monotonic() > until:
             return left
         for pid in left:
@@ -109,23 +110,16 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def left_behind(run_id: str, leader: int, others: Collection[int]) -> list[int]:
-    """Return the orphans of a run that has ended, in the process that adopted them.
+def left_behind(others: Collection[int]) -> list[int]:
+    """Return what runs that have ended left behind, in the process that adopted it.
 
-    `others` are the first processes of the runs that still go on. An orphan that hides
-    whose it is is taken for the run's when no other run can have left it.
+    `others` are the first processes of the runs that still go on: each of them adopts
+    what is its own, so all else here is of runs that have ended.
     """
     found = []
     for pid in _children():
         stat = None if pid in others else _stat(pid)
-        if stat is None or stat[0] in _DEAD:
-            continue
-        whose = _mark_of(pid)
-        if (
-            whose == run_id
-            or leader in {int(stat[2]), int(stat[3])}
-            or (not whose and not others)
-        ):
+        if stat is not None and stat[0] not in _DEAD:
             found.append(pid)
     return found
 

@@ -76,7 +76,7 @@ def test_segfault_leaves_the_python_frames_in_the_log(led: Project) -> None:
 
 
 def test_killed_worker_is_noticed(led: Project) -> None:
-    """A worker that somebody kills with -9 is an ERROR, with all that it had started."""
+    """A worker that somebody kills with -9 is an ERROR; all that it started ends."""
     run = job(
         led,
         """

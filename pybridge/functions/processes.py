@@ -90,16 +90,18 @@ def end(run_id: str, leader: int | None = None, also: Iterable[int] = ()) -> set
     Only a process that waits for a disk can be left, and it dies when that answers.
     """
     until = time.monotonic() + _PATIENCE
-    first = set(also)
+    first, beyond = set(also), set[int]()
     while True:
-        left = members(run_id, leader, first)
+        left = members(run_id, leader, first) - beyond
         if not left or time.monotonic() > until:
             return left
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
+            except ProcessLookupError:
                 first.discard(pid)
+            except PermissionError:  # it has become another user
+                beyond.add(pid)
         time.sleep(_PAUSE)
 
 

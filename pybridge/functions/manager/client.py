@@ -102,8 +102,10 @@ class Client:
         The processes of its runs end with it; the next manager takes the runs up.
         """
         if not self.is_there():
+            self.close()
             return
         pid = self.ask("end")["pid"]
+        self.close()
         try:
             process = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -112,6 +114,11 @@ class Client:
             select.select([process], [], [], _PATIENCE)
         finally:
             os.close(process)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; the next request opens one."""
+        while self._idle:
+            self._idle.pop().close()
 
     def _connection(self) -> socket.socket:
         """Return a connection that nobody uses."""

@@ -94,7 +94,7 @@ def parse(code_src: str) -> Address:
 def _parsed(scheme: str, parts: SplitResult) -> Address:
     """Return the address of a known scheme."""
     kind, transport, archive = _SCHEMES[scheme]
-    shown = urlunsplit((parts.scheme, _without_user(parts), parts.path, "", ""))
+    shown = f"{parts.scheme}://{_without_user(parts)}{parts.path}"
     if transport == "file":
         if parts.netloc not in {"", "localhost"}:
             raise BadArgument(

@@ -13,6 +13,7 @@ from pybridge.functions.sources import address, archive, handlers, local, text
 from pybridge.functions.sources.cache import Cache
 from pybridge.functions.sources.fetching import PACKS, default_of
 from pybridge.functions.sources.limits import limits
+from pybridge.masking import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def check(
         try:
             found = _TAKERS[field](os.fspath(value), cache, store)
         except (BridgeError, OSError) as exc:
-            faults.add(field, str(exc), value)
+            faults.add(field, str(exc), mask(os.fspath(value)))
     _check_handler(handler, init_function, found, cache, faults)
     if faults.faults:
         raise Faults("new_function", faults.faults)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
-from pybridge.errors import BadArgument
+from pybridge.errors import BadArgument, BridgeError
 from pybridge.functions.sources import address, archive, handlers, text
 from pybridge.functions.sources.cache import Cache
 from pybridge.functions.sources.limits import limits
 from pybridge.functions.sources.staging import digest_of_file
+from pybridge.masking import mask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +38,9 @@ class Tree(NamedTuple):
     module: str
     name: str
 
+
+# What lies elsewhere -> the module that fetches it.
+_ELSEWHERE = {"git": "git", "web": "web", "bucket": "bucket"}
 
 _caches: dict[tuple[int, str], Cache] = {}
 _known: dict[tuple[str, str, str, str], Tree] = {}
@@ -135,8 +141,29 @@ def _fetch_pack(
 def _fetch_remote(
     parsed: address.Address, cache: Cache, environ: Mapping[str, str]
 ) -> str:
-    """Return the digest of what lies elsewhere."""
-    raise BadArgument(f"'{parsed.shown}' cannot be fetched {cache} {environ}")
+    """Return the digest of what lies elsewhere; one process at a time goes there."""
+    module = import_module(f"{__package__}.{_ELSEWHERE[parsed.kind]}")
+    with cache.alone(f"{parsed.kind} {parsed.url}"):
+        try:
+            return str(module.fetch(parsed, cache, environ, limits()))
+        except BridgeError as exc:
+            raise type(exc)(_shown(exc, parsed, module.SECRETS, environ)) from None
+
+
+def _shown(
+    exc: BridgeError,
+    parsed: address.Address,
+    names: tuple[str, ...],
+    environ: Mapping[str, str],
+) -> str:
+    """Return an error's text without secrets: passwords, and what signs an address."""
+    parts = urlsplit(parsed.url)
+    told = str(exc)
+    user, at, _ = parts.netloc.rpartition("@")
+    for secret in (user + at, f"?{parts.query}" if parts.query else ""):
+        if secret:
+            told = told.replace(secret, "")
+    return mask(told, tuple(environ.get(name, "") for name in names))
 
 
 def _found(cache: Cache, digest: str, what: str) -> Path:

@@ -45,6 +45,7 @@ class Library:
             )
         self._client: Any
         self._pool: Any = None
+        self._answers: list[Any] = []
         self._path = unquote(parts.path)
         if parts.scheme == "file":
             self._client = dulwich.client.LocalGitClient()
@@ -58,6 +59,7 @@ class Library:
                 password=password,
             )
             self._client.watch = watch
+            _record(self._pool, self._answers)
         self._repository: Any = dulwich.repo.Repo.init_bare(str(directory))
 
     def references(self, wanted: str | None) -> dict[str, str]:
@@ -108,6 +110,8 @@ class Library:
         """Let go of what is open."""
         self._repository.close()
         if self._pool is not None:
+            for answer in self._answers:
+                answer.close()
             self._pool.clear()
 
     def _fetch(self, wanted: list[bytes], depth: int | None) -> None:
@@ -177,6 +181,17 @@ class _Client(dulwich.client.HttpGitClient):  # type: ignore[misc,unused-ignore]
             return chunk
 
         return response, counted
+
+
+def _record(pool: Any, answers: list[Any]) -> None:
+    """Note all answers that connections give: dulwich leaves those of errors open."""
+    opening = pool.urlopen
+
+    def opened(*args: Any, **kwargs: Any) -> Any:
+        answers.append(opening(*args, **kwargs))
+        return answers[-1]
+
+    pool.urlopen = opened
 
 
 def _pool(url: str, environ: Mapping[str, str], watch: Watch) -> Any:

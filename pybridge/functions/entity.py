@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from pybridge.functions.store import Store
 
-__all__ = ["METADATA", "RELATIONSHIPS", "Entity", "Record", "draft"]
+__all__ = ["METADATA", "RELATIONSHIPS", "Entity", "Record", "draft", "plain"]
 
 METADATA = (
     "project",
@@ -70,7 +69,9 @@ class Record(dict):  # type: ignore[type-arg]
                 f"there is no '{name}' here; there are "
                 f"{', '.join(sorted({*self, *self._known}))}"
             ) from None
-        return Record(value) if type(value) is dict else value
+        if type(value) is dict:
+            value = self[name] = Record(value)  # what is changed in it is changed here
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an item."""
@@ -90,7 +91,17 @@ class Record(dict):  # type: ignore[type-arg]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy that is a plain dict."""
-        return copy.deepcopy(dict(self))
+        found: dict[str, Any] = plain(self)
+        return found
+
+
+def plain(value: Any) -> Any:
+    """Return a copy of what is in an entity, of dicts and lists only."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return value
 
 
 def draft(
@@ -280,9 +291,7 @@ class Entity:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of all of it, as plain dicts."""
-        data = copy.deepcopy(self._data)
-        for part in ("metadata", "spec", "status"):
-            data[part] = dict(data[part])
+        data: dict[str, Any] = plain(self._data)
         return data
 
     def to_yaml(self) -> str:

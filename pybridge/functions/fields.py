@@ -107,13 +107,13 @@ def _fault(
     model: type[BaseModel], error: Mapping[str, Any], elsewhere: Mapping[str, str]
 ) -> Fault:
     """Return one of pydantic's errors in our words."""
-    owner, info, path = _place(model, error["loc"])
+    owner, wanted, path = _place(model, error["loc"])
     place = ".".join(path)
     value = error["input"]
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         return _untold(place, error)
     if error["type"] == "missing":
-        return Fault(place, None, f"missing; give {_wanted(info) or 'it'}")
+        return Fault(place, None, f"missing; give {wanted or 'it'}")
     if error["type"] == "extra_forbidden":
         name = path[-1]
         if len(path) > 1:
@@ -121,7 +121,6 @@ def _fault(
         said = elsewhere.get(name) or _unknown(name, owner, elsewhere)
         return Fault(place, value, said)
     said = _said(error, value)
-    wanted = _wanted(info)
     if wanted and error["type"] not in {"value_error", "literal_error"}:
         said = f"{said}; give {wanted}"
     return Fault(place, value, said)
@@ -188,39 +187,43 @@ def _expected(context: Mapping[str, Any]) -> list[str]:
 
 def _place(
     model: type[BaseModel], location: Iterable[Any]
-) -> tuple[type[BaseModel], Any, list[str]]:
-    """Return the model and field that a location ends in, and the path to show.
+) -> tuple[type[BaseModel], Optional[str], list[str]]:
+    """Return the model that a location ends in, what is wanted there, and the path.
 
     The kinds of a union, and validators, are steps of a location too; users do not know
     of them.
     """
-    owner, info = model, None
+    owner = model
+    annotation: Any = None
+    wanted: Optional[str] = None
     inner = [model]
     path: list[str] = []
     for step in location:
-        if isinstance(step, int):
-            path.append(str(step))
-            continue
         place = next(((m, f) for m in inner for f in _fields(m, step)), None)
+        chosen = [m for m in inner if _is_tagged(m, step)]
         if place is not None:
             owner, info = place
-            inner = _models_in(info.annotation)
+            annotation = info.annotation
+            wanted = info.description or _described(annotation)
+            inner = _models_in(annotation)
+        elif len(inner) > 1 and chosen:
+            inner = chosen
+            continue
         else:
-            chosen = [m for m in inner if _is_tagged(m, step)]
-            if len(inner) > 1 and chosen:
-                inner = chosen
-                continue
-            owner, info = (inner[0] if inner else owner), None
-            inner = []
+            wanted = _described_inside(annotation)
+            if not isinstance(step, int):  # a name that no model has, or a dict's key
+                owner = inner[0] if inner else owner
+                inner = []
         path.append(str(step))
-    return owner, info, path
+    return owner, wanted, path
 
 
-def _wanted(info: Any) -> Optional[str]:
-    """Return what the description of a field says, or that of its type."""
-    if info is None or info.description:
-        return None if info is None else str(info.description)
-    return _described(info.annotation)
+def _described_inside(annotation: Any) -> Optional[str]:
+    """Return the description of what is in a list or dict, or None."""
+    inner = get_args(annotation)
+    if get_origin(annotation) in {list, dict}:
+        return _described(inner[-1])
+    return next((text for text in map(_described_inside, inner) if text), None)
 
 
 def _described(annotation: Any) -> Optional[str]:

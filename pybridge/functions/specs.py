@@ -115,7 +115,9 @@ def _inputs(given: Any) -> Any:
     return {name: getattr(value, "key", value) for name, value in given.items()}
 
 
-Seconds = Annotated[float, Field(gt=0, description="seconds, more than 0", strict=True)]
+Seconds = Annotated[
+    float, Field(gt=0, allow_inf_nan=False, description="seconds, more than 0")
+]
 Named = Dict[str, Any]
 
 

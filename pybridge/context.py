@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-__all__ = ["MAIN", "OWNED", "Context", "get", "names", "reset"]
+__all__ = ["MAIN", "OWNED", "Context", "drop", "get", "names", "reset"]
 
 MAIN = "main"
 
@@ -86,6 +86,18 @@ def reset() -> None:
     source.clear()
     if OWNED:
         _forget_modules()
+
+
+def drop(name: str) -> None:
+    """Forget one context; what was made in it, and is kept elsewhere, lives on."""
+    found = _CONTEXTS.pop(name, None)
+    if found is None:
+        return
+    plane = sys.modules.get("pybridge._plane")
+    if plane is not None:
+        plane.forget()
+    if sys.modules.get(found.module.__name__) is found.module:
+        del sys.modules[found.module.__name__]
 
 
 def _create(name: str) -> Context:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pybridge.errors import BadArgument
 from pybridge.functions import arguments, failure, loading, outputs, running, sources
 from pybridge.functions.marks import marked
+from pybridge.functions.start import saved
 from pybridge.functions.states import allows, is_final, owner
 from pybridge.functions.store import enter
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STAGES", "Execution", "execute"]
 
+_LONGEST = 1000  # characters of the message of a status
 STAGES = ("source", "inputs", "compose", "execute", "outputs")
 
 
@@ -99,7 +101,10 @@ class Execution:
             self.tree = sources.fetch(
                 self.spec["source"], store=self.run.store, environ=environ
             )
-            with loading.load(self.tree, self.spec.get("handler")) as loaded:
+            start = self.spec.get("start_context")
+            with loading.load(
+                self.tree, self.spec.get("handler"), start and saved(start)
+            ) as loaded:
                 self.stage = "inputs"
                 inputs = self.inputs()
                 self.stage = "compose"
@@ -254,7 +259,8 @@ class Execution:
         if not self.last:
             self.note(status)
             return
-        words = told["message"].partition("\n")[0][:500]
+        words = "; ".join(filter(None, map(str.strip, told["message"].split("\n"))))
+        words = words if len(words) <= _LONGEST else words[:_LONGEST] + "…"
         message = f"{told['type']}: {words}" if words else told["type"]
         self.end("ERROR", message, {"error": told, **status})
 

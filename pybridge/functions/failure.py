@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pybridge.functions import limits
+from pybridge.functions.loading import plain
 from pybridge.masking import mask
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class _Describer:
 
     def one(self, exc: BaseException, depth: int) -> dict[str, Any]:
         """Return one exception, and what led to it."""
-        kind, message = type_of(exc), mask(words_of(exc), self.secrets)
+        kind, message = type_of(exc), mask(plain(words_of(exc)), self.secrets)
         if told := limits.explain(exc):
             message = f"{message}; {told}" if message else told
         frames = self.frames(exc)
@@ -64,7 +65,7 @@ class _Describer:
         }
         faults = getattr(exc, "faults", None)
         if isinstance(faults, list):
-            found["faults"] = self.plain(faults)
+            found["faults"] = self.jsonable(faults)
         inner = _cause(exc)
         if inner is not None and depth:
             found["cause"] = self.one(inner, depth - 1)
@@ -77,12 +78,12 @@ class _Describer:
             ]
         return found
 
-    def plain(self, value: Any) -> Any:
+    def jsonable(self, value: Any) -> Any:
         """Return faults as they can be stored, without secrets."""
         if isinstance(value, dict):
-            return {str(key): self.plain(one) for key, one in value.items()}
+            return {str(key): self.jsonable(one) for key, one in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.plain(one) for one in value]
+            return [self.jsonable(one) for one in value]
         if value is None or type(value) in {bool, int, float}:
             return value
         return mask(value if isinstance(value, str) else repr(value), self.secrets)
@@ -158,10 +159,8 @@ def _cause(exc: BaseException) -> BaseException | None:
 def type_of(exc: BaseException) -> str:
     """Return the name of an exception's class as its user knows it."""
     kind = type(exc)
-    module, name = str(kind.__module__), kind.__qualname__
-    if module.startswith(PREFIX):
-        module = module.partition(".")[2]
-    if module in {"", "builtins", "__main__", "pybridge"}:
+    module, name = plain(str(kind.__module__)), kind.__qualname__
+    if module.partition(".")[0] in {"", "builtins", "__main__", "pybridge"}:
         return name
     return f"{module}.{name}"
 

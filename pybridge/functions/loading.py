@@ -169,8 +169,14 @@ class Loaded:
         return os.path.basename(self.module.__file__ or self.name)  # noqa: PTH119
 
 
-def load(tree: Tree, handler: str | None = None) -> Loaded:
+def load(
+    tree: Tree,
+    handler: str | None = None,
+    namespace: Mapping[str, object] | None = None,
+) -> Loaded:
     """Return a tree's handler, or another one of it, freshly loaded.
+
+    `namespace` is what the handler's module has already when its code is run.
 
     Raises:
         BadArgument: the handler is not callable, or not in the tree.
@@ -184,6 +190,7 @@ def load(tree: Tree, handler: str | None = None) -> Loaded:
         found = handlers.locate(handler, tree.path, default=module, what=tree.path.name)
         module, name = found.module, found.name
     realm = _Realm(tree.path, tree.digest, module)
+    realm.start = namespace or {}
     realm.enter()
     try:
         loaded = importlib.import_module(f"{realm.name}.{module}")
@@ -209,6 +216,8 @@ class _Realm:
         self.path = os.fspath(path)
         self.name = f"{_PREFIX}{digest[:12]}_{next(_numbers)}"
         self.injected = _injected()
+        self.handlers = f"{self.name}.{module}"
+        self.start: Mapping[str, object] = {}
         self.builtins = {**vars(builtins), "__import__": self._import}
         self.package = self._package()
         self._open = 0
@@ -386,6 +395,8 @@ class _Loader(SourceFileLoader):
         """Run the module's code in its namespace."""
         namespace = vars(module)
         namespace.update(self.realm.injected)
+        if module.__name__ == self.realm.handlers:
+            namespace.update(self.realm.start)
         namespace["__builtins__"] = self.realm.builtins
         exec(self.get_code(module.__name__), namespace)  # noqa: S102
 

@@ -22,6 +22,8 @@ from pybridge.key import Key
 __all__ = ["dumps", "loads", "sign"]
 
 _MARK = b"\n# pybridge signature "
+# Modules of functions, and of contexts: no other process has them.
+_OWN = (PREFIX, "pybridge_context_", "pybridge_main")
 _LONGEST = 4096  # bytes of what stands behind the mark
 
 
@@ -143,13 +145,13 @@ class _by_value:  # noqa: N801 - a context manager, read as a word
     def __enter__(self) -> None:
         # Left there: runs at the same time may need the same, and the names are ours.
         self.registry.update(
-            name for name in list(sys.modules) if name.startswith(PREFIX)
+            name for name in list(sys.modules) if name.startswith(_OWN)
         )
 
     def __exit__(self, *_: object) -> None:
         known = sys.modules
         for name in list(self.registry):
-            if name.startswith(PREFIX) and name not in known:
+            if name.startswith(_OWN) and name not in known:
                 self.registry.discard(name)
 
 

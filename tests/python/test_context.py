@@ -260,3 +260,17 @@ def test_many_threads_get_one_context() -> None:
         thread.join()
 
     assert 1 == len(set(map(id, found)))
+
+
+def test_drop_forgets_one_context() -> None:
+    """A context that is dropped is gone, what was made in it lives on."""
+    at = contexts.get("dropped")
+    exec("x = 5\ndef f(): return x", at.namespace)
+    function = at.namespace["f"]
+
+    contexts.drop("dropped")
+    contexts.drop("dropped")
+
+    assert "dropped" not in contexts.names()
+    assert 5 == function()
+    assert at.module.__name__ not in sys.modules

@@ -15,6 +15,7 @@ from pybridge.functions.execution import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from pybridge.functions.run import Run
 
@@ -81,7 +82,7 @@ class Inline:
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield what it has written."""
-        path = run.store.run_directory(run.id) / "log"
+        path = _log_of(run)
         while not path.exists():
             if not follow or run.refresh().is_final:
                 return
@@ -93,6 +94,11 @@ class Inline:
                 if ended:
                     return
                 time.sleep(_PAUSE)
+
+
+def _log_of(run: Run) -> Path:
+    """Return the path of a run's log; it is there when something was written."""
+    return run.store.root / "runs" / run.id / "log"
 
 
 _active: dict[str, _Inline] = {}
@@ -111,7 +117,7 @@ class _Inline(Execution):
 
     def __init__(self, run: Run, **given: Any) -> None:
         super().__init__(run, **given)
-        self.out = capture.Log(run.store.root / "runs" / run.id / "log", self.secrets)
+        self.out = capture.Log(_log_of(run), self.secrets)
         self.thread = threading.get_ident()
         self.guard: _Guard | None = None
         self._lock = threading.Lock()

@@ -16,7 +16,7 @@ from pybridge.status import is_library, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Any
 
@@ -449,11 +449,13 @@ def save_context(
     *,
     context: str | None = None,
     store: str | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> dict[str, Any]:
     """Keep a context; return the report, in which "id" is the snapshot's number.
 
     max_length is the largest pickle of a name in bytes, 0 = any. What cannot be kept is
-    in the report's "skipped" with its reason, and stops nothing.
+    in the report's "skipped" with its reason, and stops nothing. `progress` is called
+    with how many bytes are written, and of how many.
     """
     from pybridge import snapshot as snapshots
 
@@ -461,7 +463,13 @@ def save_context(
         raise BadArgument(f"max_length is bytes, 0 = any number; {max_length} came")
     with snapshots.Store.open(store) as opened:
         report = snapshots.save(
-            context, name, mask, max_length, description, store=opened
+            context,
+            name,
+            mask,
+            max_length,
+            description,
+            store=opened,
+            progress=progress,
         )
         return report.json()
 
@@ -476,11 +484,12 @@ def restore_context(
     trust: bool = False,
     context: str | None = None,
     store: str | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> dict[str, Any]:
     """Put a snapshot back into a context, which is emptied before with `clear`.
 
     mode "safe" restores nothing that could run code. On failure the context is as it
-    was.
+    was. `progress` is called with how many bytes are restored, and of how many.
 
     Raises:
         NotTrusted: the snapshot is unsigned, changed or signed by another key.
@@ -497,6 +506,7 @@ def restore_context(
             context=context,
             mode=mode,
             strict=strict,
+            progress=progress,
             trust=trust,
             store=opened,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.programs import run
+from tests.terminals import Terminal
 
 if TYPE_CHECKING:
     import subprocess as sub
@@ -200,6 +201,36 @@ def test_list_is_a_table_on_a_terminal(filled: Line) -> None:
     assert "\t" not in printed
     assert "second" in printed
     assert " B" in printed
+
+
+def test_save_and_restore_show_a_percentage_on_a_terminal(
+    filled: Line, tmp_path: Path
+) -> None:
+    """A bar counts bytes to the end, and is wiped away; the report stays."""
+    store = ("--store", str(tmp_path / "own.db"))
+    code = "import numpy as np; a = np.arange(900_000.0); b = 'word'"
+
+    save = (*COMMAND, "save", "large", "-c", code, *store)
+    with Terminal(*save, env=filled.env) as program:
+        program.expect("saving large")
+        program.expect("100%")
+        program.expect("saved 'large' as 1: 3 names, 7.2 MB")
+        assert 0 == program.wait()
+    restore = (*COMMAND, "restore", "large", "-c", "", *store)
+    with Terminal(*restore, env=filled.env) as program:
+        program.expect("restoring large")
+        program.expect("100%")
+        assert 0 == program.wait()
+
+
+def test_nothing_counts_where_there_is_no_terminal(
+    filled: Line, tmp_path: Path
+) -> None:
+    """What is piped has the report alone."""
+    ended = filled.run("save", "x", "-c", "x = 1", "--store", str(tmp_path / "own.db"))
+
+    assert ("", 0) == (ended.stderr, ended.returncode)
+    assert "%" not in ended.stdout
 
 
 def test_show_lists_what_was_saved_and_what_was_not(filled: Line) -> None:

@@ -38,6 +38,7 @@ FLOORS = (
         "_parse",
         "_frames",
         "output",
+        "progress",
         "redirect",
         "settings",
         "wire",

@@ -14,6 +14,7 @@ import click
 
 from pybridge import main
 from pybridge.errors import BadArgument, BridgeError, NotTrusted, UnknownSnapshot
+from pybridge.progress import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -237,8 +238,10 @@ def _save(
     if given is None:
         raise click.UsageError("there is nothing to run; give a FILE or -c CODE")
     _run(*given)
-    with _busy(f"saving {name}"):
-        report = main.save_context(name, mask, max_length, description, store=store)
+    with shown(f"saving {name}") as progress:
+        report = main.save_context(
+            name, mask, max_length, description, store=store, progress=progress
+        )
     if as_json:
         _print_json(report)
         return
@@ -275,7 +278,7 @@ def _restore(
     With --json the report is printed, and a shell is not opened.
     """
     given = _code(file, code)
-    with _busy(f"restoring {snapshot}"):
+    with shown(f"restoring {snapshot}") as progress:
         report = main.restore_context(
             snapshot,
             mask,
@@ -283,6 +286,7 @@ def _restore(
             strict=not lenient,
             trust=trust,
             store=store,
+            progress=progress,
         )
     if as_json:
         _print_json(report)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pybridge import context, host, source
 from pybridge.errors import BadArgument
+from pybridge.progress import shown
 from pybridge.shell import show
 from pybridge.shell.console import Leave
 
@@ -201,7 +202,9 @@ def _save(console: Console, rest: str) -> None:
 
     known = {"mask": str, "max_length": int, "description": str}
     words, options = _options(rest, known, 1, "save")
-    report = snapshot.save(console.name, words[0] if words else "", **options)
+    name = words[0] if words else ""
+    with shown(f"saving {name or console.name}") as progress:
+        report = snapshot.save(console.name, name, **options, progress=progress)
     show.line(f"saved {len(report.saved)} as {report.id}")
     _show_skipped(console, report)
 
@@ -231,7 +234,10 @@ def _restore(console: Console, rest: str) -> None:
     which = int(words[0]) if words[0].isdecimal() else words[0]
     mode = "safe" if options.pop("safe", False) else "full"
     options["strict"] = not options.pop("lenient", False)
-    report = snapshot.restore(which, context=console.name, mode=mode, **options)
+    with shown(f"restoring {which}") as progress:
+        report = snapshot.restore(
+            which, context=console.name, mode=mode, **options, progress=progress
+        )
     show.line(f"restored {len(report.restored)}")
     _show_skipped(console, report)
 

@@ -30,6 +30,7 @@ from pybridge.snapshot.sources import Sources, compiled
 from pybridge.snapshot.trusted import manifest_of, require
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType, ModuleType
 
     from pybridge.snapshot.manifest import Contents, Stored
@@ -52,6 +53,7 @@ def restore(
     strict: bool = True,
     trust: bool = False,
     store: Store | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Report:
     """Put the saved names that the mask means back into a context.
 
@@ -59,7 +61,8 @@ def restore(
     JSON and Arrow values. With strict a name that cannot be restored is an error, and
     the context is as it was; without, it is listed in `skipped`; so is, either way,
     what another version of Python cannot load. trust restores also what is not signed
-    with one's own key, or was changed since.
+    with one's own key, or was changed since. `progress` is called with how many bytes
+    are restored, and of how many; what it raises ends the restore.
 
     Raises:
         NotTrusted: the snapshot is unsigned, changed or signed by another key.
@@ -84,11 +87,15 @@ def restore(
         items.strict = strict
     report = Report(which, whole.name)
     entries = [*whole.modules, *whole.functions, *whole.variables]
+    entries = [entry for entry in entries if meant(entry.name)]
+    done, total = 0, sum(entry.size for entry in entries)
     work = _Work(items, at.namespace, report)
     with work:
         for entry in entries:
-            if meant(entry.name):
-                work.put(entry, mode == "safe")
+            work.put(entry, mode == "safe")
+            done += entry.size
+            if progress is not None:
+                progress(done, total)
         if clear:
             kept = {one.name for one in report.restored}
             for name in names_of(at):

@@ -25,6 +25,8 @@ from pybridge.snapshot.store import FORMAT
 from pybridge.status import type_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pybridge.snapshot.graph import Pickled
     from pybridge.snapshot.store import Store
 
@@ -54,12 +56,14 @@ def save(
     description: str = "",
     *,
     store: Store | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Report:
     """Save the names of a context that the mask means, and report on each.
 
     max_length is the most bytes that the pickle of one name may have, with all its
     buffers; 0 is no limit. What cannot be saved is listed in `skipped`, with a reason.
-    Without a name the snapshot gets that of its context.
+    Without a name the snapshot gets that of its context. `progress` is called with how
+    many bytes are written, and of how many; what it raises ends the save.
     """
     at = contexts.get(context)
     for text in (name, description):
@@ -71,7 +75,8 @@ def save(
         settled = place.settled()
         made = _make(at, mask, max_length)
         # Before the store is locked: this takes longer than all else.
-        _name_buffers(made, folder)
+        done = _Done(made, progress)
+        _name_buffers(made, folder, done.add)
         with place.transaction():
             created = now()
             which = _begin(place, name or at.name, description, created)
@@ -85,6 +90,7 @@ def save(
             _sign(place, which, key, text)
             if settled:
                 collect(place, folder)
+        done.add(done.left)
     report = Report(which, name or at.name, bytes_written=folder.written)
     report.saved = [one for one in made.entries.values() if not one.reason]
     report.skipped = [one for one in made.entries.values() if one.reason]
@@ -199,9 +205,28 @@ def _list_items(
     contents.items = functions + variables
 
 
-def _name_buffers(made: _Made, folder: Folder) -> None:
+class _Done:
+    """Counts the bytes that are done of a save, and tells who wants to know."""
+
+    def __init__(
+        self, made: _Made, tell: Callable[[int, int], object] | None = None
+    ) -> None:
+        sizes = [view.nbytes for _, view in made.views]
+        self.left = self._total = sum(sizes) + sum(
+            len(data) for data in made.contents.pickles.values()
+        )
+        self._tell = tell
+
+    def add(self, count: int) -> None:
+        """Note that so many bytes more are done."""
+        self.left -= count
+        if self._tell is not None:
+            self._tell(self._total - self.left, self._total)
+
+
+def _name_buffers(made: _Made, folder: Folder, note: Callable[[int], object]) -> None:
     """Write the buffers, and note their names."""
-    names = folder.write_all([view for _, view in made.views])
+    names = folder.write_all([view for _, view in made.views], note)
     for (number, view), name in zip(made.views, names, strict=True):
         made.contents.buffers.setdefault(number, []).append((name, view.nbytes))
 

@@ -231,6 +231,37 @@ def test_the_hash_of_a_buffer_in_pieces_is_that_of_the_whole(home: Path) -> None
     assert (1, 437_001 * 8, []) == (found.buffers, found.size, found.problems)
 
 
+@pytest.mark.usefixtures("home")
+def test_progress_counts_bytes_to_the_end() -> None:
+    """Saves and restores tell how much is done, in steps that only grow."""
+    run("import numpy as np; a = np.arange(437_001.0); b = a.view(); c = 'x'")
+    saving: list[tuple[int, int]] = []
+    restoring: list[tuple[int, int]] = []
+
+    snapshot.save("a", progress=lambda *step: saving.append(step))
+    snapshot.restore("a", progress=lambda *step: restoring.append(step))
+
+    for steps in (saving, restoring):
+        assert steps == sorted(steps)
+        assert steps[-1][0] == steps[-1][1] > 437_001 * 8
+        assert 1 == len({total for _, total in steps})
+    assert len(saving) > 4  # a step a piece
+
+
+def test_progress_that_raises_ends_a_save_that_leaves_nothing(home: Path) -> None:
+    """Neither a snapshot nor a part of a buffer stays."""
+    run("import numpy as np; a = np.arange(437_001.0)")
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        snapshot.save("a", progress=stop)
+
+    assert set() == buffers(home)
+    assert [] == snapshot.contexts()
+
+
 def test_memory_that_two_names_share_is_written_once(home: Path) -> None:
     """Views of one array cost one buffer, whichever pickles ask for it."""
     run("import numpy as np; a = np.arange(300_000.0); b = a.view(); c = a.view()")

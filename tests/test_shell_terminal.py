@@ -60,6 +60,19 @@ def test_quit_gives_the_exit_code(shell: Terminal) -> None:
     assert 3 == shell.wait()
 
 
+def test_save_and_restore_show_a_percentage(tmp_path: Path) -> None:
+    """Commands of the shell count the bytes too."""
+    with opened(tmp_path / "home", XDG_DATA_HOME=str(tmp_path)) as shell:
+        shell.ask("text = 'x' * 900_000")
+
+        shell.type(":save large\r")
+        shell.expect("100%")
+        shell.expect("saved 1 as 1")
+        shell.type(":restore large\r")
+        shell.expect("100%")
+        shell.expect("restored 1")
+
+
 def test_block_is_indented_and_ends_with_a_blank_line(shell: Terminal) -> None:
     """The user types no indentation."""
     for line in ("def f(x):", "if x:", "return x * 2", "return 5"):

@@ -7,12 +7,18 @@ import faulthandler
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from pybridge.functions import spare
+from pybridge.functions.execution import Execution
+from pybridge.functions.run import Run
+from pybridge.functions.store import Store
 
-__all__ = ["CHANNEL", "Terminated", "changed", "main"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["CHANNEL", "Attempt", "Terminated", "changed", "main"]
 
 CHANNEL = 3  # the descriptor on which the manager listens, in what it has forked
 _channel = -1
@@ -41,30 +47,49 @@ def main(argv: Sequence[str]) -> int:
     return code
 
 
+class Terminated(BaseException):
+    """Raised in a job that is told to end, so that what it has begun is cleaned up."""
+
+    __module__ = "pybridge"
+
+
+class Attempt(Execution):
+    """An attempt in a process of its own."""
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Keep the word to end away, where the state of the run is written."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def end(self, *given: Any) -> bool:
+        """Move the run to its last state, also where the disk is full."""
+        return spare.kept(self.run.store, lambda: super(Attempt, self).end(*given))
+
+    def note(self, status: dict[str, Any]) -> None:
+        """Write what is known of the attempt, also where the disk is full."""
+        spare.kept(self.run.store, lambda: super(Attempt, self).note(status))
+
+
 def _job(words: list[str]) -> int:
     """Make an attempt of a job."""
-    from pybridge.functions import execution
-    from pybridge.functions.run import Run
-    from pybridge.functions.store import Store
-
     signal.signal(signal.SIGTERM, _terminate)
     given = dict(zip(words[::2], words[1::2]))
     store = Store.open(given["--store"])
     entity = store.get(given["--run"])
     if entity is None:  # it was deleted meanwhile
         return 0
-    done = execution.execute(
+    attempt = Attempt(
         Run(entity, store), attempt=int(given["--attempt"]), last="--more" not in words
     )
+    done = attempt.go()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _flush()
     changed()
     return 0 if done else 1
-
-
-class Terminated(BaseException):
-    """Raised in a job that is told to end, so that what it has begun is cleaned up."""
-
-    __module__ = "pybridge"
 
 
 def _terminate(*_: object) -> None:

@@ -11,7 +11,9 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
+import traceback
 from typing import TYPE_CHECKING, Any, Optional
 
 from pybridge.errors import BridgeError
@@ -28,6 +30,7 @@ __all__ = ["Life"]
 _MANY = 3  # times that a service which was ready once is started again
 _LONG = 60.0  # seconds after which a service that answered has proved itself
 _LOOK = 0.05  # seconds between looks whether a service answers
+_PAUSE = 0.25  # seconds between tries to write into a store that refuses
 _KILLED = 2.0  # seconds that a killed process is waited for
 
 
@@ -61,6 +64,7 @@ class Life:
         self.stopping = False
         self.leaving = False
         self.has_place = False
+        self.failure: Optional[dict[str, Any]] = None  # of the attempt at hand
         self.secrets: dict[str, str] = {}
         self.folder = str(self.store.run_directory(self.id))
         self.log = Log(
@@ -107,13 +111,33 @@ class Life:
         except outcome.Failed as failed:
             self._fail(failed.failure, last=True)
         except Exception as exc:  # a fault of ours must not leave it as it is
-            self._fail(outcome.describe(exc, "manager", self.attempt), last=True)
+            traceback.print_exc()
+            self.failure = outcome.describe(exc, "manager", self.attempt)
         finally:
-            if self.stopping:
-                self.manager.move(self.key, "STOPPED")
+            if not self.leaving:
+                await self._be_final()
             self.log.close()
             if not self.leaving:
                 self.manager.finished(self)
+
+    async def _be_final(self) -> None:
+        """See to it that the store knows the end, however long it takes nothing in."""
+        while True:
+            try:
+                if self.stopping:
+                    self.manager.move(self.key, "STOPPED")
+                if self.manager.is_final(self.key):
+                    return
+                failure = self.failure or outcome.failure(
+                    "ProcessDied",
+                    "the run ended, nobody knows how",
+                    "manager",
+                    self.attempt,
+                )
+                self._fail(failure, last=True)
+            except BridgeError as exc:
+                sys.stderr.write(f"{self.key}: its end cannot be stored: {exc}\n")
+                await asyncio.sleep(_PAUSE)
 
     async def _lead(self) -> None:
         try:
@@ -155,12 +179,13 @@ class Life:
     # ---- An attempt -----------------------------------------------------------------
 
     async def _attempt(self, nursery: Nursery) -> dict[str, Any]:
-        """Make an attempt; return how it failed, if another one may follow.
+        """Make an attempt; return how it failed, where another one may follow.
 
         Raises:
             _Finished: none may.
 
         """
+        self.failure = None
         bounds = limits.of(self.spec.get("resources"))
         group = cgroups.make(f"{self.id}-{self.attempt}", bounds)
         process = _Process(self, group, bounds)
@@ -237,7 +262,7 @@ class Life:
 
     def _fail(self, failure: dict[str, Any], *, last: bool) -> None:
         """Write a failure into the store, and into the log."""
-        failure = outcome.mask(failure, self.secrets)
+        self.failure = failure = outcome.mask(failure, self.secrets)
         self.manager.keep(lambda: outcome.record(self.store, self.key, failure, last))
         if last:
             self.log.say(outcome.line(failure))

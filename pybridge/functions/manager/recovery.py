@@ -41,7 +41,7 @@ def _take_up(manager: Manager, entity: dict[str, Any]) -> None:
         manager.move(key, "STOPPED")
         return
     if status["state"] == "RUNNING" and entity["spec"].get("action") != "serve":
-        attempt = len(status.get("attempts") or ()) + 1
+        attempt = int(status.get("attempt") or 1)
         failure = outcome.failure(
             "ProcessDied",
             "the manager of the store was killed while the function ran, and the "

@@ -13,8 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any, Optional
 
 from pybridge import wire
-from pybridge.errors import BridgeError, HostError
-from pybridge.functions import states
+from pybridge.errors import BridgeError
+from pybridge.functions import spare, states
 from pybridge.functions.manager import recovery
 from pybridge.functions.manager.builds import Builds
 from pybridge.functions.manager.life import Life
@@ -34,8 +34,6 @@ NEWS = b"N"  # to the client: a log that it follows has grown
 
 _TICK = 1.0  # seconds between looks at what nobody tells
 _UNUSED = 60.0  # seconds that the forkservers of an environment are kept for
-_SPARE = 1 << 20  # bytes kept so that a full disk still takes what became of a run
-_PATIENCE = 0.25  # seconds between tries to write into a store that refuses
 
 
 def run() -> None:
@@ -133,7 +131,7 @@ class Manager:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.ending.set)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self._keep_spare()
+        spare.keep(self.store)
         recovery.recover(self)
         server = await loop.create_unix_server(lambda: _Client(self), sock=listener)
         self.own.warm()
@@ -332,29 +330,4 @@ class Manager:
 
     def keep(self, write: Callable[[], Any]) -> Any:
         """Write into the store, also where the disk is full."""
-        try:
-            return write()
-        except HostError:
-            self._use_spare()
-        try:
-            return write()
-        finally:
-            self._keep_spare()
-
-    def _keep_spare(self) -> None:
-        """Take room on the disk for later."""
-        path = f"{self.folder}/spare"
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.posix_fallocate(fd, 0, _SPARE)
-            finally:
-                os.close(fd)
-        except OSError:
-            return
-
-    def _use_spare(self) -> None:
-        try:
-            os.truncate(f"{self.folder}/spare", 0)
-        except OSError:
-            return
+        return spare.kept(self.store, write)

@@ -15,9 +15,9 @@ from pybridge.errors import HostError
 if TYPE_CHECKING:
     from pybridge.functions.store import Store
 
-__all__ = ["connect", "folder_of", "start"]
+__all__ = ["PROGRAM", "connect", "folder_of", "start"]
 
-_PROGRAM = (
+PROGRAM = (
     "import sys; sys.path[:] = [place for place in sys.path if place]; "
     "from pybridge.functions.manager.server import run; run()"
 )
@@ -119,7 +119,7 @@ def _spawn(store: Store, folder: str) -> None:
         }
         os.posix_spawn(
             sys.executable,
-            [sys.executable, "-c", _PROGRAM, json.dumps(told)],
+            [sys.executable, "-c", PROGRAM, json.dumps(told)],
             os.environ,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, null, 0),

@@ -1,0 +1,226 @@
+"""A manager that is killed, a disk that is full: what becomes of the runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from pybridge.functions import processes, states
+from pybridge.functions.library import get_or_create_project
+from pybridge.functions.manager import client
+from tests.functions.conftest import IMPATIENT, end
+from tests.functions.jobs import PATIENCE, ended, job, log_of, nothing_left, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pybridge.functions.project import Project
+    from pybridge.functions.run import Run
+    from pybridge.functions.store import Store
+
+WAITS = """
+import subprocess, time
+def f(n=60):
+    subprocess.Popen(["sleep", "66"], start_new_session=True)
+    print("up", flush=True)
+    time.sleep(n)
+    return n
+"""
+TWICE = """
+import time
+def f():
+    try:
+        open("once", "x").close()
+    except FileExistsError:
+        return "second"
+    print("up", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings under which nothing takes long."""
+    settings = tmp_path / "pybridge.toml"
+    settings.write_text(IMPATIENT)
+    monkeypatch.setenv("PYBRIDGE_SETTINGS", str(settings))
+
+
+def kill_manager(store: Store) -> int:
+    """Kill the manager of a store as the system would, and return its number."""
+    pid: int = client.of(store).ask("info")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: states.started(pid) is None)
+    return pid
+
+
+def running(project: Project, code: str = WAITS, **given: Any) -> Run:
+    """Return a job once it is at work."""
+    run = job(project, code, **given)
+    until(lambda: "up" in log_of(run))
+    return run
+
+
+def test_run_of_a_killed_manager_is_an_error(project: Project) -> None:
+    """It is found by whoever looks, with the reason, and nothing of it is left."""
+    run = running(project)
+
+    kill_manager(project.store)
+
+    assert nothing_left(run)
+    assert "ERROR" == run.refresh().state
+    assert "the manager of the store was killed" in run.status.message
+    assert "COMPLETED" == ended(project, "def f():\n    return 1\n").state
+
+
+def test_processes_of_a_killed_manager_end_without_a_new_one(project: Project) -> None:
+    """Nobody has to come and look: forkservers end what they have forked."""
+    run = running(project)
+
+    kill_manager(project.store)
+
+    assert nothing_left(run)
+
+
+def test_wait_goes_on_when_the_manager_is_killed(project: Project) -> None:
+    """A client that waits gets the result of the next attempt, led by a new manager."""
+    run = running(project, TWICE, backoff_limit=1)
+    waiting = threading.Thread(target=run.wait, args=(PATIENCE,))
+    waiting.start()
+    until(lambda: client.of(project.store).ask("info")["runs"])
+
+    first = kill_manager(project.store)
+    waiting.join(PATIENCE)
+
+    assert ("COMPLETED", "second") == (run.refresh().state, run.result("output_0"))
+    assert "was killed" in run.status.attempts[0]["message"]
+    assert first != client.of(project.store).ask("info")["pid"]
+
+
+def test_runs_that_waited_are_run_by_the_next_manager(project: Project) -> None:
+    """A place in the queue is not an attempt: those that waited have lost nothing."""
+    places = client.of(project.store).ask("info")["places"]
+    busy = [running(project) for _ in range(places)]
+    waiting = job(project, "def f():\n    return 4\n")
+    assert "PENDING" == waiting.refresh().state
+
+    kill_manager(project.store)
+    waiting.wait(timeout=PATIENCE)
+
+    assert ("COMPLETED", 4) == (waiting.state, waiting.result("output_0"))
+    assert ["ERROR"] * places == [run.refresh().state for run in busy]
+
+
+def test_result_that_was_stored_outlives_the_manager(project: Project) -> None:
+    """What was acknowledged is there, whoever is killed afterwards."""
+    run = ended(project, "def f():\n    return 11\n")
+
+    kill_manager(project.store)
+
+    assert ("COMPLETED", 11) == (run.refresh().state, run.result("output_0"))
+
+
+def test_killed_forkserver_costs_an_attempt(project: Project) -> None:
+    """The process that forks can be killed too; the runs say so, later ones work."""
+    run = running(project, TWICE, backoff_limit=1)
+    worker = psutil.Process(min(processes.marked(run.id)))
+
+    os.kill(worker.ppid(), signal.SIGKILL)
+    run.wait(timeout=PATIENCE)
+
+    assert ("COMPLETED", "second") == (run.state, run.result("output_0"))
+    assert "was ended with the process that had started it" in str(
+        run.status.attempts[0]["message"]
+    )
+
+
+def test_run_that_nobody_submitted_is_taken_up(project: Project) -> None:
+    """A client that died between making a run and submitting it leaves none behind."""
+    function = project.new_function(
+        "f",
+        kind="python",
+        python_version=f"PYTHON3_{__import__('sys').version_info[1]}",
+        code="def f():\n    return 12\n",
+        handler="f",
+    )
+    run = function.run("job", wait=True)
+    copy = run.to_dict()
+    copy.update(id="lost", name="lost", key=run.key.replace(run.id, "lost"))
+    copy["status"] = {
+        "state": "READY",
+        "owner": {"engine": "local", "pid": 4_000_000, "started": 1},
+    }
+    project.store.create(copy)
+
+    lost = project.get_run(copy["key"]).wait(timeout=PATIENCE)
+
+    assert lost.is_final
+
+
+# ---- A disk that is full -------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """A project on a disk of its own that has 24 MB, half of it taken."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    options = f"size=24m,uid={os.getuid()},mode=700"
+    root(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)])
+    monkeypatch.setenv("PYBRIDGE_FUNCTIONS", str(disk / "functions"))
+    try:
+        project = get_or_create_project("p")
+        yield project
+        end(project.store)
+    finally:
+        project.store.close()
+        root(["umount", "--lazy", str(disk)])
+
+
+def root(words: list[str]) -> None:
+    """Do what only root may."""
+    subprocess.run([*(["sudo", "-n"] if os.geteuid() else []), *words], check=True)
+
+
+def test_full_disk_is_an_error_with_its_reason(small: Project) -> None:
+    """A job that fills the disk ends in ERROR, and the store still takes that."""
+    run = ended(
+        small,
+        """
+        def f():
+            with open("big", "wb") as file:
+                while True:
+                    file.write(bytes(1_000_000))
+                    file.flush()
+        """,
+    )
+
+    assert "ERROR" == run.state
+    assert "No space left on device" in run.status.message
+    (small.store.run_directory(run.id) / "work" / "big").unlink()
+    assert "COMPLETED" == ended(small, "def f():\n    return 1\n").state
+
+
+def test_log_that_finds_no_room_does_not_stop_the_run(small: Project) -> None:
+    """Output for which there is no room is lost, and a word says so; the run is not."""
+    run = ended(
+        small,
+        """
+        import os, sys
+        def f():
+            print("begin")
+            for _ in range(40):
+                sys.stdout.write("x" * 1_000_000)
+            return 13
+        """,
+    )
+
+    assert ("COMPLETED", 13) == (run.state, run.result("output_0"))
+    assert log_of(run).startswith("begin")

@@ -145,8 +145,9 @@ class Function(Entity):
 
     def delete_task(self, action: str) -> bool:
         """Delete the task of an action, and tell whether it was there."""
-        task = self._tasks.pop(_action(action), None) or self._task(_action(action))
-        return task.delete()
+        action = _action(action)
+        self._tasks.pop(action, None)
+        return self.store.delete(self._task_key(action))
 
     def get_run(self, identifier: str) -> Run:
         """Return a run by its key or id.

@@ -217,7 +217,13 @@ class Run(Entity):
         """End it wherever it is, and return it; one that has ended stays as it is."""
         from pybridge.functions import engines
 
-        if not self.refresh().is_final:
+        if self.refresh().is_final:
+            return self
+        if (self._data["status"].get("owner") or {}).get("engine") == "client":
+            # No engine has it yet; one that takes it now finds it stopped.
+            self.store.move(self.key, "STOP")
+            self.store.move(self.key, "STOPPED")
+        else:
             engines.of(self).stop(self)
         return self.refresh()
 

@@ -64,7 +64,7 @@ def guarded(root: Any) -> Iterator[Service]:
     with Service(
         root,
         SLOW,
-        token="api",  # noqa: S106 - the name of a secret
+        token="api",
         host="0.0.0.0",  # noqa: S104 - that is what it is about
         secret_values={"api": "Open-Sesame"},
     ) as service:
@@ -290,7 +290,7 @@ def test_token_is_wanted_for_all_but_health(guarded: Service) -> None:
 def test_token_is_a_secret_of_the_project(root: Any) -> None:
     """A token that nobody has set is refused before there is a run."""
     with pytest.raises(BadArgument, match="'none-such' has no value"):
-        Service(root, SLOW, token="none-such")  # noqa: S106 - a name
+        Service(root, SLOW, token="none-such")
 
 
 def test_invoke_brings_the_token_along(guarded: Service) -> None:

@@ -175,7 +175,7 @@ def test_wrong_credentials_are_told_without_them(
     repo: Path, site: Site, call: Fetch, by: str
 ) -> None:
     """No secret is in an error, and the error says which ones to give."""
-    site.password = "somebody:else"  # noqa: S105 - of nobody
+    site.password = "somebody:else"
 
     with pytest.raises((BadArgument, HostError), match="GIT_TOKEN") as caught:
         call(

@@ -182,7 +182,7 @@ def test_refusal_is_told(site: Site, call: Fetch, status: int, told: str) -> Non
 
 def test_credentials_are_given(site: Site, call: Fetch) -> None:
     """A user and password of the run's secrets open what is behind them."""
-    site.password = "me:it is"  # noqa: S105 - of nobody
+    site.password = "me:it is"
     site.answers["/f.py"] = lambda _: Answer(200, CODE)
     environ = {"SOURCE_USERNAME": "me", "SOURCE_PASSWORD": "it is"}
 

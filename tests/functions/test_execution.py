@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 INCREMENT = "def f(x: int): return x + 1"
 
-SECRET = "hunter22"  # noqa: S105 - made up
+SECRET = "hunter22"
 
 
 def test_a_run_goes_through_its_states(project: Project) -> None:

@@ -13,7 +13,7 @@ from tests.functions.calls import ran
 if TYPE_CHECKING:
     from pybridge.functions.project import Project
 
-SECRET = "hunter22"  # noqa: S105 - made up
+SECRET = "hunter22"
 
 
 def failed(project: Project, code: str, **given: Any) -> dict[str, Any]:

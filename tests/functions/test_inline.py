@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pybridge.functions.project import Project
     from pybridge.functions.store import Store
 
-SECRET = "hunter22"  # noqa: S105 - made up
+SECRET = "hunter22"
 
 
 def test_wait_raises_on_request_only(project: Project) -> None:

@@ -1,0 +1,87 @@
+"""What importing the package loads: nothing that takes long."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.programs import ROOT, run
+
+HEAVY = (
+    "cloudpickle",
+    "dulwich",
+    "fsspec",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "requests",
+    "sqlite3",
+    "starlette",
+    "yaml",
+)
+PYENV = Path("~/.pyenv/versions").expanduser()
+OLDER = [
+    version / "bin/python"
+    for start in ("3.9.", "3.10.")
+    for version in sorted(PYENV.glob(f"{start}*"))
+]
+# What is imported in the environments of runs, and needs nothing that they have not.
+PLAIN = (
+    "entity",
+    "faults",
+    "function",
+    "imports",
+    "keys",
+    "library",
+    "lookup",
+    "metrics",
+    "project",
+    "run",
+    "secret",
+    "states",
+    "store",
+)
+
+
+def loaded(code: str) -> set[str]:
+    """Return the modules that are loaded after some code, in a new process."""
+    printed = run(sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)")
+    assert 0 == printed.returncode, printed.stderr
+    return set(printed.stdout.split())
+
+
+def test_import_loads_nothing_heavy() -> None:
+    """The bar: `import pybridge.functions` is lazy; names are there all the same."""
+    modules = loaded("import pybridge.functions as dh\nassert 'Run' in dir(dh)")
+
+    assert set() == modules.intersection(HEAVY)
+    ours = {name for name in modules if name.startswith("pybridge.")}
+    assert {"pybridge.functions"} == ours
+
+
+def test_reading_loads_no_models() -> None:
+    """Who looks at projects and runs does not load what checks new ones."""
+    modules = loaded(
+        "import pybridge.functions as dh\ndh.get_project; dh.Run; dh.Store"
+    )
+
+    assert set() == modules.intersection(HEAVY) - {"sqlite3"}
+
+
+@pytest.mark.parametrize("python", OLDER, ids=[path.parts[-3] for path in OLDER])
+def test_package_is_imported_by_older_pythons(python: Path) -> None:
+    """S-2: functions may ask for Python 3.9, so what runs beside them is fit for it."""
+    names = [f"pybridge.functions.{name}" for name in PLAIN]
+
+    printed = run(
+        python,
+        "-c",
+        f"import pybridge.functions, {', '.join(names)}",
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+    assert (0, "") == (printed.returncode, printed.stderr)

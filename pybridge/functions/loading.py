@@ -70,6 +70,7 @@ _NAMED: dict[str, frozenset[str]] = {
 _numbers = itertools.count(1)
 _codes: dict[str, CodeType] = {}
 _listings: dict[str, frozenset[str]] = {}
+_located: dict[tuple[str, str, str], tuple[str, str]] = {}
 
 
 class Loaded:
@@ -187,8 +188,7 @@ def load(
     """
     module, name = tree.module, tree.name
     if handler is not None:
-        found = handlers.locate(handler, tree.path, default=module, what=tree.path.name)
-        module, name = found.module, found.name
+        module, name = _locate(tree, handler)
     realm = _Realm(tree.path, tree.digest, module)
     realm.start = namespace or {}
     realm.enter()
@@ -202,6 +202,20 @@ def load(
     except BaseException:
         realm.leave()
         raise
+
+
+def _locate(tree: Tree, handler: str) -> tuple[str, str]:
+    """Return the module and name of another handler of a tree, looked for once."""
+    key = (str(tree.path), tree.module, handler)
+    found = _located.get(key)
+    if found is None:
+        what, default = tree.path.name, tree.module
+        target = handlers.locate(handler, tree.path, default=default, what=what)
+        found = target.module, target.name
+        if len(_located) >= _MOST:
+            _located.clear()
+        _located[key] = found
+    return found
 
 
 def plain(text: str) -> str:
@@ -221,6 +235,7 @@ class _Realm:
         self.builtins = {**vars(builtins), "__import__": self._import}
         self.package = self._package()
         self._open = 0
+        self._names: set[str] = set()  # of the modules that were looked for
         self._aside: dict[str, ModuleType] = {}
         self._lock = threading.RLock()
         self._tops: dict[str, str] = {}
@@ -245,19 +260,19 @@ class _Realm:
             self._open -= 1
             if self._open > 0:
                 return
-            start = self.name + "."
-            for name in [name for name in list(sys.modules) if name.startswith(start)]:
+            for name in list(self._names):
                 module = sys.modules.pop(name, None)
                 if module is not None:
                     self._aside[name] = module
             sys.modules.pop(self.name, None)
             _finder.realms.pop(self.name, None)
-            _forget_loggers(start)
+            _forget_loggers(self.name, *self._names)
             _forget_paths(self.path)
 
     def find(self, fullname: str, path: Sequence[str]) -> ModuleSpec | None:
         """Return the spec of a module below this realm's package."""
         name = fullname.rpartition(".")[2]
+        self._names.add(fullname)
         for directory in path:
             found = _look(directory, name, self.path)
             if found is None:
@@ -451,6 +466,10 @@ class _Proxy(ModuleType):
             return value
 
         def named(first: object, *args: Any, **kwargs: Any) -> Any:
+            if name == "import_module" and not args and not kwargs:
+                ours = imports.resolve(str(first))
+                if ours is not None:
+                    return ours
             with _Opened(realm):
                 return value(realm.translate(first), *args, **kwargs)
 
@@ -524,13 +543,13 @@ def _make_plain(exc: ImportError) -> None:
         exc.name = plain(exc.name)
 
 
-def _forget_loggers(start: str) -> None:
+def _forget_loggers(*names: str) -> None:
     """Drop the loggers named like a load's modules: the names never come back."""
     if "logging" in sys.modules:
         import logging
 
         known = logging.Logger.manager.loggerDict
-        for name in [name for name in list(known) if name.startswith(start)]:
+        for name in names:
             known.pop(name, None)
 
 

@@ -110,7 +110,7 @@ def _file_system(environ: Mapping[str, str], limits: Limits) -> Any:
             "the requirements"
         ) from None
     region = _first(environ, _REGIONS)
-    return s3fs.S3FileSystem(
+    files = s3fs.S3FileSystem(
         key=environ.get("AWS_ACCESS_KEY_ID"),
         secret=environ.get("AWS_SECRET_ACCESS_KEY"),
         token=environ.get("AWS_SESSION_TOKEN"),
@@ -124,6 +124,8 @@ def _file_system(environ: Mapping[str, str], limits: Limits) -> Any:
         skip_instance_cache=True,
         use_listings_cache=False,
     )
+    files.retries = 1  # botocore's, told above, are enough
+    return files
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:

@@ -28,6 +28,7 @@ from benchmarks import (
     memory,
     odbc,
     read,
+    serve,
     snapshot,
     start,
     write,
@@ -51,6 +52,7 @@ FILES = {
     "gtm": gtm,
     "memory": memory,
     "odbc": odbc,
+    "serve": serve,
 }
 ROUNDS = {
     "read": 7,
@@ -63,6 +65,7 @@ ROUNDS = {
     "gtm": 7,
     "memory": 3,
     "odbc": 7,
+    "serve": 15,
 }
 
 # ---- The machine ------------------------------------------------------------------

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["REQUIREMENTS"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["REQUIREMENTS", "main"]
 
 # What the environment of a service needs beside what all functions do.
 REQUIREMENTS = (
@@ -14,3 +19,10 @@ REQUIREMENTS = (
     "nuclio-sdk",
     "prometheus-client",
 )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve the run that the words name; return the exit status."""
+    from pybridge.functions.serve.__main__ import main
+
+    return main(argv)

@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = failure.describe(exc, stage="serve", attempt=given.attempt)
         message = f"{told['type']}: {told['message']}"
         say(f"service: failed: {message}")
-        store.move(run.key, "ERROR", message=message, error=told)
+        attempts = [*(run.status.attempts or ()), told]
+        store.move(run.key, "ERROR", message=message, error=told, attempts=attempts)
         return 1
 
 
@@ -79,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", required=True, help="the directory of the store")
     parser.add_argument("--run", required=True, help="the key of the run")
     parser.add_argument("--attempt", type=int, default=1)
+    parser.add_argument(
+        "--more", action="store_true", help="another attempt may follow"
+    )
     parser.add_argument("--host", help="where to listen, before what the run says")
     parser.add_argument("--port", type=int, help="the same for the port")
     parser.add_argument("--replicas", type=int, help="the same for their number")

@@ -21,7 +21,8 @@ from pybridge.functions.serve import pages, response
 from pybridge.functions.serve.binding import Binding
 from pybridge.functions.serve.gate import Full, Gate
 from pybridge.functions.serve.lanes import Lanes
-from pybridge.functions.serve.log import AccessLog, say
+from pybridge.functions.serve.log import say
+from pybridge.functions.serve.records import Records
 from pybridge.functions.serve.request import BadRequest, Gone, parse, read_body
 from pybridge.functions.serve.response import Answer, answer, problem
 from pybridge.functions.serve.security import Guard
@@ -107,7 +108,7 @@ class App:
             options.concurrency, options.queue_limit, options.queue_timeout
         )
         self._lanes = Lanes(self.loop)
-        self._log = AccessLog(self.loop) if options.access_log else None
+        self.records = Records(self.loop, metrics, log=options.access_log)
         self._serial = 0
         self._prefix = os.urandom(8).hex()
         self._pages = pages.Pages(self, title)
@@ -121,11 +122,6 @@ class App:
     def secured(self) -> bool:
         """Does it want a token?"""
         return self._guard.wants_token
-
-    def flush(self) -> None:
-        """Write the lines that the log still owes."""
-        if self._log is not None:
-            self._log.flush()
 
     async def call(self, function: Callable[[], Any]) -> Any:
         """Call something of the user's, as the function is called."""
@@ -159,26 +155,7 @@ class App:
             self._row.active -= 1
             if request.held:
                 self._gate.give()
-            # After the answer has gone out: the client need not wait for this.
-            self.loop.call_soon(self._account, request, status, started, perf_counter())
-
-    def _account(
-        self, request: Request, status: int, started: float, ended: float
-    ) -> None:
-        self.metrics.answered(request.method, status, ended - started)
-        if self._log is not None:
-            scope = request.scope
-            query = scope["query_string"]
-            target = request.path + ("?" + query.decode("latin-1") if query else "")
-            client = scope.get("client")
-            self._log.add(
-                request.id,
-                client[0] if client else "-",
-                request.method,
-                target,
-                status,
-                ended - started,
-            )
+            self.records.add(request, status, perf_counter() - started)
 
     async def _answer(self, request: Request) -> Answer:
         try:

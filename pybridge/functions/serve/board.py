@@ -6,7 +6,7 @@ import mmap
 
 __all__ = ["Board", "Row"]
 
-_ACTIVE, _CONNECTIONS, _STATE, _BEAT = range(4)
+_ACTIVE, _CONNECTIONS, _STATE, _BEAT, _ACCEPTED = range(5)
 _WIDTH = 8  # 64 bytes: a row is a cache line of its own
 _FREE, _TAKEN, _SERVING = range(3)
 _NANO = 10**9
@@ -52,6 +52,11 @@ class Row:
     def beat(self, seconds: float) -> None:
         self._cells[_BEAT] = int(seconds * _NANO)
 
+    def accept(self) -> None:
+        """Say that another connection has been taken."""
+        self._cells[_ACCEPTED] += 1
+        self._cells[_CONNECTIONS] += 1
+
     def serve(self) -> None:
         """Say that connections are taken from now on."""
         self._cells[_STATE] = _SERVING
@@ -94,6 +99,11 @@ class Board:
         row.free()
         row.retire()
         return row
+
+    @property
+    def accepted(self) -> int:
+        """Return how many connections have been taken by those that are there."""
+        return sum(self.cells[_ACCEPTED::_WIDTH])
 
     def total(self) -> tuple[int, int]:
         """Return requests and connections of all."""

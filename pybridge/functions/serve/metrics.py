@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from bisect import bisect_left
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,35 +36,61 @@ class Metrics:
 
     def __init__(self, board: Board) -> None:
         """Make the metrics."""
-        from prometheus_client import Counter, Histogram
+        import prometheus_client
 
         self._board = board
-        self._requests = Counter(
-            "pybridge_requests", "Requests that were answered.", ["method", "status"]
+        self._requests = prometheus_client.Counter(
+            "pybridge_requests",
+            "Requests that were answered.",
+            ["method", "status"],
+            registry=None,  # the files are what is read
         )
-        self._seconds = Histogram(
+        self._seconds = prometheus_client.Histogram(
             "pybridge_request_duration_seconds",
             "From the head of a request to the end of its answer.",
             buckets=_SECONDS,
+            registry=None,
         )
-        self._refused = Counter(
-            "pybridge_requests_refused", "Requests that found no place.", ["reason"]
+        self._refused = prometheus_client.Counter(
+            "pybridge_requests_refused",
+            "Requests that found no place.",
+            ["reason"],
+            registry=None,
         )
-        self._restarts = Counter(
-            "pybridge_replica_restarts", "Replicas that were replaced.", ["reason"]
+        self._restarts = prometheus_client.Counter(
+            "pybridge_replica_restarts",
+            "Replicas that were replaced.",
+            ["reason"],
+            registry=None,
         )
         self._children: dict[tuple[str, int], Any] = {}
 
-    def answered(self, method: str, status: int, seconds: float) -> None:
-        """Count a request."""
+    def answered(self, method: str, status: int, seconds: list[float]) -> None:
+        """Count requests, by how long they took."""
         child = self._children.get((method, status))
         if child is None:
             known = method if method in _METHODS else "other"
             child = self._requests.labels(known, str(status))
             if known == method:
                 self._children[method, status] = child
-        child.inc()
-        self._seconds.observe(seconds)
+        child.inc(len(seconds))
+        self._observe(seconds)
+
+    def _observe(self, seconds: list[float]) -> None:
+        """Count what `observe` would count one by one, at a fraction of the price."""
+        histogram: Any = self._seconds
+        try:
+            buckets, bounds = histogram._buckets, histogram._upper_bounds  # noqa: SLF001
+            total = histogram._sum  # noqa: SLF001
+        except AttributeError:  # a version that is made otherwise
+            for one in seconds:
+                histogram.observe(one)
+            return
+        total.inc(sum(seconds))
+        for index, number in Counter(
+            bisect_left(bounds, one) for one in seconds
+        ).items():
+            buckets[index].inc(number)
 
     def refused(self, reason: str) -> None:
         """Count a request that found no place."""

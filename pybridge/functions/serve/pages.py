@@ -74,6 +74,7 @@ class Pages:
 
     async def _metrics(self, request: Request) -> Answer:
         self._app.check(request)
+        self._app.records.flush()
         text = await self._app.aside(self._app.metrics.text)
         return Answer(200, [(b"content-type", CONTENT_TYPE.encode())], text)
 

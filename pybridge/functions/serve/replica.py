@@ -163,7 +163,7 @@ class Replica:
             await app.aside(context.platform.ended)
         except Exception as exc:
             say(f"replica {self.number}: {type(exc).__name__} in a callback: {exc}")
-        app.flush()
+        app.records.flush()
         return 0
 
     def _end(self) -> None:

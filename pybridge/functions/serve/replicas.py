@@ -20,7 +20,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument
-from pybridge.functions import states
+from pybridge.functions import states, worker
 from pybridge.functions.processes import describe_exit
 from pybridge.functions.serve import listening, metrics
 from pybridge.functions.serve.board import Board
@@ -344,17 +344,21 @@ class Master:
         """Tell in the store that the service answers, once it does."""
         listening.ask(self.options, self._listener, self.options.start_timeout)
         service = listening.service(self.run, self.options, self._listener)
+        engine = self.run.spec.get("engine") or "local"
         moved = self.store.move(
             self.run.key,
             "RUNNING",
             service=service,
-            owner=states.owner("local"),
+            owner=states.owner(engine),
+            engine=engine,
+            attempt=self.attempt,
         )
         self.serving = True
         if moved is None:  # stopped in the meantime
             self._stop()
         else:
             say(f"service: answers at {service['url']}")
+            worker.changed()
 
     def _stop(self) -> None:
         if self.stopping:
@@ -393,7 +397,10 @@ class Master:
         if failure["type"]:
             told = f"{failure['type']}: {told}"
         say(f"service: failed: {told}")
-        self.store.move(self.run.key, "ERROR", message=told, error=failure)
+        attempts = [*(self.run.status.attempts or ()), failure]
+        self.store.move(
+            self.run.key, "ERROR", message=told, error=failure, attempts=attempts
+        )
         return 1
 
 

@@ -14,6 +14,7 @@ import json
 import logging
 import time
 from email.utils import formatdate
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.config import Config
@@ -249,15 +250,18 @@ class Server:
         for _ in range(_AT_ONCE):
             if self._row.outdone():
                 busy = self._row.active >= self.state.options.concurrency
-                self._pause(_DEFER_BUSY if busy else _DEFER, self._insist)
+                accepted = self._row.board.accepted
+                wait = _DEFER_BUSY if busy else _DEFER
+                self._pause(wait, partial(self._insist, accepted))
                 return
             if not self._accept():
                 return
 
-    def _insist(self) -> None:
-        """Take one that nobody else has taken in the meantime."""
+    def _insist(self, accepted: int) -> None:
+        """Take one that nobody has wanted, if the others have taken none at all."""
         self._listen()
-        self._accept()
+        if self._row.board.accepted == accepted:
+            self._accept()
 
     def _pause(self, seconds: float, then: Callable[[], None]) -> None:
         self.loop.remove_reader(self._listener.fileno())
@@ -272,7 +276,7 @@ class Server:
             self._pause(_RETRY, self._listen)
             return False
         connection.setblocking(False)
-        self._row.connections += 1
+        self._row.accept()
         task = self.loop.create_task(self._connect(connection))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Union, cast
 from pybridge.errors import BadArgument
 from pybridge.functions import keys, lookup
 from pybridge.functions.entity import draft
+from pybridge.functions.extras import need
 from pybridge.functions.faults import Fault, Faults, shown
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ _PARTS = ("metadata", "spec", "status")
 
 def dumps(data: Mapping[str, Any]) -> str:
     """Return an entry of the store as YAML text."""
-    import yaml
-
+    yaml = need("yaml", "exporting to YAML")
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(yaml.dump(data, Dumper=dumper, sort_keys=False, allow_unicode=True))
 
@@ -53,11 +53,10 @@ def loads(text: str, where: str = "the text") -> dict[str, Any]:
         BadArgument: it is not YAML, or no entry.
 
     """
-    import yaml
-
+    yaml = need("yaml", "importing from YAML")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        data = yaml.load(text, Loader=loader)  # noqa: S506 - a safe one
+        data = yaml.load(text, Loader=loader)
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
         told = " ".join(str(exc).split())
         raise BadArgument(f"{where} is not YAML: {told}") from None

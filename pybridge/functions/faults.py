@@ -26,6 +26,7 @@ class Faults(BadArgument):
         """Take what was asked for, and the faults."""
         found = list(faults)
         self.what = what
+        self._given = found
         self.faults: list[dict[str, Any]] = [fault._asdict() for fault in found]
         lines = [f"{fault.field}: {fault.message}" for fault in found]
         if len(lines) == 1:
@@ -33,6 +34,11 @@ class Faults(BadArgument):
         else:
             told = "\n".join(f"  {line}" for line in lines)
             super().__init__(f"{what}: {len(lines)} faults\n{told}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with all of them; what was given goes as it is shown."""
+        told = [Fault(one.field, shown(one.value), one.message) for one in self._given]
+        return (Faults, (self.what, told))
 
 
 def shown(value: object) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional, cast
 from pybridge.errors import BadArgument
 from pybridge.functions import keys, lookup, states
 from pybridge.functions.entity import Entity, draft
+from pybridge.functions.extras import models
 from pybridge.functions.faults import Fault, Faults
 from pybridge.functions.store import enter
 
@@ -95,9 +96,9 @@ class Function(Entity):
             Faults: something given is unknown or wrong.
 
         """
-        from pybridge.functions import specs
         from pybridge.functions.run import Run
 
+        specs = models()
         fields = specs.run_fields(action, given, self._missing_secrets)
         about = {k: fields.pop(k, None) for k in ("description", "labels")}
         identity = fields.pop("uuid", None)
@@ -234,9 +235,9 @@ def _action(text: str) -> str:
         Faults: there is none of that name.
 
     """
-    from pybridge.functions import specs
     from pybridge.functions.fields import one_of
 
+    specs = models()
     action = str(text).rpartition("+")[2]
     if action not in specs.ACTIONS:
         told = one_of(action, specs.ACTIONS)
@@ -268,8 +269,7 @@ def drafted(
         Faults: something given is unknown, missing or wrong.
 
     """
-    from pybridge.functions import specs
-
+    specs = models()
     more: list[Fault] = []
     rest = dict(fields)
     if "project" in rest:

@@ -563,11 +563,14 @@ class Project(Entity):
         return archive.export_project(self, filename)
 
     def delete(self) -> bool:
-        """Remove the project with all that is in it, files too."""
+        """Stop what runs in it, and remove it with all that is in it, files too."""
         import shutil
 
+        for run in self.list_runs():
+            run.delete()
         gone = self.store.delete(self.key)
-        shutil.rmtree(self.store.root / "files" / self.name, ignore_errors=True)
+        files = self.store.files(self.name, "type", "name", "id").parents[2]
+        shutil.rmtree(files, ignore_errors=True)
         return gone
 
     # What the above is made of

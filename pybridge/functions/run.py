@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional
 from urllib.parse import urlsplit
 
-from pybridge.errors import BadArgument, BridgeError, HostError, RunFailed
+from pybridge.errors import BadArgument, BridgeError, RunFailed
 from pybridge.functions import keys, lookup, states
 from pybridge.functions.entity import Entity
 
@@ -433,13 +433,10 @@ def _session() -> requests.Session:
         HostError: it is not installed.
 
     """
-    try:
-        import requests
-    except ImportError:
-        raise HostError(
-            "run.invoke needs the package 'requests'; pip install 'pybridge[functions]'"
-        ) from None
-    return requests.Session()
+    from pybridge.functions.extras import need
+
+    session: requests.Session = need("requests", "run.invoke").Session()
+    return session
 
 
 def _target(base: str, url: Optional[str]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from pybridge.errors import BadArgument
 from pybridge.functions.entity import Entity, draft
+from pybridge.functions.extras import models
 
 if TYPE_CHECKING:
     from pybridge.functions.store import Store
@@ -91,8 +92,7 @@ def drafted(
         Faults: something given is unknown, missing or wrong.
 
     """
-    from pybridge.functions import specs
-
+    specs = models()
     given = specs.check(what, specs.SecretFields, fields)
     return draft(
         "secret",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import (
     Annotated,
     Any,
@@ -15,7 +16,7 @@ from typing import (
     Type,
 )
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from pybridge.functions.faults import Fault, shown
 from pybridge.functions.fields import (
@@ -82,6 +83,34 @@ class EntityFields(Fields):
     embedded: bool = True
 
 
+def _requirement(text: str) -> str:
+    """Check a requirement: pip's and uv's options are none, and nothing may be one."""
+    if _REQUIREMENT.fullmatch(text) or _PLACE.fullmatch(text):
+        return text
+    raise ValueError(
+        "is not a requirement; write a package, with its version if one is needed, as "
+        "'numpy' or 'pandas>1, <3'"
+    )
+
+
+_VERSION = r"(?:===|==|~=|!=|<=|>=|<|>)\s*[^\s,;()=<>!~]+"
+_REQUIREMENT = re.compile(
+    r"\s*[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[[A-Za-z0-9._,\s-]*\]\s*)?"
+    rf"(?:\(?\s*{_VERSION}(?:\s*,\s*{_VERSION})*\s*,?\s*\)?|@\s*\S+)?\s*(?:;[^\n]*)?"
+)
+# What lies at an address or path: pip takes it where a name could stand.
+_PLACE = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*://|\.{0,2}/)\S+|[^\s-]\S*\.(?:whl|tar\.gz|zip)"
+)
+
+Requirement = Annotated[
+    str, AfterValidator(_requirement), Field(description="a text such as 'numpy>=2'")
+]
+Image = Annotated[
+    str, Field(pattern=r"\A[^\s-]\S*\z", description="an image, 'name:tag'")
+]
+
+
 class FunctionFields(EntityFields):
     """What a function may be made with."""
 
@@ -99,12 +128,12 @@ class FunctionFields(EntityFields):
         PythonVersion, Field(description="'PYTHON3_9', 'PYTHON3_10', 'PYTHON3_11' ...")
     ]
     lang: Optional[Text] = None
-    image: Annotated[Optional[Text], Field(description="an image, 'name:tag'")] = None
-    base_image: Annotated[Optional[Text], Field(description="an image, 'name:tag'")] = (
-        None
-    )
+    image: Optional[Image] = None
+    base_image: Optional[Image] = None
     requirements: Annotated[
-        Optional[Texts], Field(description="a list such as ['numpy', 'pandas>1, <3']")
+        Optional[List[Requirement]],
+        BeforeValidator(listed),
+        Field(description="a list such as ['numpy', 'pandas>1, <3']"),
     ] = None
 
 

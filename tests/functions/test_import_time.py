@@ -85,3 +85,32 @@ def test_package_is_imported_by_older_pythons(python: Path) -> None:
     )
 
     assert (0, "") == (printed.returncode, printed.stderr)
+
+
+@pytest.mark.parametrize(
+    ("package", "code"),
+    [
+        ("pydantic", "project.new_function('f', 'python')"),
+        ("yaml", "project.to_yaml()"),
+        ("requests", "_session()"),
+    ],
+)
+def test_package_that_is_missing_is_told(
+    tmp_path: Path, package: str, code: str
+) -> None:
+    """What is needed, for what, and how it is installed."""
+    printed = run(
+        sys.executable,
+        "-c",
+        "import sys\n"
+        f"sys.modules[{package!r}] = None\n"
+        "import pybridge.functions as dh\n"
+        "from pybridge.functions.run import _session\n"
+        "project = dh.get_or_create_project('p')\n"
+        f"try: {code}\n"
+        "except Exception as exc: print(exc)\n",
+        env={**os.environ, "PYBRIDGE_FUNCTIONS": str(tmp_path)},
+    )
+
+    assert f"needs the package '{package}'; pip install" in printed.stdout
+    assert "'pybridge[functions]'" in printed.stdout

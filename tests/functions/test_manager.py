@@ -383,7 +383,7 @@ def test_logs_follow_a_run_as_it_writes(led: Project) -> None:
 
 def test_secrets_are_given_to_the_run_and_nowhere_else(led: Project) -> None:
     """A secret is in the environment, and masked wherever it is written (S-53)."""
-    secret = "s3cr3t/\"value'of mine"  # noqa: S105
+    secret = "s3cr3t/\"value'of mine"
     led.new_secret(name="TOKEN", secret_value=secret)
     run = ended(
         led,
@@ -411,7 +411,7 @@ def test_secrets_are_given_to_the_run_and_nowhere_else(led: Project) -> None:
 
 def test_missing_secret_is_named(led: Project) -> None:
     """A secret that the project has not any more is an error before anything runs."""
-    led.new_secret(name="PASSING", secret_value="for a while")  # noqa: S106
+    led.new_secret(name="PASSING", secret_value="for a while")
     run = job(led, WAITS, secrets=["PASSING"])
     until(lambda: "up" in log_of(run))
     run.stop()

@@ -57,6 +57,22 @@ FUNCTION_TAKEN = [
         ["numpy", "pandas>1, <3", "scikit-learn==1.2.0"],
     ),
     *(
+        (f"S-50 {one}", {"requirements": [one]}, lambda f: f.spec.requirements, [one])
+        for one in (
+            "a",
+            "a.b-c_d",
+            "a[x,y]>=1.2,<3 ; python_version < '3.10'",
+            "a (>=1)",
+            "a==1.*",
+            "a~=2.0",
+            "a @ git+https://example.com/a.git@v1",
+            "git+https://example.com/a.git",
+            "./a-1.0-py3-none-any.whl",
+            "/srv/a",
+            "https://example.com/a-1.0.tar.gz",
+        )
+    ),
+    *(
         (
             f"S-46 {version}",
             {"python_version": version},
@@ -112,6 +128,11 @@ FUNCTION_REFUSED = [
     ("S-49", {"base_image": ["b"]}, "base_image: .*is not a text; give an image"),
     ("S-50", {"requirements": "numpy"}, "requirements: 'numpy' is not a list"),
     ("S-50 item", {"requirements": ["numpy", 3]}, "requirements.1: 3 is not a text"),
+    ("S-50 version", {"requirements": ["numpy=1"]}, "'numpy=1' is not a requirement"),
+    ("S-50 option", {"requirements": ["--index-url=http://h"]}, "is not a requirement"),
+    ("S-50 two", {"requirements": ["numpy pandas"]}, "is not a requirement"),
+    ("S-49 blank", {"base_image": "a b"}, "base_image: 'a b' is not one; give an"),
+    ("S-48 line", {"image": "a\nUSER root"}, "image: .* is not one; give an image"),
     ("unknown", {"handlr": "f"}, "handlr: unknown; did you mean 'handler'"),
     ("unknown far", {"xyzzy": 1}, "xyzzy: unknown, and nothing has a name like it"),
 ]

@@ -43,7 +43,7 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         """Return it as it is written."""
-        return f"{SCHEME}{self.file}#{quote(self.table)}"
+        return f"{SCHEME}{quote(str(self.file))}#{quote(self.table)}"
 
 
 def is_database(path: str) -> bool:

@@ -236,6 +236,34 @@ class Model(Material):
     )
     STATUS: ClassVar[tuple[str, ...]] = (*Material.STATUS, "metrics")
 
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The numbers that were logged, by name."""
+        return dict(self._data["status"].get("metrics") or {})
+
+    def log_metric(
+        self,
+        key: str,
+        value: Any,
+        overwrite: bool = False,
+        single_value: bool = False,
+    ) -> None:
+        """Log a number, or several: appended to those of that name.
+
+        Raises:
+            BadArgument: it is no number.
+
+        """
+        from pybridge.functions import metrics
+
+        def edit(entity: dict[str, Any]) -> None:
+            before = entity["status"].get("metrics") or entity["spec"].get("metrics")
+            entity["status"]["metrics"] = metrics.logged(
+                before or {}, key, value, overwrite, single_value
+            )
+
+        self._data = self.store.change(self.key, edit)
+
 
 _CLASSES: dict[str, type[Material]] = {
     "artifact": Artifact,
@@ -324,6 +352,7 @@ def log(
     if source is not None and path is None and _is_elsewhere(source):
         path, source = os.fspath(source), None
     entity = _drafted(type_, store, named, name, kind, path=path, uuid=uuid, **more)
+    path = entity.spec.get("path")
     status: dict[str, Any] = {"state": "READY"}
     if data is not None:
         about = _kept(entity, data, path, extension)

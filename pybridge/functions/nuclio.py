@@ -321,3 +321,6 @@ class Context(_Context):  # type: ignore[misc]
 
 class _UserData:
     """A place for attributes."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"user_data has no '{name}' yet")

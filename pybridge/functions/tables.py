@@ -210,8 +210,10 @@ def _from_pandas(frame: Any, pyarrow: Any) -> Any:
     if len(set(names)) < len(names):
         names = unique(names)
     plain = _is_plain_index(frame.index)
+    if not names and len(frame):
+        raise Unsupported("the table has rows without columns")
     try:
-        if plain and all(one.kind in "iufb" for one in frame.dtypes):
+        if plain and names and all(one.kind in "iufb" for one in frame.dtypes):
             # What pandas would write down about these is what Arrow knows anyway.
             arrays = [
                 pyarrow.array(frame.iloc[:, place], from_pandas=True)
@@ -381,6 +383,8 @@ def read(
     if place is not None and not place.exists():
         raise BadArgument(f"there is no file '{place}'")
     if place is not None and place.is_dir():
+        if next(place.rglob("*.parquet"), None) is None and not file_format:
+            raise BadArgument(f"'{place}' has no parquet file in it")
         form = file_format or "parquet"
     else:
         form = format_of(path, file_format)

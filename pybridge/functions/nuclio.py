@@ -306,7 +306,7 @@ class Context(_Context):  # type: ignore[misc]
         self._logger_per_async_tasks = False
         self.logger = logger or Logger()
         self.platform = platform or Platform(project=project)
-        self.user_data = _UserData()
+        self.user_data: Any = _UserData()
         self.Response = Response
         self.worker_id = worker_id
         self.trigger = trigger or TriggerInfo("job", "job")

@@ -287,7 +287,8 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None
             part.write_text("half")
             raise ZeroDivisionError
 
-    pytest.raises(ZeroDivisionError, fail)
+    with pytest.raises(ZeroDivisionError):
+        fail()
 
     assert ("old", [path]) == (path.read_text(), list(tmp_path.iterdir()))
 

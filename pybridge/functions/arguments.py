@@ -139,6 +139,12 @@ class Plan:
             if one.kind not in {_ARGS, _KWARGS} and one.name not in RESERVED
         ]
 
+    def prepare(self) -> None:
+        """Make now what would be made when the first values come."""
+        for one in self.parameters:
+            if one.annotation is not _EMPTY and one.name not in RESERVED:
+                _adapter(one.annotation)
+
     def wanted(self) -> str:
         """Say which parameters there are."""
         names = [f"'{name}'" for name in self.names()]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pybridge.errors import BadArgument, HostError
-from pybridge.functions import pythons, uv
+from pybridge.functions import pythons, serve, uv
 from pybridge.functions.pythons import interpreter
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ BASE = (
     "xxhash",
     "eval_type_backport; python_version < '3.10'",
 )
-SERVICE = ("starlette", "uvicorn", "nuclio-sdk", "prometheus-client")
+SERVICE = serve.REQUIREMENTS
 IMAGE = "pybridge.local/environment"  # followed by ":" and a digest
 
 _FORM = 1  # to be changed with what an environment has in it

@@ -13,7 +13,6 @@ import inspect
 import os
 import re
 import traceback
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -26,10 +25,9 @@ from pybridge.functions.serve.records import Records
 from pybridge.functions.serve.request import BadRequest, Gone, parse, read_body
 from pybridge.functions.serve.response import Answer, answer, problem
 from pybridge.functions.serve.security import Guard
-from pybridge.masking import mask
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Mapping
 
     from pybridge.functions.serve.board import Row
     from pybridge.functions.serve.metrics import Metrics
@@ -45,8 +43,6 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _ALLOWED = ", ".join(sorted({*_METHODS, "OPTIONS"})).encode()
 _RETRY = (b"retry-after", b"1")
 _CLOSED = 499  # the client has hung up; nobody sees the number but the log
-_HERE = f"{Path(__file__).parent}{os.sep}"
-_TASKS = asyncio.tasks.__file__
 _FAILED = "the function failed; the log of the run has the reason under this request_id"
 
 
@@ -85,7 +81,7 @@ class App:
         inputs: Mapping[str, Any] | None = None,
         reserved: Mapping[str, Any] | None = None,
         token: str | None = None,
-        secrets: Sequence[str] = (),
+        explain: Callable[[BaseException], str] | None = None,
         title: str = "",
         retire: Callable[[str], None] = say,
     ) -> None:
@@ -102,7 +98,7 @@ class App:
         self._row = row
         self._reserved = dict(reserved or {})
         self._retire = retire
-        self._secrets = tuple(secrets)
+        self._explain = explain or _explained
         self._guard = Guard(options, token)
         self._gate = Gate(
             options.concurrency, options.queue_limit, options.queue_timeout
@@ -285,9 +281,9 @@ class App:
             if body is None:
                 body = getattr(exc, "detail", None) or str(exc)
             return answer((status, body))
-        trace = "".join(traceback.format_exception(type(exc), exc, _own(exc)))
-        told = mask(trace.rstrip(), self._secrets)
-        say(f"request {request.id}: the function failed\n{told}")
+        is_bad = isinstance(exc, response.BadResponse)
+        why = str(exc) if is_bad else self._explain(exc)
+        say(f"request {request.id}: the function failed\n{why}")
         return problem(500, _FAILED, request.id)
 
     # ---- Sending ----
@@ -393,15 +389,8 @@ def _called(
     return value if inspect.isawaitable(value) else answer(value, accept)
 
 
-def _own(exc: BaseException) -> Any:
-    """Return the traceback from the first frame that is not the service's."""
-    trace = exc.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if not name.startswith((_HERE, _TASKS)):
-            break
-        trace = trace.tb_next
-    return trace
+def _explained(exc: BaseException) -> str:
+    return "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
 
 
 def _part(piece: bytes) -> dict[str, Any]:

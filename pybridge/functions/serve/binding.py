@@ -47,6 +47,7 @@ class Binding:
         keywords = any(one.kind is one.kind.VAR_KEYWORD for one in self.plan.parameters)
         self.ordinary = ordinary
         self.returned = _returned(function)
+        self.plan.prepare()
         self.event = bool(self.plan.reserved & _EVENTS)
         self.parameters = bool(ordinary) or (keywords and not self.event)
         self.sequences = {one.name for one in ordinary if _is_sequence(one.annotation)}

@@ -103,19 +103,30 @@ class Replica:
 
     def _fail(self, exc: BaseException) -> None:
         """Tell log and master why it could not begin."""
+        say(f"replica {self.number}: {self.explain(exc)}")
+        self.tell(failed=self.describe(exc))
+
+    def describe(self, exc: BaseException) -> dict[str, Any]:
+        """Return an exception as a run's status has it."""
         from pybridge.functions import failure
 
-        told = failure.describe(
+        return failure.describe(
             exc,
             stage=self.stage,
             attempt=self.attempt,
             tree=self.tree,
             secrets=self.secrets,
         )
-        say(f"replica {self.number}: {told['traceback']}")
-        if not told["frames"]:  # of none of the user's making
-            say("".join(traceback.format_exception(type(exc), exc, exc.__traceback__)))
-        self.tell(failed=told)
+
+    def explain(self, exc: BaseException) -> str:
+        """Return the user's frames of an exception; all of them where none is."""
+        from pybridge.masking import mask
+
+        told = self.describe(exc)
+        if told["frames"]:
+            return str(told["traceback"])
+        lines = traceback.format_exception(type(exc), exc, exc.__traceback__)
+        return mask("".join(lines).rstrip(), tuple(self.secrets))
 
     def tell(self, **words: Any) -> None:
         """Send something to the master."""
@@ -140,7 +151,7 @@ class Replica:
             inputs=self.inputs,
             reserved=reserved,
             token=self.token,
-            secrets=self.secrets,
+            explain=self.explain,
             title=name,
             retire=self._retire,
         )
@@ -150,6 +161,7 @@ class Replica:
             lambda: initialise(init, context, spec.get("init_parameters") or {})
         )
         server = Server(app, self.listener, self.options, self.row)
+        self.stage = "execute"
         if not self.end.done():
             server.start()
             app.ready = True

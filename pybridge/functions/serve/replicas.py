@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 from collections import deque
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument
@@ -41,6 +42,18 @@ _SIGNALS = (
     signal.SIGCHLD,
 )
 _LONGEST = 2000
+# What each replica would import by itself; forks have it already, and share it.
+_SHARED = (
+    "pydantic",
+    "pybridge.functions.arguments",
+    "pybridge.functions.library",
+    "pybridge.functions.loading",
+    "pybridge.functions.serve.docs",
+    "pybridge.functions.serve.event",
+    "pybridge.functions.serve.schema",
+    "pybridge.functions.sources",
+    "starlette.formparsers",
+)
 _TICK = 0.1
 _IDLE = 2.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
@@ -109,6 +122,8 @@ class Master:
         directory = self.store.run_directory(self.run.id)
         metrics.prepare(directory / "metrics")
         self._metrics = metrics.Metrics(self._board)
+        for name in _SHARED:
+            import_module(name)
         self._take_signals()
         host, port = self._listener.getsockname()[:2]
         (directory / "port").write_text(str(port), encoding="ascii")
@@ -367,7 +382,7 @@ class Master:
         self.stopping = True
         self._births.clear()
         self._rolling.clear()
-        if self.failed is None:
+        if self.failed is None and self.run.refresh().state != "STOP":
             self.store.move(self.run.key, "STOP")
         self._listener.close()
         for child in list(self.children.values()):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Server", "new_loop"]
 
 _DEFER = 0.002  # how long a connection is left to replicas that have fewer
-_DEFER_BUSY = 0.02  # the same, to replicas that have nothing to do
+_DEFER_BUSY = 0.1  # the same, to replicas that have nothing to do
 _RETRY = 0.1  # when there are no file descriptors left
 _AT_ONCE = 16  # connections taken before requests have their turn again
 _TICK = 0.5

@@ -66,6 +66,8 @@ _NAMED: dict[str, frozenset[str]] = {
     ),
     "pkgutil": frozenset({"get_data", "resolve_name"}),
 }
+_RELATIVE = ("find_spec", "import_module")  # these take a package besides
+_NAMES = {"anchor", "name", "package"}  # the arguments that name a module
 
 _numbers = itertools.count(1)
 _codes: dict[str, CodeType] = {}
@@ -279,9 +281,7 @@ class _Realm:
                 continue
             kind, file = found
             if kind == "namespace":
-                spec = ModuleSpec(fullname, None, is_package=True)
-                spec.submodule_search_locations = [file]
-                return spec
+                return _directory_spec(fullname, file)
             loader = _LOADERS[kind](fullname, file)
             if isinstance(loader, _Loader):
                 loader.realm = self
@@ -300,9 +300,8 @@ class _Realm:
     def _package(self) -> ModuleType:
         """Make the package that the tree's modules are in; it is no file's."""
         package = ModuleType(self.name)
-        spec = ModuleSpec(self.name, None, is_package=True)
-        spec.submodule_search_locations = [self.path]
-        package.__spec__ = spec
+        package.__spec__ = _directory_spec(self.name, self.path)
+        package.__loader__ = package.__spec__.loader
         package.__path__ = [self.path]
         package.__package__ = self.name
         return package
@@ -331,13 +330,20 @@ class _Realm:
             module = native(full + dot + rest, globals, locals, fromlist or (), 0)
             return module if fromlist else sys.modules[full]
 
-    def translate(self, name: object) -> object:
+    def _translate(self, name: object) -> object:
         """Return a module's name in this realm; as it is where the tree has none."""
         if not isinstance(name, str) or name.startswith("."):
             return name
         top = re.split("[.:]", name, maxsplit=1)[0]
         full = self._top(top)
         return name if full is None else full + name[len(top) :]
+
+    def translated(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], count: int
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return a call's arguments with the modules' names in this realm's form."""
+        named = {key: self._translate(kwargs[key]) for key in _NAMES & kwargs.keys()}
+        return (*map(self._translate, args[:count]), *args[count:]), {**kwargs, **named}
 
     def _top(self, name: str) -> str | None:
         """Return the full name of a module that the tree has; None where it has not."""
@@ -424,6 +430,34 @@ _LOADERS: dict[str, Callable[[str, str], Any]] = {
 }
 
 
+class _Directory:
+    """Loads a directory that has no `__init__.py`: there is nothing to run."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let Python make the module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run nothing."""
+
+    def get_resource_reader(self, name: str) -> Any:  # noqa: ARG002 - the protocol's
+        """Return what finds the files in the directory."""
+        from importlib.readers import FileReader
+
+        return FileReader(self)  # type: ignore[arg-type]
+
+
+def _directory_spec(fullname: str, directory: str) -> ModuleSpec:
+    """Return the spec of a package that is a directory without `__init__.py`."""
+    origin = f"{directory}{os.sep}__init__.py"  # where Python 3.9 looks for resources
+    loader: Any = _Directory(origin)
+    spec = ModuleSpec(fullname, loader, origin=origin, is_package=True)
+    spec.submodule_search_locations = [directory]
+    return spec
+
+
 class _Finder:
     """The entry of `sys.meta_path` that knows all open realms, and nothing else."""
 
@@ -465,13 +499,14 @@ class _Proxy(ModuleType):
         if name not in _NAMED[module.__name__]:
             return value
 
-        def named(first: object, *args: Any, **kwargs: Any) -> Any:
-            if name == "import_module" and not args and not kwargs:
-                ours = imports.resolve(str(first))
+        def named(*args: Any, **kwargs: Any) -> Any:
+            if name == "import_module" and len(args) == 1:
+                ours = imports.resolve(str(args[0]))
                 if ours is not None:
                     return ours
+            args, kwargs = realm.translated(args, kwargs, 1 + (name in _RELATIVE))
             with _Opened(realm):
-                return value(realm.translate(first), *args, **kwargs)
+                return value(*args, **kwargs)
 
         return named
 

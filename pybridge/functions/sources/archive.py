@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
-from pybridge.errors import BadArgument, TooLarge
+from pybridge.errors import BadArgument, BridgeError, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +19,21 @@ if TYPE_CHECKING:
     from pybridge.functions.sources.staging import Staging
 
 __all__ = ["pack", "unpack"]
+
+# What zipfile and what it unpacks with raise when the bytes make no sense.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    LookupError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+_OF_DATA = (None, errno.EINVAL)  # what an OSError is then; others are the disk's
 
 _CHUNK = 64 * 1024
 _ENCRYPTED = 0x1
@@ -37,7 +55,11 @@ def unpack(path: Path, staging: Staging) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _take(archive, staging)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as exc:
+    except BridgeError:
+        raise
+    except _DAMAGED as exc:
+        if isinstance(exc, OSError) and exc.errno not in _OF_DATA:
+            raise
         raise BadArgument(
             f"'{staging.what}' is not a zip archive that can be read: {exc}"
         ) from None

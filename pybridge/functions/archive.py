@@ -37,13 +37,20 @@ __all__ = [
 PathLike = Union[str, "os.PathLike[str]"]
 _LISTS = ("functions", "artifacts", "dataitems", "models", "secrets")  # of a project
 _PARTS = ("metadata", "spec", "status")
+_LARGEST = 1_000_000  # values in a file
 
 
 def dumps(data: Mapping[str, Any]) -> str:
     """Return an entry of the store as YAML text."""
     yaml = need("yaml", "exporting to YAML")
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(data, Dumper=dumper, sort_keys=False, allow_unicode=True))
+
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+        """Writes what is there twice twice: people read it."""
+
+        def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base's
+            return True
+
+    return str(yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True))
 
 
 def loads(text: str, where: str = "the text") -> dict[str, Any]:
@@ -60,12 +67,31 @@ def loads(text: str, where: str = "the text") -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
         told = " ".join(str(exc).split())
         raise BadArgument(f"{where} is not YAML: {told}") from None
+    if _size(data, {}) > _LARGEST:
+        raise BadArgument(
+            f"{where} has more than {_LARGEST:,} values in it, or itself; write out "
+            "what its aliases (*) stand for"
+        )
     if not isinstance(data, dict):
         raise BadArgument(
             f"{where} has no entity in it but {shown(data)}; give a file that export "
             "wrote"
         )
     return data
+
+
+def _size(data: Any, known: dict[int, float]) -> float:
+    """Return how many values there are when all aliases are written out.
+
+    A few lines can stand for more than any memory holds, or for themselves.
+    """
+    if not isinstance(data, (dict, list)):
+        return 1
+    if id(data) not in known:
+        known[id(data)] = float("inf")  # until it is known: it is in itself
+        inner = data.values() if isinstance(data, dict) else data
+        known[id(data)] = 1 + sum(_size(one, known) for one in inner)
+    return known[id(data)]
 
 
 def portable(entity: Entity) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def draft(
     key = str(keys.Key(project, type_, kind, name, identity))
     made = now()
     given = {k: v for k, v in (metadata or {}).items() if v is not None}
+    user = _user()
     return {
         "kind": kind,
         "metadata": {
@@ -135,12 +136,13 @@ def draft(
             "name": name or identity,
             "version": identity,
             "created": made,
+            "created_by": user,
             "updated": made,
             **given,
         },
         "spec": {k: v for k, v in spec.items() if v is not None},
         "status": dict(status or {"state": "CREATED"}),
-        "user": given.get("created_by") or _user(),
+        "user": user,
         "key": key,
         "project": project,
         "id": identity,
@@ -243,7 +245,7 @@ class Entity:
             BadArgument: it is there already, and update is false.
 
         """
-        self.metadata["updated"] = now()
+        self.metadata.update(updated=now(), updated_by=_user())
         if not update or self.store.get(self.key) is None:
             self.store.create(self.to_dict())
             return self

@@ -20,6 +20,12 @@ GIVEN = {
 }
 
 
+# Ten lines that stand for ten to the tenth power of values.
+BOMB = "a0: &a0 [0]\n" + "".join(
+    f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(10)
+)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A file to log."""
@@ -231,6 +237,8 @@ def test_project_is_imported_whole_or_not_at_all(
         ("kind: table\nname: t\n", "has a dataitem in it, not a function; .*import_da"),
         ("kind: workflow\nname: t\n", "has a thing of no known kind in it"),
         ("kind: python\nname: f\nspec: 3\n", "spec: 3 is not a dict"),
+        ("a: &a\n- *a\n", "in it, or itself; write out what its aliases"),
+        (BOMB, "has more than 1,000,000 values in it"),
         ("kind: python\nname: a b\n", "name: 'a b' is not one"),
         ("kind: python\nname: f\n", "2 faults|3 faults"),
         (

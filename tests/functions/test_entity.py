@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import getpass
 import pickle
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -44,7 +45,7 @@ def test_entity_has_the_parts_of_the_original(function: Function) -> None:
     assert function.id == function.metadata.version
     assert "PYTHON3_11" == function.spec.python_version
     assert "CREATED" == function.status.state
-    assert function.user
+    assert function.user == function.metadata.created_by == getpass.getuser()
 
 
 def test_times_are_iso_with_the_local_offset(function: Function) -> None:
@@ -58,7 +59,7 @@ def test_times_are_iso_with_the_local_offset(function: Function) -> None:
 def test_field_that_is_not_set_is_none(function: Function) -> None:
     """A field of the type that this one has not is None; any other name is an error."""
     assert function.spec.image is None
-    assert function.metadata.created_by is None
+    assert function.metadata.updated_by is None
     with pytest.raises(AttributeError, match=r"there is no 'imgae' here; there are"):
         _ = function.spec.imgae
 
@@ -103,6 +104,7 @@ def test_save_writes_metadata_and_spec(function: Function) -> None:
     )
     assert "image:1" == found["spec"]["image"]
     assert found["metadata"]["created"] < found["metadata"]["updated"]
+    assert getpass.getuser() == found["metadata"]["updated_by"]
 
 
 def test_save_leaves_the_status_to_who_writes_it(function: Function) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -449,11 +450,12 @@ def test_store_goes_on_in_both_halves_of_a_fork(store: Store) -> None:
     def work() -> None:
         while not over.is_set():
             store.change(key, lambda entity: entity.update())
+            time.sleep(0.001)  # or the others would wait for this one most of the time
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        for _ in range(10):
+        for _ in range(8):
             pid = os.fork()
             if pid == 0:
                 try:
@@ -470,7 +472,7 @@ def test_store_goes_on_in_both_halves_of_a_fork(store: Store) -> None:
 
     counter = store.get(key)
     assert counter is not None
-    assert 60 == counter["spec"]["n"]
+    assert 48 == counter["spec"]["n"]
 
 
 def test_other_error_of_sqlite_is_the_hosts(store: Store) -> None:

@@ -249,6 +249,27 @@ def test_async_call_that_takes_too_long_is_cancelled(root: Any) -> None:
         assert "replaces" not in log
 
 
+def test_loop_that_is_held_up_is_ended_decently(root: Any) -> None:
+    """504 also where an `async def` never awaits; the replica is replaced."""
+    code = """
+import time
+async def f(event):
+    time.sleep(float(event.fields["seconds"]))
+    return "slept"
+"""
+    with Service(root, code, request_timeout=0.3) as service:
+        with socket.create_connection(("127.0.0.1", service.port)) as other:
+            other.sendall(b"GET /?seconds=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert other.recv(1 << 16).startswith(b"HTTP/1.1 200")
+
+            stuck = service.ask("GET", "/?seconds=600")
+
+            assert (504, "close") == (stuck.status_code, stuck.headers["connection"])
+            assert other.recv(1 << 16) == b""
+        assert "slept" == service.ask("GET", "/?seconds=0").text
+        assert "its loop has stood still for" in service.log()
+
+
 def test_concurrency_lets_calls_overlap(root: Any) -> None:
     """`concurrency=` calls are worked on at once by one replica."""
     code = """

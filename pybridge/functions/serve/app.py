@@ -281,7 +281,7 @@ class App:
             if body is None:
                 body = getattr(exc, "detail", None) or str(exc)
             return answer((status, body))
-        is_bad = isinstance(exc, response.BadResponse)
+        is_bad = isinstance(exc, response.ResponseError)
         why = str(exc) if is_bad else self._explain(exc)
         say(f"request {request.id}: the function failed\n{why}")
         return problem(500, _FAILED, request.id)

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 from pybridge.errors import BadArgument, HostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pybridge.functions.run import Run
     from pybridge.functions.serve.options import Options
 
 __all__ = ["ask", "bind", "service"]
 
 _BACKLOG = 2048
+_PATIENCE = 30.0
+_ANSWER = 2.0  # in which there is one, or another is asked for
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 
 
@@ -75,18 +79,18 @@ def service(run: Run, options: Options, listener: socket.socket) -> dict[str, An
     }
 
 
-def ask(options: Options, listener: socket.socket, limit: float) -> None:
-    """Return when the service has answered that it is ready.
+def ask(options: Options, listener: socket.socket, give_up: Callable[[], bool]) -> None:
+    """Return when the service has answered that it is ready, or who waits gives up.
 
     Raises:
-        HostError: it has not, within so many seconds.
+        HostError: it has not, for a long time.
 
     """
     port = listener.getsockname()[1]
-    until = time.monotonic() + limit
-    while True:
+    until = time.monotonic() + _PATIENCE
+    while not give_up():
         connection = http.client.HTTPConnection(
-            _reachable(options.host), port, timeout=limit
+            _reachable(options.host), port, timeout=_ANSWER
         )
         try:
             connection.request("GET", "/readyz")

@@ -16,6 +16,7 @@ from pybridge.functions.execution import Execution
 from pybridge.functions.serve.app import App
 from pybridge.functions.serve.log import say
 from pybridge.functions.serve.server import Server, new_loop
+from pybridge.functions.serve.watchdog import watch
 
 if TYPE_CHECKING:
     import socket
@@ -164,6 +165,8 @@ class Replica:
         self.stage = "execute"
         if not self.end.done():
             server.start()
+            if self.options.request_timeout is not None:
+                watch(server, self.options.request_timeout, self._stuck)
             app.ready = True
             self.tell(ready=True)
             await self.end
@@ -181,6 +184,10 @@ class Replica:
     def _end(self) -> None:
         if not self.end.done():
             self.end.set_result(None)
+
+    def _stuck(self, reason: str) -> None:
+        """Have another replica take over, from a thread of its own."""
+        self.tell(retiring=reason)
 
     def _retire(self, reason: str) -> None:
         """Have another replica take over: a call of this one cannot be ended."""

@@ -20,7 +20,7 @@ from collections import deque
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pybridge.errors import BadArgument
+from pybridge.errors import BadArgument, HostError
 from pybridge.functions import states, worker
 from pybridge.functions.processes import describe_exit
 from pybridge.functions.serve import listening, metrics
@@ -180,6 +180,9 @@ class Master:
             self._on_signal(self._signals.pop(0))
         self._reap()
         self._on_time(time.monotonic())
+        up = sum(one.ready for one in self.children.values())
+        if up >= self.options.replicas and not (self.serving or self.stopping):
+            self._announce()
 
     def _patience(self) -> float:
         busy = self._births or any(
@@ -216,10 +219,6 @@ class Master:
             self._retire(child.replaces)
             child.replaces = None
             self._roll()
-        elif not self.serving and not self.stopping:
-            up = sum(one.ready for one in self.children.values())
-            if up >= self.options.replicas:
-                self._announce()
 
     def _on_time(self, now: float) -> None:
         due = [when for when in self._births if when <= now]
@@ -357,7 +356,13 @@ class Master:
 
     def _announce(self) -> None:
         """Tell in the store that the service answers, once it does."""
-        listening.ask(self.options, self._listener, self.options.start_timeout)
+        try:
+            listening.ask(self.options, self._listener, self._is_needed)
+        except HostError as exc:
+            self._fail(str(exc), None)
+            return
+        if self._is_needed():
+            return
         service = listening.service(self.run, self.options, self._listener)
         engine = self.run.spec.get("engine") or "local"
         moved = self.store.move(
@@ -374,6 +379,10 @@ class Master:
         else:
             say(f"service: answers at {service['url']}")
             worker.changed()
+
+    def _is_needed(self) -> bool:
+        """Return whether there is something to be seen to first."""
+        return any(number != signal.SIGHUP for number in self._signals)
 
     def _stop(self) -> None:
         if self.stopping:

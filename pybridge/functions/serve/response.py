@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["JSON", "Answer", "BadResponse", "answer", "piece", "problem", "tidy"]
+__all__ = ["JSON", "Answer", "ResponseError", "answer", "piece", "problem", "tidy"]
 
 Header = "tuple[bytes, bytes]"
 
@@ -30,7 +30,7 @@ _STATUSES = range(100, 600)
 _BODILESS = frozenset({204, 304})
 
 
-class BadResponse(ValueError):
+class ResponseError(ValueError):
     """What a function has returned cannot be said in HTTP."""
 
 
@@ -70,7 +70,7 @@ def answer(value: Any, accept: bytes = b"") -> Answer:
     """Return what `value` becomes; `accept` is the request's header of that name.
 
     Raises:
-        BadResponse: a Response has a status or a header that HTTP does not know.
+        ResponseError: a Response has a status or a header that HTTP does not know.
     """
     if isinstance(value, dict):
         return Answer(200, [JSON], dumps(value))
@@ -146,7 +146,7 @@ def _body(value: Any, accept: bytes) -> Answer | None:  # noqa: PLR0911 - a tabl
 def _response(value: Any, accept: bytes) -> Answer:
     status = value.status_code
     if not _is_status(status):
-        raise BadResponse(f"a Response has the status {status!r}; wanted: 100 to 599")
+        raise ResponseError(f"a Response has the status {status!r}; wanted: 100 to 599")
     body = value.body
     kind = str(value.content_type)
     told = _body(body, accept) if kind == "text/plain" else None
@@ -170,7 +170,7 @@ def _headers(given: Mapping[Any, Any], told: Answer) -> Iterable[tuple[bytes, by
     for name, value in (given or {}).items():
         lower = str(name).lower()
         if not _HEADER_NAME.fullmatch(lower):
-            raise BadResponse(f"a Response has a header with the name {name!r}")
+            raise ResponseError(f"a Response has a header with the name {name!r}")
         if lower == "content-type":
             told.headers[0] = (b"content-type", _latin(value))
         if lower in _OURS:
@@ -182,7 +182,7 @@ def _headers(given: Mapping[Any, Any], told: Answer) -> Iterable[tuple[bytes, by
 def _latin(value: Any) -> bytes:
     text = str(value)
     if _HEADER_FAULT.search(text):
-        raise BadResponse(f"a Response has a header with the value {text!r}")
+        raise ResponseError(f"a Response has a header with the value {text!r}")
     return text.encode("latin-1", "xmlcharrefreplace")
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pybridge.functions.serve.board import Row
     from pybridge.functions.serve.options import Options
 
-__all__ = ["Server", "new_loop"]
+__all__ = ["Protocol", "Server", "new_loop", "raw_answer"]
 
 _DEFER = 0.002  # how long a connection is left to replicas that have fewer
 _DEFER_BUSY = 0.1  # the same, to replicas that have nothing to do
@@ -58,6 +58,19 @@ class _State(ServerState):
         self.options = options
         self.row = row
         self.draining = False
+
+
+def raw_answer(status: int, error: str, *headers: str) -> bytes:
+    """Return an answer, as it goes over the wire, after which there is no other."""
+    body = json.dumps({"error": error}).encode()
+    lines = [
+        f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        "connection: close",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 class _Refused(Exception):  # noqa: N818 - it is what it says
@@ -164,13 +177,7 @@ class Protocol(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete and cycle.response_started:
             self.transport.abort()  # in the middle of another answer
             return
-        body = json.dumps({"error": message}).encode()
-        head = (
-            f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n"
-            "content-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        self.transport.write(raw_answer(status, message))
         self.refused = True
         if cycle is not None:
             cycle.disconnected = True
@@ -207,10 +214,15 @@ class Server:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self.state = _State(options, row)
         self._listener = listener
-        self._row = row
+        self.row = row
         self._connecting: set[asyncio.Task[Any]] = set()
         self._ticks: asyncio.Task[None] | None = None
         self._paused: asyncio.TimerHandle | None = None
+
+    @property
+    def connections(self) -> set[Protocol]:
+        """Return the connections that are open."""
+        return cast("set[Protocol]", self.state.connections)
 
     @property
     def draining(self) -> bool:
@@ -221,7 +233,7 @@ class Server:
         """Begin to take connections."""
         self._listener.setblocking(False)
         self._ticks = self.loop.create_task(self._tick())
-        self._row.serve()
+        self.row.serve()
         self._listen()
 
     async def drain(self, limit: float) -> bool:
@@ -248,9 +260,9 @@ class Server:
 
     def _readable(self) -> None:
         for _ in range(_AT_ONCE):
-            if self._row.outdone():
-                busy = self._row.active >= self.state.options.concurrency
-                accepted = self._row.board.accepted
+            if self.row.outdone():
+                busy = self.row.active >= self.state.options.concurrency
+                accepted = self.row.board.accepted
                 wait = _DEFER_BUSY if busy else _DEFER
                 self._pause(wait, partial(self._insist, accepted))
                 return
@@ -260,7 +272,7 @@ class Server:
     def _insist(self, accepted: int) -> None:
         """Take one that nobody has wanted, if the others have taken none at all."""
         self._listen()
-        if self._row.board.accepted == accepted:
+        if self.row.board.accepted == accepted:
             self._accept()
 
     def _pause(self, seconds: float, then: Callable[[], None]) -> None:
@@ -276,7 +288,7 @@ class Server:
             self._pause(_RETRY, self._listen)
             return False
         connection.setblocking(False)
-        self._row.accept()
+        self.row.accept()
         task = self.loop.create_task(self._connect(connection))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
@@ -295,7 +307,7 @@ class Server:
             await self.loop.connect_accepted_socket(protocol, connection)
 
     def _close_listener(self) -> None:
-        self._row.retire()
+        self.row.retire()
         if self._paused is not None:
             self._paused.cancel()
         self.loop.remove_reader(self._listener.fileno())
@@ -313,10 +325,10 @@ class Server:
             date = formatdate(time.time(), usegmt=True).encode()
             self.state.default_headers = [(b"date", date)]
             now = self.loop.time()
-            self._row.beat = now
+            self.row.beat = now
             self._sweep(now)
             await asyncio.sleep(_TICK)
 
     def _sweep(self, now: float) -> None:
-        for connection in list(self.state.connections):
-            cast("Protocol", connection).overdue(now)
+        for connection in list(self.connections):
+            connection.overdue(now)

@@ -263,14 +263,17 @@ def test_server_that_dies_in_the_middle_is_an_error(postgres: Postgres) -> None:
 
 
 @pytest.fixture
-def _no_gc_callbacks() -> Iterator[None]:
-    """Take away callbacks of the garbage collector: hypothesis has one.
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep the garbage collector out: it calls Python code, that of hypothesis too.
 
-    Python drops what is raised in such a callback, a KeyboardInterrupt too.
+    Python drops what is raised in a callback of it, or in one of a weak reference to
+    what it collects (each thread has one): a KeyboardInterrupt that comes just then.
     """
     kept = gc.callbacks[:]
     gc.callbacks.clear()
+    gc.disable()
     yield
+    gc.enable()
     gc.callbacks.extend(kept)
 
 
@@ -296,7 +299,7 @@ ENDLESS = (
 )
 
 
-@pytest.mark.usefixtures("_no_gc_callbacks")
+@pytest.mark.usefixtures("_no_garbage_collection")
 def test_interrupt_cancels_the_query_on_the_server(postgres: Postgres) -> None:
     """The server works no longer, the variable is as it was, the next query works."""
     main.set_variable("q", 1)
@@ -314,7 +317,7 @@ def test_interrupt_cancels_the_query_on_the_server(postgres: Postgres) -> None:
     assert 1 == main.get_variable("q")
 
 
-@pytest.mark.usefixtures("_no_gc_callbacks")
+@pytest.mark.usefixtures("_no_garbage_collection")
 def test_interrupt_cancels_other_drivers(tmp_path: Path, mariadb: MariaDB) -> None:
     """MariaDB, SQLite by ODBC and by Python's module, between rows and within them."""
     free = sqlite3.connect(":memory:", check_same_thread=False)

@@ -121,10 +121,13 @@ def request(spec: Mapping[str, Any]) -> Request:
         BadArgument: there is no Python of its version.
 
     """
+    from pybridge.functions import sources
+
+    served = SERVICE if spec.get("action") == "serve" else ()
     return Request(
         pythons.find(spec.get("python_version")),
         tuple(spec.get("requirements") or ()),
-        SERVICE if spec.get("action") == "serve" else (),
+        (*served, *sources.needs(spec.get("source") or {"base64": ""})),
     )
 
 

@@ -177,7 +177,7 @@ class Function(Entity):
         source = spec.get("source") or {}
         return {
             **{name: spec.get(name) for name in _OF_FUNCTION},
-            "image": spec.get("image") or self._built(),
+            "image": self._built() or spec.get("image"),
             "handler": source.get("handler"),
             "init_function": source.get("init_function"),
         }

@@ -117,6 +117,7 @@ class Run(Entity):
         "owner",
         "engine",
         "k8s",
+        "build",
     )
 
     @property

@@ -20,7 +20,7 @@ from pybridge.masking import mask
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Tool", "program"]
+__all__ = ["Tool", "installs", "program"]
 
 _PAUSE = 0.05
 _LONGEST = 700  # characters of uv's words in a message; all of them are in the log
@@ -69,6 +69,12 @@ def program() -> str:
     return found
 
 
+def installs(line: str) -> Optional[str]:
+    """Return what pip is to install by an instruction; None where it is another one."""
+    found = _INSTALLS.fullmatch(line.strip())
+    return None if found is None else found[1]
+
+
 class Tool:
     """uv, for one environment: its words go to the log, its errors into messages."""
 
@@ -101,32 +107,46 @@ class Tool:
             raise HostError(self._message(told))
 
     def instruct(self, line: str, path: Path) -> None:
-        """Do what an instruction says: those that install packages.
+        """Do what an instruction says, in the environment: pip's, or a command.
 
         Raises:
-            Unsupported: it says something else.
             HostError: it fails.
 
         """
-        found = _INSTALLS.fullmatch(line.strip())
-        if found is None:
-            raise Unsupported(
-                f"instruction '{line}' is for an image, and there is none here: only "
-                "those of the form 'pip install ...' are done in an environment; put "
-                "packages into the requirements, or build the image with its Dockerfile"
-            )
         import shlex
 
-        python = str(path / "bin" / "python")
-        self.run("pip", "install", "--python", python, *shlex.split(found[1]))
+        found = _INSTALLS.fullmatch(line.strip())
+        if found is not None:
+            python = str(path / "bin" / "python")
+            self.run("pip", "install", "--python", python, *shlex.split(found[1]))
+            return
+        self._say(f"instruction: {line}")
+        environ = {
+            **self._environ,
+            "VIRTUAL_ENV": str(path),
+            "PATH": f"{path / 'bin'}:{os.environ.get('PATH', os.defpath)}",
+        }
+        text = line.strip().removeprefix("RUN ")
+        code, told = self._spawn(["/bin/sh", "-ec", text], environ, path)
+        if code:
+            words = " ".join(told.split())[-_LONGEST:]
+            raise HostError(
+                f"instruction '{line}' failed with exit status {code}: {words}"
+            )
 
-    def _spawn(self, words: list[str]) -> tuple[int, str]:
+    def _spawn(
+        self,
+        words: list[str],
+        environ: Optional[dict[str, str]] = None,
+        folder: Optional[Path] = None,
+    ) -> tuple[int, str]:
         """Run a program until it ends or is not wanted; return its code and words."""
         from pybridge.functions.environments import Stopped
 
         process = subprocess.Popen(  # noqa: S603 - uv, by its path
             words,
-            env=self._environ,
+            env=environ or self._environ,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

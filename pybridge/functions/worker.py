@@ -18,7 +18,7 @@ from pybridge.functions.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["CHANNEL", "Attempt", "Terminated", "changed", "main"]
+__all__ = ["CHANNEL", "Attempt", "Terminated", "changed", "main", "terminate"]
 
 CHANNEL = 3  # the descriptor on which the manager listens, in what it has forked
 _channel = -1
@@ -76,7 +76,7 @@ class Attempt(Execution):
 
 def _job(words: list[str]) -> int:
     """Make an attempt of a job."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     given = dict(zip(words[::2], words[1::2]))
     store = Store.open(given["--store"])
     entity = store.get(given["--run"])
@@ -92,7 +92,8 @@ def _job(words: list[str]) -> int:
     return 0 if done else 1
 
 
-def _terminate(*_: object) -> None:
+def terminate(*_: object) -> None:
+    """Raise `Terminated`: what SIGTERM does in a job."""
     raise Terminated("the process was told to end (SIGTERM)")
 
 

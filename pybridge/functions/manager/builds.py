@@ -51,6 +51,9 @@ class Builds:
         if life.action == "build" or not environments.is_needed(spec):
             return sys.executable
         try:
+            built = environments.of_image(spec.get("image"), store=self._store)
+            if built is not None:
+                return str(built.python)
             wanted = environments.request(spec)
             ready = environments.find(wanted, store=self._store)
             if ready is not None:

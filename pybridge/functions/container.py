@@ -1,0 +1,294 @@
+"""The process of a container: a run that comes as a file, in a store of its own.
+
+python -m pybridge.functions.container --spec run.json --store DIRECTORY
+
+The function runs in a child of it. What that writes goes on without secrets, signals go
+to it, and what became of the run is told at the end: in a line of the output, for who
+reads logs, and in short in Kubernetes' file for last words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+from pybridge.functions import keys, states
+from pybridge.functions.store import Store, enter, now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["LINE", "SPEC", "STORE", "main", "report", "take"]
+
+LINE = "pybridge.status "  # what the line begins with that tells the end
+SPEC = "/pybridge/config/run.json"
+STORE = "/pybridge/run/store"
+IMAGE = "/opt/pybridge"  # where an image that was built has the runtime
+_FILES = 512 << 10  # bytes of outputs that are told with the end
+_LAST_WORDS = "/dev/termination-log"
+_WORDS = 4000  # bytes of those that Kubernetes keeps
+_CHUNK = 1 << 16
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run what the file says; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pybridge.functions.container", description="Run in a container."
+    )
+    parser.add_argument("--spec", default=SPEC, help="the file with the run")
+    parser.add_argument("--store", default=STORE, help="a directory for its store")
+    parser.add_argument("--port", type=int, default=8080, help="of a service")
+    parser.add_argument("--host", default="0.0.0.0", help="of a service")  # noqa: S104 - its pod's
+    parser.add_argument("--new", action="store_true", help="a run of its own each time")
+    parser.add_argument("--last-words", default=_LAST_WORDS)
+    given = parser.parse_args(argv)
+    store = Store.open(given.store)
+    os.environ["PYBRIDGE_FUNCTIONS"] = str(store.root)
+    bundle = json.loads(Path(given.spec).read_text(encoding="utf-8"))
+    secrets = _secrets(bundle, store)
+    run = take(bundle, store, Path(given.spec).parent, fresh=given.new)
+    role = _role(run, store, given)
+    status = _supervise(role, list(secrets.values()))
+    entity = _settled(store, run["key"], status)
+    told = report(store, entity)
+    sys.stdout.write(f"\n{LINE}{json.dumps(told, separators=(',', ':'))}\n")
+    sys.stdout.flush()
+    _say_last(given.last_words, told)
+    return 0 if entity["status"]["state"] in {"COMPLETED", "STOPPED"} else 1
+
+
+# ---- The run -------------------------------------------------------------------------
+
+
+def take(
+    bundle: Mapping[str, Any], store: Store, folder: Path, *, fresh: bool = False
+) -> dict[str, Any]:
+    """Put the run, and what it refers to, into a store; return the run."""
+    for entity in bundle["entities"]:
+        store.put(entity)
+    for name, content in (bundle.get("files") or {}).items():
+        _put(store.root / name, base64.b64decode(content))
+    pack = bundle.get("pack")
+    if pack:
+        places = [folder / pack, Path(IMAGE, "sources", pack)]
+        found = next((one for one in places if one.is_file()), places[0])
+        _put(store.root / "sources" / pack, found.read_bytes())
+    run: dict[str, Any] = bundle["run"]
+    if fresh:
+        run["id"] = keys.new_id()
+        parsed = keys.parse(run["key"])
+        run["key"] = str(keys.Key(parsed.project, "run", parsed.kind, "", run["id"]))
+    before = store.get(run["key"])
+    attempts = (before or {"status": {}})["status"].get("attempts") or []
+    run["status"] = {"owner": states.owner("container"), "attempts": attempts}
+    for state in ("CREATED", "BUILT", "READY"):
+        enter(run["status"], state)
+    store.put(run)
+    return run
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _secrets(bundle: Mapping[str, Any], store: Store) -> dict[str, str]:
+    """Put the values of secrets, which come as variables, where runs look for them."""
+    found = {}
+    project = bundle["run"]["project"]
+    for name, variable in (bundle.get("secrets") or {}).items():
+        value = os.environ.pop(variable, None)
+        if value is not None:
+            found[name] = value
+            store.set_secret(project, name, value)
+    return found
+
+
+def _role(
+    run: dict[str, Any], store: Store, given: argparse.Namespace
+) -> Callable[[], int]:
+    """Return what the child is to do."""
+    words = ["--store", str(store.root), "--run", run["key"]]
+    attempt = len(run["status"]["attempts"]) + 1
+    if run["spec"].get("action") == "serve":
+        words += ["--host", given.host, "--port", str(given.port), "--replicas", "1"]
+        if not run["spec"].get("token"):
+            words.append("--insecure")  # who reaches the pod, the cluster decides
+
+        def serve() -> int:
+            from pybridge.functions import serve as served
+
+            return served.main(words)
+
+        return serve
+
+    def job() -> int:
+        from pybridge.functions import execution, worker
+        from pybridge.functions.run import Run
+
+        signal.signal(signal.SIGTERM, worker.terminate)
+        work = store.run_directory(run["id"]) / "work"
+        work.mkdir(exist_ok=True)
+        os.chdir(work)
+        entity = store.get(run["key"])
+        assert entity is not None  # noqa: S101 - it was put there
+        done = execution.execute(Run(entity, store), attempt=attempt, last=True)
+        return 0 if done else 1
+
+    return job
+
+
+# ---- The child -----------------------------------------------------------------------
+
+
+def _supervise(role: Callable[[], int], secrets: Sequence[str]) -> int:
+    """Run a role in a child, and show what it writes; return how it ended."""
+    from pybridge.functions.manager.output import Masker
+
+    source, sink = os.pipe()
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(source)
+        os.dup2(sink, 1)
+        os.dup2(sink, 2)
+        os.close(sink)
+        code = 1
+        try:
+            code = role()
+        finally:
+            _flush()
+            os._exit(code)
+    os.close(sink)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: _pass_on(child, number))
+    masker = Masker(secrets)
+    while True:
+        data = os.read(source, _CHUNK)
+        _show(masker.feed(data) if data else masker.flush())
+        if not data:
+            break
+    os.close(source)
+    status = os.waitpid(child, 0)[1]
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # its last words are short
+    return status
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+
+
+def _pass_on(child: int, number: int) -> None:
+    try:
+        os.kill(child, number)
+    except ProcessLookupError:
+        return
+
+
+def _show(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]
+
+
+# ---- The end -------------------------------------------------------------------------
+
+
+def _settled(store: Store, key: str, status: int) -> dict[str, Any]:
+    """Return the run as it ended; in ERROR where its process did not say so itself."""
+    from pybridge.functions import processes
+
+    entity = store.get(key)
+    assert entity is not None  # noqa: S101 - it was put there
+    if states.is_final(entity["status"]["state"]):
+        return entity
+    told = f"the process of the run {processes.describe_exit(status)}"
+    service = entity["spec"].get("action") == "serve"
+    if service and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
+        store.move(key, "STOP")
+        store.move(key, "STOPPED")
+    else:
+        error = {
+            "type": "ProcessDied",
+            "message": told,
+            "frames": [],
+            "traceback": f"ProcessDied: {told}",
+            "stage": "execute",
+            "attempt": len(entity["status"].get("attempts") or ()) + 1,
+        }
+        store.move(key, "ERROR", message=f"ProcessDied: {told}", error=error)
+    return store.get(key) or entity
+
+
+def report(store: Store, entity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of a run at its end: its status, and what it has made."""
+    status = {
+        name: value
+        for name, value in entity["status"].items()
+        if name not in {"owner", "transitions", "service", "engine"}
+    }
+    entities, files, kept = [], {}, []
+    room = _FILES
+    for name, key in (status.get("outputs") or {}).items():
+        made = store.get(key)
+        if made is None:
+            continue
+        entities.append(made)
+        for path in _files_of(store, made):
+            size = path.stat().st_size
+            if size > room:
+                kept.append(name)
+                continue
+            room -= size
+            inside = path.relative_to(store.root).as_posix()
+            files[inside] = base64.b64encode(path.read_bytes()).decode()
+    return {
+        "run": entity["id"],
+        "time": now(),
+        "status": status,
+        "entities": entities,
+        "files": files,
+        "kept": kept,
+        "relationships": (entity["metadata"] or {}).get("relationships") or [],
+    }
+
+
+def _files_of(store: Store, entity: Mapping[str, Any]) -> list[Path]:
+    """Return the files of an entity that are in the store."""
+    parsed = keys.parse(entity["key"])
+    folder = store.files(parsed.project, parsed.type, parsed.name, parsed.id)
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _say_last(path: str, told: Mapping[str, Any]) -> None:
+    """Write state and error where Kubernetes looks for last words."""
+    status = told["status"]
+    error = status.get("error") or {}
+    words = {
+        "state": status["state"],
+        "message": str(status.get("message") or "")[: _WORDS // 4],
+        "type": error.get("type"),
+        "stage": error.get("stage"),
+        "attempt": error.get("attempt"),
+    }
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC)  # where there is none: no new one
+        try:
+            os.write(fd, json.dumps(words).encode()[:_WORDS])
+        finally:
+            os.close(fd)
+    except OSError:  # there is none, or it is not ours
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

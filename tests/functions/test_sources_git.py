@@ -76,22 +76,20 @@ def call(store: Store) -> Fetch:
     return caller
 
 
-@pytest.mark.parametrize(
-    ("ref", "result"),
-    [
-        ("", "second"),
-        ("#main", "second"),
-        ("#feature/one", "first"),
-        ("#light", "first"),
-        ("#v1", "first"),
-        ("#refs/tags/v1", "first"),
-    ],
-)
-def test_references_are_followed(
-    repo: Path, call: Fetch, by: str, ref: str, result: str
-) -> None:
+def test_references_are_followed(repo: Path, call: Fetch, by: str) -> None:
     """§4: `#` names a branch or a tag, light or annotated; without it is HEAD."""
-    assert result == call(f"git+file://{repo}{ref}")
+    wanted = {
+        "": "second",
+        "#main": "second",
+        "#feature/one": "first",
+        "#light": "first",
+        "#v1": "first",
+        "#refs/tags/v1": "first",
+    }
+
+    found = {ref: call(f"git+file://{repo}{ref}") for ref in wanted}
+
+    assert wanted == found
 
 
 def test_commit_is_taken_whole_or_abbreviated(repo: Path, call: Fetch, by: str) -> None:
@@ -149,24 +147,28 @@ def test_branch_that_moved_is_fetched_anew(repo: Path, call: Fetch, by: str) -> 
 
 
 @pytest.mark.parametrize(
-    "who",
+    ("environ", "who"),
     [
-        ({"GIT_TOKEN": "ghp_secret"}, "ghp_secret:x-oauth-basic"),
-        ({"GIT_TOKEN": "github_pat_secret"}, "oauth2:github_pat_secret"),
-        ({"GIT_TOKEN": "glpat-secret"}, "oauth2:glpat-secret"),
-        ({"GIT_USER": "me", "GIT_PASSWORD": "it's $ecret"}, "me:it's $ecret"),
-        ({"GIT_USERNAME": "me", "GIT_PASSWORD": "s"}, "me:s"),
+        ({"GIT_TOKEN": "ghp_x"}, ("ghp_x", "x-oauth-basic")),
+        ({"GIT_TOKEN": "github_pat_x"}, ("oauth2", "github_pat_x")),
+        ({"GIT_TOKEN": "glpat-x"}, ("oauth2", "glpat-x")),
+        ({"GIT_USER": "me", "GIT_PASSWORD": "p"}, ("me", "p")),
+        ({"GIT_USERNAME": "me", "GIT_PASSWORD": "p"}, ("me", "p")),
+        ({"GIT_TOKEN": "t", "GIT_USER": "me"}, ("t", "x-oauth-basic")),
+        ({"GIT_PASSWORD": "p"}, None),
     ],
 )
-def test_credentials_are_given(
-    repo: Path,
-    site: Site,
-    call: Fetch,
-    by: str,
-    who: tuple[dict[str, str], str],
+def test_credentials_are_those_of_the_environment(
+    environ: dict[str, str], who: tuple[str, str] | None
 ) -> None:
     """§4, C-12: GIT_TOKEN by its kind, or GIT_USER or GIT_USERNAME with a password."""
-    environ, site.password = who
+    assert who == git_sources.credentials(environ)
+
+
+def test_credentials_are_given(repo: Path, site: Site, call: Fetch, by: str) -> None:
+    """A site that wants to know who asks is told, whatever is in the password."""
+    site.password = "me:it's $ecret \"%s\\"
+    environ = {"GIT_USER": "me", "GIT_PASSWORD": "it's $ecret \"%s\\"}
 
     assert "second" == call(f"git+http://{site.host}/git/code/.git", environ=environ)
 

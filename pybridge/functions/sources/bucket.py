@@ -121,7 +121,6 @@ def _file_system(environ: Mapping[str, str], limits: Limits) -> Any:
             "read_timeout": limits.read_timeout,
             "retries": {"max_attempts": limits.retries + 1},
         },
-        skip_instance_cache=True,
         use_listings_cache=False,
     )
     files.retries = 1  # botocore's, told above, are enough

@@ -69,7 +69,7 @@ class Program:
     def obtain(self, commit: str, reference: str | None) -> str:
         """Fetch a commit, by itself where the other side can, and return its name."""
         whole = ["+refs/heads/*:refs/all/heads/*", "+refs/tags/*:refs/all/tags/*"]
-        self._run("init", "--quiet", "--bare", "--template=", ".")
+        self._begin()
         alone = [commit] if len(commit) >= 40 else []
         for wanted in [*alone, *([reference] if reference else [])]:
             try:
@@ -97,6 +97,13 @@ class Program:
                 yield Entry(
                     int(mode, 8), name.decode(errors="surrogateescape"), content
                 )
+
+    def _begin(self) -> None:
+        """Make an empty repository, without hooks and the like of a template."""
+        if not (self._directory / "HEAD").exists():
+            for name in ("objects", "refs"):
+                (self._directory / name).mkdir()
+            (self._directory / "HEAD").write_text("ref: refs/heads/none\n")
 
     def close(self) -> None:
         """Let go of what is open, which nothing is."""
@@ -142,9 +149,12 @@ class Program:
     def _start(
         self, *arguments: str, stdin: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
-        blocks = str(self._watch.limits.max_download // _BLOCK + 1)
+        limited: list[str] = []
+        if arguments[0] == "fetch":
+            blocks = self._watch.limits.max_download // _BLOCK + 1
+            limited = [*_LIMITED, str(blocks)]
         return subprocess.Popen(  # noqa: S603 - the words are ours, or after a `--`
-            [*_LIMITED, blocks, *self._git, *arguments],
+            [*limited, *self._git, *arguments],
             cwd=self._directory,
             env=self._environ,
             stdin=stdin,

@@ -42,6 +42,7 @@ __all__ = ["Loaded", "load", "plain"]
 
 _PREFIX = "_pybridge_function_"
 _UNIQUE = re.compile(rf"\b{_PREFIX}[0-9a-f]+_[0-9]+\.?")
+_WORTH = 4096  # bytes of compiled code that are worth a file
 _MOST = 4096  # code objects, and directory listings, that are kept
 
 # The names that the original's documents use without importing them.
@@ -230,6 +231,7 @@ class _Realm:
 
     def __init__(self, path: os.PathLike[str], digest: str, module: str) -> None:
         self.path = os.fspath(path)
+        self.digest = digest
         self.name = f"{_PREFIX}{digest[:12]}_{next(_numbers)}"
         self.injected = _injected()
         self.handlers = f"{self.name}.{module}"
@@ -401,16 +403,33 @@ class _Loader(SourceFileLoader):
 
     realm: _Realm
 
-    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - the base's
+    def get_code(self, fullname: str) -> CodeType | None:
         """Return the code of the module's file."""
         code = _codes.get(self.path)
         if code is None:
-            code = self.source_to_code(self.get_data(self.path), self.path)
+            code = super().get_code(fullname)
             if len(_codes) >= _MOST:
                 _codes.clear()
-            if self.path.startswith(self.realm.path):
+            if code is not None and self.path.startswith(self.realm.path):
                 _codes[self.path] = code
         return code
+
+    def get_data(self, path: str) -> bytes:
+        """Return the bytes of a file; compiled code lies beside the tree."""
+        return super().get_data(self._beside(path) or path)
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        """Keep compiled code for other processes, where compiling takes its time."""
+        beside = self._beside(path)
+        if beside is not None and len(data) >= _WORTH:
+            super().set_data(beside, data, _mode=0o600)
+
+    def _beside(self, path: str) -> str | None:
+        """Return where compiled code is kept: the tree itself is never written to."""
+        trees = f"{os.sep}trees{os.sep}{self.realm.digest}{os.sep}"
+        if not path.endswith(".pyc") or trees not in path:
+            return None
+        return path.replace(trees, trees.replace("trees", "code", 1))
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module's code in its namespace."""
@@ -419,7 +438,9 @@ class _Loader(SourceFileLoader):
         if module.__name__ == self.realm.handlers:
             namespace.update(self.realm.start)
         namespace["__builtins__"] = self.realm.builtins
-        exec(self.get_code(module.__name__), namespace)  # noqa: S102
+        code = self.get_code(module.__name__)
+        if code is not None:
+            exec(code, namespace)  # noqa: S102 - this is what loading is
 
 
 _LOADERS: dict[str, Callable[[str, str], Any]] = {

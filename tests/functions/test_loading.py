@@ -612,6 +612,47 @@ def test_plain_takes_our_names_out() -> None:
     assert "cannot import name 'x' from 'pkg.a' (a.py)" == loading.plain(text)
 
 
+@pytest.fixture
+def writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python keeps compiled code, as it does where it is not told otherwise."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+
+@pytest.mark.usefixtures("writing")
+def test_compiled_code_is_kept_beside_the_tree(load: Loader, store: Store) -> None:
+    """Another process need not compile a long source; the tree is never written to."""
+    text = "\n".join(f"def f{n}(x): return x + {n}, 'a text'" for n in range(200))
+    loaded = load(text, "f7")
+    name = f"main.{sys.implementation.cache_tag}.pyc"
+    kept = list((store.root / "cache/sources/code").rglob("*.pyc"))
+    loading._codes.clear()  # noqa: SLF001 - as in another process
+
+    again = load(text, "f7")
+
+    assert [name] == [path.name for path in kept]
+    assert (8, "a text") == loaded.function(1) == again.function(1)
+    assert ["main.py"] == [path.name for path in loaded_tree(loaded).iterdir()]
+
+
+@pytest.mark.usefixtures("writing")
+def test_compiled_code_that_is_damaged_is_compiled_again(
+    load: Loader, store: Store
+) -> None:
+    """A file that is not what it should be costs time, and nothing else."""
+    text = "\n".join(f"def f{n}(x): return x + {n}, 'a text'" for n in range(200))
+    load(text, "f7")
+    (path,) = (store.root / "cache/sources/code").rglob("*.pyc")
+    path.write_bytes(b"nonsense")
+    loading._codes.clear()  # noqa: SLF001 - as in another process
+
+    assert (8, "a text") == load(text, "f7").function(1)
+
+
+def loaded_tree(loaded: Loaded) -> Path:
+    """Return the tree of a load."""
+    return Path(str(loaded.module.__file__)).parent
+
+
 @pytest.mark.parametrize("version", ["3.9", "3.10", "3.13"])
 def test_older_and_newer_pythons_load_too(version: str, tmp_path: Path) -> None:
     """S-2: sources are checked, fetched and loaded by the Python of the function."""

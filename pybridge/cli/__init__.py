@@ -16,6 +16,7 @@ COMMANDS = {
     "config": ("library", "Print the flags that a C program is built with."),
     "context": ("context", "Save contexts, look at them, bring them back."),
     "doctor": ("library", "Show what a host will load and why, and what is wrong."),
+    "function": ("function", "Run functions as jobs, services and builds."),
     "gtm-setup": ("gtm", "Make a GT.M database that has Python."),
     "path": ("library", "Print where a file of the installed package is."),
     "stubs": (

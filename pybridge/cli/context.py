@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import functools
-import json
 import sqlite3
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pybridge import main
+from pybridge.cli.output import busy, print_json, print_rows, size
 from pybridge.errors import BadArgument, BridgeError, NotTrusted, UnknownSnapshot
 from pybridge.progress import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
 __all__ = ["context"]
 
@@ -99,64 +99,6 @@ def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
         return context.command(name)(place(shown(checked)))
 
     return made
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _print_rows(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
-    """Print rows: a table on a terminal, else a line each with tabs between.
-
-    columns are the members that are shown, with the heads of their columns.
-    """
-    cells = [[_cell(name, row[name]) for name in columns] for row in rows]
-    if not sys.stdout.isatty():
-        for line in [list(columns.values()), *cells]:
-            click.echo("\t".join(cell.replace("\t", " ") for cell in line))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name, head in columns.items():
-        table.add_column(head, justify="right" if name in {"id", "size"} else "left")
-    for line in cells:
-        table.add_row(*(Text(cell, overflow="fold") for cell in line))
-    Console(highlight=False).print(table)
-
-
-def _cell(name: str, value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if name == "size" and isinstance(value, int) and sys.stdout.isatty():
-        return _size(value)
-    return " ".join(str(value).split("\n"))
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes for people."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-@contextmanager
-def _busy(words: str) -> Iterator[None]:
-    """Show on a terminal that something takes its time."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-
-        with Console(stderr=True).status(words):
-            yield
-    else:
-        yield
 
 
 def _say_skipped(report: dict[str, Any], what: str) -> None:
@@ -243,12 +185,12 @@ def _save(
             name, mask, max_length, description, store=store, progress=progress
         )
     if as_json:
-        _print_json(report)
+        print_json(report)
         return
-    size = _size(sum(one["size"] for one in report["saved"]))
+    total = size(sum(one["size"] for one in report["saved"]))
     click.echo(
         f"saved '{report['name']}' as {report['id']}: "
-        f"{_names(len(report['saved']))}, {size}"
+        f"{_names(len(report['saved']))}, {total}"
     )
     _say_skipped(report, "not saved")
 
@@ -289,7 +231,7 @@ def _restore(
             progress=progress,
         )
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         _say_skipped(report, "not restored")
     if given is not None:
@@ -313,11 +255,11 @@ def _list(*, store: str | None, as_json: bool) -> None:
     """List the snapshots, the newest first."""
     rows = main.list_contexts(store=store)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     elif not rows and sys.stdout.isatty():
         click.echo("nothing is saved yet")
     else:
-        _print_rows(
+        print_rows(
             rows,
             {
                 "id": "id",
@@ -338,14 +280,14 @@ def _show(snapshot: int | str, *, store: str | None, as_json: bool) -> None:
     """Show what is in SNAPSHOT, and what could not be saved; nothing is loaded."""
     described = main.describe_context(snapshot, store=store)
     if as_json:
-        _print_json(described)
+        print_json(described)
         return
     head = ("id", "name", "description", "created", "python", "signature")
     for name in head:
         if described[name] not in {"", None}:
             click.echo(f"{name + ':':<13}{described[name]}")
     click.echo()
-    _print_rows(
+    print_rows(
         described["items"],
         {
             "kind": "kind",
@@ -377,9 +319,9 @@ def _search(
     """Find items in all snapshots; NAME is a mask such as "model*"."""
     rows = main.search_contexts(name, type_, text, after, before, store=store)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
-    _print_rows(
+    print_rows(
         rows,
         {
             "id": "id",
@@ -401,10 +343,10 @@ def _diff(a: int | str, b: int | str, *, store: str | None, as_json: bool) -> No
     """Show what differs from A to B; the exit code is 1 when something does."""
     rows = main.diff_contexts(a, b, store=store)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     elif rows:
         names = ("kind", "name", "change", "before", "after")
-        _print_rows(rows, {name: name for name in names})
+        print_rows(rows, {name: name for name in names})
     sys.exit(1 if rows else 0)
 
 
@@ -419,7 +361,7 @@ def _delete(
     """Remove SNAPSHOTS."""
     gone = [main.delete_context(one, store=store) for one in snapshots]
     if as_json:
-        _print_json(gone)
+        print_json(gone)
     else:
         click.echo(f"deleted {', '.join(str(one) for one in gone)}")
 
@@ -433,10 +375,10 @@ def _export(
     """Write SNAPSHOT with all that belongs to it to FILE, which must be new."""
     if Path(file).exists():
         raise BadArgument(f"'{file}' is there already; name a new file")
-    with _busy(f"writing {file}"):
+    with busy(f"writing {file}"):
         main.export_context(snapshot, file, store=store)
     if as_json:
-        _print_json({"file": file, "size": Path(file).stat().st_size})
+        print_json({"file": file, "size": Path(file).stat().st_size})
 
 
 @_command("import")
@@ -446,10 +388,10 @@ def _import(file: str, *, store: str | None, as_json: bool) -> None:
 
     It keeps its signature: restoring what somebody else has signed wants `trust`.
     """
-    with _busy(f"reading {file}"):
+    with busy(f"reading {file}"):
         number = main.import_context(file, store=store)
     if as_json:
-        _print_json({"id": number})
+        print_json({"id": number})
     else:
         click.echo(f"imported as {number}")
 
@@ -463,10 +405,10 @@ def _inspect(snapshot: int | str, *, store: str | None, as_json: bool) -> None:
     """List what restoring SNAPSHOT would import, without loading anything."""
     rows = main.inspect_context(snapshot, store=store)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     names = ("item", "module", "name", "known")
-    _print_rows(rows, {name: name for name in names})
+    print_rows(rows, {name: name for name in names})
 
 
 @_command("verify")
@@ -476,11 +418,11 @@ def _verify(
 ) -> None:
     """Read all of SNAPSHOTS, or of every one, and say whether it is what was saved."""
     wanted = snapshots or tuple(one["id"] for one in main.list_contexts(store=store))
-    with _busy("reading") if not as_json else nullcontext():
+    with busy("reading") if not as_json else nullcontext():
         checked = [main.verify_context(one, store=store) for one in wanted]
     whole = all(not one["problems"] for one in checked)
     if as_json:
-        _print_json(checked)
+        print_json(checked)
     else:
         for one in checked:
             problems = "; ".join(one["problems"]) or "whole"
@@ -498,6 +440,6 @@ def _trust(snapshot: int | str, *, store: str | None, as_json: bool) -> None:
     """
     number = main.trust_context(snapshot, store=store)
     if as_json:
-        _print_json({"id": number})
+        print_json({"id": number})
     else:
         click.echo(f"{number} is signed with your key")

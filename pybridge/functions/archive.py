@@ -30,6 +30,7 @@ __all__ = [
     "export_project",
     "import_project",
     "load",
+    "load_any",
     "loads",
     "portable",
 ]
@@ -171,6 +172,26 @@ def load(
     _ensure_project(store, entry["project"])
     store.create(entry)
     return lookup.entity_of(entry, store)
+
+
+def load_any(
+    store: Store,
+    file: PathLike,
+    project: Optional[str] = None,
+    *,
+    reset_id: bool = False,
+) -> Entity:
+    """Make what a YAML file has, of whatever type that is, and store it.
+
+    Raises:
+        BadArgument: the file has nothing known, or something that is here already.
+
+    """
+    data = _read(file)
+    type_ = _type_of(data)
+    if type_ == "project":
+        return import_project(store, file, reset_id=reset_id)
+    return load(store, file, type_, project, reset_id=reset_id)
 
 
 def import_project(store: Store, file: PathLike, *, reset_id: bool = False) -> Project:

@@ -167,8 +167,12 @@ class Store:
         id: Optional[str] = None,  # noqa: A002 - the same
         states: Optional[Iterable[str]] = None,
         function: Optional[str] = None,
+        newest: Optional[int] = None,
     ) -> list[dict[str, Any]]:
-        """Return the entities of a project that fit, the oldest first."""
+        """Return the entities of a project that fit, the oldest first.
+
+        Only so many of the newest, where `newest` is given.
+        """
         words, values = ["project = ?", "type = ?"], [project, type]
         given = {"kind": kind, "name": name, "id": id, "function": function}
         for column, value in given.items():
@@ -179,9 +183,27 @@ class Store:
             wanted = list(states)
             words.append(f"state in ({', '.join('?' * len(wanted))})")
             values += wanted
-        sql = f"{_READ} where {' and '.join(words)} order by created, number"
+        sql = f"{_READ} where {' and '.join(words)} order by created"
         with self.using() as connection:
-            return [_entity(*row) for row in connection.execute(sql, values)]
+            if newest is None:
+                rows = connection.execute(f"{sql}, number", values)
+                return [_entity(*row) for row in rows]
+            sql = f"{sql} desc, number desc limit ?"
+            rows = connection.execute(sql, [*values, max(newest, 0)])
+            return [_entity(*row) for row in reversed(rows.fetchall())]
+
+    def beginning(self, type: str, start: str) -> list[str]:  # noqa: A002
+        """Return the keys of entities of all projects whose id begins so."""
+        sql = (
+            "select project, kind, name, id from entity "
+            "where type = ? and substr(id, 1, ?) = ?"
+        )
+        with self.using() as connection:
+            rows = connection.execute(sql, (type, len(start), start))
+            return [
+                str(keys.Key(project, type, kind, name, identity))
+                for project, kind, name, identity in rows
+            ]
 
     def runs(self, wanted: Optional[Iterable[str]] = None) -> list[dict[str, Any]]:
         """Return the runs of all projects, the oldest first; those in such a state."""

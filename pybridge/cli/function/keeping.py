@@ -1,0 +1,206 @@
+"""`stop`, `resume`, `delete`, `secret`, `export`, `import`: things kept in order."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pybridge.cli.function import command, options, shown
+from pybridge.cli.output import busy, print_json
+from pybridge.errors import BadArgument
+
+if TYPE_CHECKING:
+    from pybridge.functions.store import Store
+
+__all__: list[str] = []
+
+
+@command("stop")
+@click.argument("runs", nargs=-1)
+@options.project_option
+@click.option("--all", "every", is_flag=True, help="All that have not ended.")
+def _stop(
+    store: Store,
+    runs: tuple[str, ...],
+    *,
+    project: str | None,
+    every: bool,
+    as_json: bool,
+) -> None:
+    """Stop RUNS; a service answers first what it has been asked."""
+    from pybridge.functions import lookup, references, report, states
+
+    if bool(runs) == every:
+        raise click.UsageError("name the runs to stop, or give --all")
+    if every:
+        names = [project] if project else store.projects()
+        live = [one for one in states.NAMES if not states.is_final(one)]
+        found = [
+            lookup.entity_of(entry, store)
+            for name in names
+            for entry in store.find(name, "run", states=live)
+        ]
+    else:
+        found = [references.run(store, one, project) for one in runs]
+    told = []
+    for run in found:
+        with busy(f"stopping {run.id}"):
+            run = run.stop()  # type: ignore[attr-defined]  # noqa: PLW2901
+        told.append(report.summary(run.to_dict()))
+        if not as_json:
+            click.echo(shown.ending(run))
+    if as_json:
+        print_json(told)
+
+
+@command("resume")
+@click.argument("run")
+@options.project_option
+def _resume(store: Store, run: str, *, project: str | None, as_json: bool) -> None:
+    """Let the service of RUN go on, which was stopped."""
+    from pybridge.functions import references, report
+
+    with busy("resuming"):
+        found = references.run(store, run, project).resume().wait(log_info=False)
+    if as_json:
+        print_json({**report.summary(found.to_dict()), **report.outcome(found)})
+        return
+    service = found.status.get("service") or {}
+    click.echo(service.get("url") or shown.ending(found))
+
+
+@command("delete")
+@click.argument("keys", nargs=-1, required=True)
+@options.project_option
+@click.option("--versions", is_flag=True, help="All versions of a name.")
+@click.option("--yes", is_flag=True, help="Do not ask before a whole project goes.")
+def _delete(
+    store: Store,
+    keys: tuple[str, ...],
+    *,
+    project: str | None,
+    versions: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Delete KEYS: runs, functions, data, with their files; or a whole project."""
+    from pybridge.functions import lookup, references
+
+    gone = []
+    for text in keys:
+        found = references.entity(store, text, project)
+        if found.TYPE == "project":
+            if not yes:
+                _confirm(f"delete project '{found.name}' with all that is in it?")
+            found.delete()
+        elif found.TYPE == "run":
+            found.delete()
+        else:
+            identifier = found.name if versions else text.rpartition("/")[2]
+            lookup.delete(
+                store,
+                found.project,
+                found.TYPE,
+                identifier,
+                found.id if ":" in text.rpartition("/")[2] else None,
+                delete_all_versions=versions,
+            )
+        gone.append(found.key)
+    if as_json:
+        print_json(gone)
+    else:
+        for key in gone:
+            click.echo(f"deleted {key}")
+
+
+def _confirm(words: str) -> None:
+    """Ask, where somebody is there to be asked.
+
+    Raises:
+        BadArgument: the answer is no, or there is nobody.
+
+    """
+    if not sys.stdin.isatty():
+        raise BadArgument(f"{words} say --yes")
+    if not click.confirm(words, err=True):
+        raise BadArgument("nothing was deleted")
+
+
+@command("secret")
+@click.argument("name")
+@options.project_option
+@click.option("--delete", "gone", is_flag=True, help="Forget it.")
+def _secret(
+    store: Store, name: str, *, project: str | None, gone: bool, as_json: bool
+) -> None:
+    """Give the secret NAME a value: typed unseen, or read from standard input.
+
+    NAME may be project/name. Runs get it by `--secret NAME`, as a variable; it is in no
+    log and no export.
+    """
+    from pybridge.functions import references
+    from pybridge.functions.library import get_or_create_project
+
+    owner, _, bare = name.rpartition("/")
+    home = get_or_create_project(
+        owner or project or references.default_project(), store=store
+    )
+    if gone:
+        home.delete_secret(bare)
+        click.echo(f"deleted '{bare}'")
+        return
+    if sys.stdin.isatty():
+        value = click.prompt(f"value of {bare}", hide_input=True, err=True)
+    else:
+        value = sys.stdin.read().rstrip("\n")
+    made = home.new_secret(name=bare, secret_value=value)
+    if as_json:
+        print_json({"key": made.key})
+    else:
+        click.echo(made.key)
+
+
+@command("export")
+@click.argument("key")
+@click.argument("file", required=False, type=click.Path(dir_okay=False))
+@options.project_option
+def _export(
+    store: Store, key: str, file: str | None, *, project: str | None, as_json: bool
+) -> None:
+    """Write KEY into the YAML file FILE; - is standard output.
+
+    KEY may be a whole project. No value of a secret is in it.
+    """
+    from pybridge.functions import references
+
+    found = references.entity(store, key, project)
+    if file == "-":
+        click.echo(found.to_yaml(), nl=False)
+        return
+    if file is not None and Path(file).exists():
+        raise BadArgument(f"'{file}' is there already; name a new file")
+    path = found.export(file)
+    if as_json:
+        print_json({"file": path, "key": found.key})
+    else:
+        click.echo(path)
+
+
+@command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@options.project_option
+@click.option("--new-id", is_flag=True, help="As a new version, where it is here.")
+def _import(
+    store: Store, file: str, *, project: str | None, new_id: bool, as_json: bool
+) -> None:
+    """Read FILE, which `export` has written, and print the key."""
+    from pybridge.functions import archive
+
+    made = archive.load_any(store, file, project, reset_id=new_id)
+    if as_json:
+        print_json({"key": made.key})
+    else:
+        click.echo(made.key)

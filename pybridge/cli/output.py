@@ -1,0 +1,88 @@
+"""What commands print: JSON, rows, sizes, and that something takes its time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+__all__ = ["busy", "print_json", "print_rows", "size"]
+
+_TO_THE_RIGHT = frozenset({"id", "size"})
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON for programs."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    *,
+    right: Collection[str] = _TO_THE_RIGHT,
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Print rows: a table on a terminal, else a line each with tabs between.
+
+    columns are the members that are shown, with the heads of their columns; styles say
+    in which colour a cell with such a text is shown.
+    """
+    cells = [[_cell(name, row[name]) for name in columns] for row in rows]
+    if not sys.stdout.isatty():
+        for line in [list(columns.values()), *cells]:
+            click.echo("\t".join(cell.replace("\t", " ") for cell in line))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name, head in columns.items():
+        table.add_column(head, justify="right" if name in right else "left")
+    for line in cells:
+        table.add_row(
+            *(
+                Text(cell, overflow="fold", style=(styles or {}).get(cell, ""))
+                for cell in line
+            )
+        )
+    Console(highlight=False).print(table)
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == "size" and isinstance(value, int) and sys.stdout.isatty():
+        return size(value)
+    return " ".join(str(value).split("\n"))
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people."""
+    number = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+@contextmanager
+def busy(words: str) -> Iterator[None]:
+    """Show on a terminal that something takes its time."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True).status(words):
+            yield
+    else:
+        yield

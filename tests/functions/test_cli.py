@@ -1,0 +1,329 @@
+"""`pybridge function`, run as a person runs it: jobs, and looking at them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from pybridge.cli import main
+from pybridge.functions.store import Store
+from tests.functions.conftest import IMPATIENT, end
+from tests.programs import run
+from tests.terminals import CTRL_C, Terminal
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+COMMAND = (sys.executable, "-m", "pybridge", "function")
+SOURCE = """
+import os
+import sys
+import time
+
+import pandas as pd
+
+def add(x: int, y: int = 1):
+    print("adding")
+    return x + y
+
+def bad():
+    raise ValueError("boom 1")
+
+def slow():
+    print("begun", flush=True)
+    time.sleep(60)
+
+def flaky(project):
+    raise OSError("never")
+
+def doubled(df: pd.DataFrame):
+    return df * 2
+
+def seen():
+    return [os.environ["COLOUR"], os.environ["TOKEN"] == "hush", os.environ["TOKEN"]]
+"""
+
+
+class Line:
+    """A command line with a store of its own, in whose folder the sources are.
+
+    Its verbs run in this process, but those that have a terminal.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "store"
+        settings = folder / "pybridge.toml"
+        settings.write_text(IMPATIENT)
+        self.env = {
+            "PYBRIDGE_FUNCTIONS": str(self.root),
+            "PYBRIDGE_SETTINGS": str(settings),
+        }
+        (folder / "jobs.py").write_text(SOURCE)
+        (folder / "one.py").write_text("def only(n=2):\n    return n\n")
+
+    def run(self, *words: str, given: str | None = None) -> Result:
+        """Run a verb to its end."""
+        with contextlib.chdir(self.folder):
+            return CliRunner().invoke(main, ["function", *words], input=given)
+
+    def done(self, *words: str, given: str | None = None) -> str:
+        """Run a verb that must go well, and return what it prints."""
+        ended = self.run(*words, given=given)
+        assert 0 == ended.exit_code, ended.stderr
+        return ended.stdout
+
+    def json(self, *words: str) -> Any:
+        """Run a verb with --json and return what it prints."""
+        return json.loads(self.done(*words, "--json"))
+
+    def process(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a verb to its end in a process of its own."""
+        return run(*COMMAND, *words, cwd=self.folder, env={**os.environ, **self.env})
+
+    def terminal(self, *words: str) -> Terminal:
+        """Run a verb on a terminal."""
+        return Terminal(*COMMAND, *words, env=self.env, cwd=self.folder)
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """A command line; all tests of the file share its store and its manager."""
+    made = Line(tmp_path_factory.mktemp("line"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in made.env.items():
+            patch.setenv(name, value)
+        yield made
+        end(Store.open(made.root))
+
+
+def rows(printed: str) -> list[list[str]]:
+    """Return the lines of a list, split at their tabs, without the heads."""
+    return [text.split("\t") for text in printed.splitlines()][1:]
+
+
+def test_run_prints_results_on_stdout_and_the_rest_on_stderr(line: Line) -> None:
+    """What it gave can be piped; its state and id are beside that."""
+    ended = line.process("run", "jobs.py:add", "-p", "x=3")
+
+    assert (0, [["output_0", "4"]]) == (ended.returncode, rows(ended.stdout))
+    assert ended.stderr.startswith("COMPLETED in ")
+
+
+def test_run_takes_json_and_text_parameters(line: Line) -> None:
+    """A value is JSON where it parses; --param wins over --params-json."""
+    told = line.json(
+        "run", "jobs.py:add", "--params-json", '{"x": 1, "y": 5}', "-p", "x=10"
+    )
+
+    assert ("COMPLETED", {"output_0": 15}) == (told["state"], told["results"])
+
+
+def test_run_of_a_file_with_one_function_needs_no_name(line: Line) -> None:
+    """Which one is meant is clear."""
+    assert [["output_0", "2"]] == rows(line.done("run", "one.py"))
+
+
+def test_run_of_a_file_with_several_functions_lists_them(line: Line) -> None:
+    """The error shows how to name one, and is a wrong use."""
+    ended = line.run("run", "jobs.py")
+
+    assert 2 == ended.exit_code
+    assert "several functions: add, bad," in ended.stderr
+    assert "name one, as jobs.py:add" in ended.stderr
+
+
+def test_a_file_that_is_run_twice_is_stored_once(line: Line) -> None:
+    """Only what differs is a new version; a stored function runs by its name."""
+    (line.folder / "twice.py").write_text("def twice():\n    return 1\n")
+    first = line.json("run", "twice.py")
+    second = line.json("run", "twice.py")
+    (line.folder / "twice.py").write_text("def twice():\n    return 2\n")
+    line.done("run", "twice.py")
+
+    by_name = line.json("run", "default/twice")
+
+    assert first["id"] != second["id"]
+    assert 2 == len([
+        row for row in rows(line.done("list", "functions", "--versions"))
+        if row[1] == "twice"
+    ])  # fmt: skip
+    assert {"output_0": 2} == by_name["results"]
+
+
+def test_failure_has_the_users_frames_and_exit_code_1(line: Line) -> None:
+    """Nothing of ours stands in the traceback."""
+    ended = line.run("run", "jobs.py:bad")
+
+    assert 1 == ended.exit_code
+    assert 'File "jobs.py", line 13, in bad' in ended.stderr
+    assert "ValueError: boom 1\nit failed in stage 'execute'" in ended.stderr
+    assert "pybridge/" not in ended.stderr
+
+
+def test_arguments_that_do_not_fit_are_said_as_options(line: Line) -> None:
+    """All faults at once, in the words of the command line."""
+    ended = line.run("run", "jobs.py:add", "-p", "z=1")
+
+    assert 1 == ended.exit_code
+    assert "x: is missing; give it with --param x=…" in ended.stderr
+    assert "z: is not a parameter" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["run", "none.py"], 2, "there is no file 'none.py'"),
+        (["run", "nothing"], 4, "there is no function 'nothing'"),
+        (["run", "jobs.py:add", "-p", "x"], 2, "not of the form NAME=VALUE"),
+        (["run", "jobs.py:ad"], 2, "functions there: add, bad"),
+        (["run", "jobs.py:add", "--memory", "much"], 2, "mem"),
+        (["run", "jobs.py:add", "--timeout", "soon"], 2, "--timeout is a time"),
+        (["run", "jobs.py:add", "--secret", "NONE"], 2, "'NONE' has no value"),
+        (["run", "jobs.py:doubled", "-i", "df=no.csv"], 2, "no file 'no.csv'"),
+        (["logs", "abcdef0123"], 4, "neither the id of a run nor a function"),
+        (["show", "store://x"], 4, "there is no project 'x'"),
+        (["rnu", "jobs.py"], 2, "did you mean 'run'?"),
+        (["import", "jobs.py"], 2, "jobs.py"),
+    ],
+)
+def test_errors_are_sentences_with_their_exit_code(
+    line: Line, words: list[str], code: int, said: str
+) -> None:
+    """2 is a wrong use, 4 that there is no such thing; never a traceback."""
+    ended = line.run(*words)
+
+    assert (code, "") == (ended.exit_code, ended.stdout)
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_inputs_are_files_and_tables_and_outputs_are_tables(line: Line) -> None:
+    """A path is found wherever the run works; the output is a key that can be shown."""
+    (line.folder / "data.csv").write_text("a,b\n1,2\n3,4\n")
+    with sqlite3.connect(line.folder / "data.db") as database:
+        database.execute("create table t (a integer)")
+        database.execute("insert into t values (21)")
+    database.close()
+
+    of_file = line.json("run", "jobs.py:doubled", "-i", "df=data.csv")
+    of_table = line.json("run", "jobs.py:doubled", "-i", "df=sqlite:///data.db#t")
+
+    shown = line.done("show", of_file["outputs"]["output_0"])
+    assert "a\tb\n2\t4\n6\t8\n" in shown
+    assert "produced_by store://default/run/" in shown
+    assert "a\n42\n" in line.done("show", of_table["outputs"]["output_0"])
+
+
+def test_envs_and_secrets_are_passed_and_secrets_never_shown(line: Line) -> None:
+    """A secret is read from standard input; the run has it, no export has."""
+    line.done("secret", "TOKEN", given="hush\n")
+
+    told = line.json("run", "jobs.py:seen", "-e", "COLOUR=red", "--secret", "TOKEN")
+
+    assert ["red", True] == told["results"]["output_0"][:2]
+    assert "hush" not in line.done("export", "TOKEN", "-")
+
+
+def test_list_and_show_tell_of_runs(line: Line) -> None:
+    """The newest first; a run is found by the beginning of its id, or its function."""
+    told = line.json("run", "jobs.py:add", "-p", "x=1")
+
+    newest = rows(line.done("list", "--function", "add"))[0]
+    shown = line.done("show", told["id"][:10])
+
+    assert [told["id"], "default/add", "job", "COMPLETED"] == newest[:4]
+    assert f"key:          {told['key']}" in shown
+    assert "COMPLETED" in shown
+    assert "run_of      store://default/function/python/add:" in shown
+    assert "adding\n" == line.done("logs", "add")
+    assert "COMPLETED\n" == line.done("status", told["id"])
+
+
+def test_detached_run_is_stopped_by_its_id(line: Line) -> None:
+    """The key is printed at once; after stop its status is told by the exit code."""
+    key = line.done("run", "jobs.py:slow", "--detach").strip()
+
+    stopped = line.done("stop", key)
+    status = line.run("status", key)
+
+    assert stopped.startswith("STOPPED")
+    assert (130, "STOPPED\n") == (status.exit_code, status.stdout)
+
+
+def test_run_in_this_process_keeps_what_it_prints_from_stdout(line: Line) -> None:
+    """With --local too, standard output has the results alone."""
+    ended = line.run("run", "jobs.py:add", "-p", "x=1", "--local", "--json")
+
+    assert {"output_0": 2} == json.loads(ended.stdout)["results"]
+    assert "adding\n" in ended.stderr
+
+
+def test_retries_are_made_and_told(line: Line) -> None:
+    """The message says which attempt was the last."""
+    ended = line.run("run", "jobs.py:flaky", "--retries", "1", "--quiet")
+
+    assert 1 == ended.exit_code
+    assert "in stage 'execute', attempt 2" in ended.stderr
+
+
+def test_export_and_import_carry_a_function(line: Line, tmp_path: Path) -> None:
+    """What was exported from one store runs in another."""
+    line.done("run", "one.py")
+    file = tmp_path / "only.yaml"
+    line.done("export", "only", str(file))
+    other = ("--store", str(tmp_path / "other"))
+
+    key = line.done("import", str(file), *other).strip()
+    told = line.json("run", key, "--local", *other)
+
+    assert {"output_0": 2} == told["results"]
+
+
+def test_delete_removes_runs_and_asks_before_a_project_goes(line: Line) -> None:
+    """A project goes only where somebody says so."""
+    told = line.json("run", "one.py", "--project", "gone")
+
+    line.done("delete", told["id"])
+    refused = line.run("delete", "store://gone")
+    line.done("delete", "store://gone", "--yes")
+
+    assert 4 == line.run("show", told["id"]).exit_code
+    assert (2, True) == (refused.exit_code, "say --yes" in refused.stderr)
+    assert 4 == line.run("show", "store://gone").exit_code
+
+
+def test_terminal_shows_lines_above_a_spinner_and_ctrl_c_stops(line: Line) -> None:
+    """The line at the bottom says how long it has lasted; Ctrl-C ends the run: 130."""
+    terminal = line.terminal("run", "jobs.py:slow")
+
+    terminal.expect("begun")
+    terminal.expect("slow: running")
+    terminal.type(CTRL_C)
+    terminal.expect("stopping slow; Ctrl-C once more leaves it running")
+    terminal.expect("STOPPED in")
+
+    assert 130 == terminal.process.wait(10)
+
+
+def test_help_of_every_verb_says_what_it_does(line: Line) -> None:
+    """Each has a sentence, and the group lists it."""
+    listed = line.done("--help")
+    verbs = [
+        row.split()[0] for row in listed.partition("Commands:")[2].splitlines()[1:]
+    ]
+
+    for verb in verbs:
+        assert "Usage:" in line.done(verb, "--help")
+    assert {"run", "serve", "build", "invoke", "logs", "list", "show"} <= set(verbs)

@@ -122,6 +122,7 @@ class _Inline(Execution):
         self.guard: _Guard | None = None
         self._lock = threading.Lock()
         self._open = False  # may be ended from outside
+        self.wanted: BaseException | None = None  # what it was ended by
 
     def all(self) -> bool:
         """Do all that there is to do, and tell whether the run has completed.
@@ -180,8 +181,19 @@ class _Inline(Execution):
             with self._lock:
                 self._open = False
                 _active.pop(self.run.id, None)
-                # What has not arrived yet must not arrive in the caller's own code.
-                _raise_in(self.thread, None)
+            if self.wanted is not None:
+                self.await_it()
+
+    def await_it(self) -> None:
+        """Let arrive what is still on its way: not in the caller's own code.
+
+        It cannot be taken back: Python 3.11 would then look for it for ever.
+        """
+        try:
+            for _ in range(100):
+                pass
+        except (_Stopped, _Expired):
+            return
 
     def expire(self, timeout: float) -> None:
         """End it, because it has lasted too long."""
@@ -205,7 +217,7 @@ class _Inline(Execution):
     def fail(self, exc: BaseException) -> None:
         """Write what went wrong; that it took too long is said as Python would."""
         if isinstance(exc, _Expired):
-            words = str(exc) or str(getattr(self, "wanted", exc))
+            words = str(exc) or str(self.wanted or exc)
             exc = self.exc = TimeoutError(words)
         super().fail(exc)
 
@@ -226,10 +238,10 @@ class _Inline(Execution):
         self.out.write(told["traceback"] + "\n")
 
 
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    """Have an exception raised in a thread, or take one back."""
+def _raise_in(thread: int, kind: type[BaseException]) -> None:
+    """Have an exception raised in a thread."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread), None if kind is None else ctypes.py_object(kind)
+        ctypes.c_ulong(thread), ctypes.py_object(kind)
     )
 
 

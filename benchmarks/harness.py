@@ -188,15 +188,21 @@ class Bar:
 
 @dataclass
 class Limit:
-    """A limit on a figure that is a ratio already."""
+    """A limit on a figure by itself: a ratio already, a time, a number of things."""
 
     what: str
     ours: str
     limit: float
+    unit: str = "x"
 
     def judge(self, group: Group) -> dict[str, Any]:
         """Return the figure, and whether it is low enough."""
-        row = {"what": self.what, "limit": f"<= {self.limit:g} x", "ours": self.ours}
+        row = {
+            "what": self.what,
+            "limit": f"<= {self.limit:g} {self.unit}",
+            "unit": self.unit,
+            "ours": self.ours,
+        }
         for case in group.cases:
             if case.name == self.ours and case.figures:
                 return {

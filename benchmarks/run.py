@@ -28,6 +28,7 @@ from benchmarks import (
     memory,
     odbc,
     read,
+    runs,
     serve,
     snapshot,
     start,
@@ -53,6 +54,7 @@ FILES = {
     "memory": memory,
     "odbc": odbc,
     "serve": serve,
+    "runs": runs,
 }
 ROUNDS = {
     "read": 7,
@@ -66,6 +68,7 @@ ROUNDS = {
     "memory": 3,
     "odbc": 7,
     "serve": 15,
+    "runs": 9,
 }
 
 # ---- The machine ------------------------------------------------------------------
@@ -140,7 +143,8 @@ def _bars(results: dict[str, Any]) -> list[str]:
     ]
     for group in results["groups"]:
         for bar in group["bars"]:
-            ratio = f"{bar['ratio']:.2f} x" if "ratio" in bar else ""
+            unit = bar.get("unit", "x")
+            ratio = f"{bar['ratio']:.2f} {unit}" if "ratio" in bar else ""
             span = f"{bar['low']:.2f}-{bar['high']:.2f}" if "ratio" in bar else ""
             words = [bar["what"], bar["limit"], ratio, span, bar["against"]]
             lines.append("| " + " | ".join([*words, _verdict(bar)]) + " |")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh: make .venv-bench with the peers, and compile the programs of the benchmark.
+# setup.sh: make the environments of the peers, and compile the benchmark's programs.
 #
 # What is there already is left alone. A peer that cannot be had is no reason to stop:
 # the reason goes to build/bench/missing.txt, and from there into the table.
@@ -10,6 +10,7 @@ venv=.venv-bench
 out=build/bench
 python=$venv/bin/python
 turbodbc=4.9.0 # newer ones want simdutf, which Debian 12 does not have
+digitalhub=0.10.0 # the last that runs by itself and does all that its document says
 
 say() { printf '== %s\n' "$*"; }
 
@@ -69,6 +70,20 @@ SH
   touch $venv/.stamp-turbodbc
 }
 
+# It wants a pandas of its own, older than the peers'; uv is ten times as fast as pip.
+install_digitalhub() {
+  local venv=.venv-bench-digitalhub
+  [ -x $venv/bin/python ] && $venv/bin/python -c 'import digitalhub, moto' 2>/dev/null && return
+  say "installing digitalhub $digitalhub into $venv (a minute, once)"
+  if ! { .venv/bin/uv venv -q --clear --python 3.11 $venv &&
+    .venv/bin/uv pip install -q --python $venv/bin/python "digitalhub==$digitalhub" \
+      "digitalhub-runtime-python==$digitalhub" 'pandas<3' 'moto[server]'; } \
+    >$out/digitalhub.log 2>&1; then
+    echo "digitalhub: $digitalhub could not be installed, see $out/digitalhub.log" |
+      tee -a $out/missing.txt
+  fi
+}
+
 compile_programs() {
   local flags embed
   flags=$(.venv/bin/python -m pybridge config --cflags --libs)
@@ -90,4 +105,5 @@ mkdir -p $out
 install_packages
 install_peers
 install_turbodbc
+install_digitalhub
 compile_programs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +187,55 @@ def test_handler_of_a_local_file_is_repaired(
     (tmp_path / "job.py").write_text("def f(): return 'f'")
 
     assert "f" == call(handler, code_src=tmp_path / "job.py")
+
+
+@pytest.mark.parametrize("handler", ["f", "job:f", "main:f"])
+def test_local_file_takes_along_what_it_imports(
+    call: Call, tmp_path: Path, handler: str
+) -> None:
+    """G-11: what lies beside a file and is imported by it comes with it; no more."""
+    for name, text in {
+        "job.py": "import helper, json, pathlib\nfrom pkg.deep import D\n"
+        "def f():\n    from late import L\n    here = pathlib.Path(__file__).parent\n"
+        "    return helper.H, D, L, sorted(p.name for p in here.iterdir())",
+        "helper.py": "from other import H",
+        "other.py": "H = 1",
+        "late.py": "L = 2",
+        "unused.py": "",
+        "pkg/__init__.py": "",
+        "pkg/deep.py": "from . import data\nD = 3",
+        "pkg/data.py": "",
+        "json/readme.txt": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    result = call(handler, code_src=tmp_path / "job.py")
+
+    files = ["helper.py", "job.py", "late.py", "other.py", "pkg"]
+    assert (1, 3, 2, files) == result
+
+
+def test_file_with_a_dot_in_its_name_is_a_source_too(
+    call: Call, tmp_path: Path
+) -> None:
+    """The name of a file need not be that of a module."""
+    (tmp_path / "my.job.py").write_text("def f(): return 'f'")
+    (tmp_path / "job").write_text("def f(): return 'f'")
+
+    assert "f" == call("f", code_src=tmp_path / "my.job.py")
+    assert "f" == call("main:f", code_src=tmp_path / "job")
+
+
+def test_checksum_of_a_local_file_is_compared(call: Call, tmp_path: Path) -> None:
+    """`#sha256=` means the same wherever a file lies."""
+    (tmp_path / "job.py").write_text("def f(): return 'f'")
+    right = hashlib.sha256((tmp_path / "job.py").read_bytes()).hexdigest()
+    url = f"file://{tmp_path}/job.py#sha256="
+
+    assert "f" == call(code_src=url + right)
+    with pytest.raises(Faults, match=f"its sha256 is {right}, not 0000"):
+        call(code_src=url + "0" * 64)
 
 
 def test_local_address_may_be_written_as_one(call: Call, tmp_path: Path) -> None:

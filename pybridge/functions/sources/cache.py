@@ -43,6 +43,7 @@ class Cache:
         self._origins = self.path / "origins"
         self._locks = self.path / "locks"
         self._trusted: set[str] = set()
+        self._swept = False
 
     def find(self, digest: str) -> Path | None:
         """Return the tree of a digest; None where there is none, or no whole one."""
@@ -64,7 +65,9 @@ class Cache:
     ) -> Iterator[Staging]:
         """Give a directory to fill; what is not kept is removed."""
         self.trees.mkdir(parents=True, exist_ok=True)
-        self._sweep()
+        if not self._swept:
+            self._swept = True
+            self._sweep()
         path = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.trees))
         try:
             yield Staging(path, what, limits, strict=strict)

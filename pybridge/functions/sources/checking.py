@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument, BridgeError
 from pybridge.functions.faults import Fault, Faults, shown
-from pybridge.functions.sources import address, archive, handlers, local, text
+from pybridge.functions.sources import (
+    address,
+    archive,
+    companions,
+    handlers,
+    local,
+    text,
+)
 from pybridge.functions.sources.cache import Cache
 from pybridge.functions.sources.fetching import PACKS, default_of
 from pybridge.functions.sources.limits import limits
@@ -107,17 +115,42 @@ def _take_code_src(value: str, cache: Cache, store: Store) -> dict[str, Any]:
     if parsed.kind != "local":
         return {"source": value}
     path = local.find(parsed.url)
+    _check_sum(path, parsed)
+    beside: list[Path] = []
     if path.is_file() and not parsed.archive:
         content = path.read_bytes()
-        return _take_text(content, f"code_src '{path}'", str(path.absolute()), cache)
+        source = str(path.absolute())
+        text.verify(content, f"code_src '{path}'")
+        beside = companions.find(path)
+        if not beside or text.filename(source) != path.name:
+            return _take_text(content, f"code_src '{path}'", source, cache)
 
     def fill(staging: Staging) -> None:
-        if path.is_file():
+        if beside:
+            local.take_files([path, *beside], staging, without=store.root)
+        elif path.is_file():
             archive.unpack(path, staging)
         else:
             local.take_directory(path, staging, without=store.root)
 
     return _take_tree(path, fill, cache, store)
+
+
+def _check_sum(path: Path, parsed: address.Address) -> None:
+    """Compare a file with the checksum that its address has.
+
+    Raises:
+        BadArgument: it has another one.
+
+    """
+    if parsed.checksum is None or not path.is_file():
+        return
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != parsed.checksum:
+        raise BadArgument(
+            f"code_src '{parsed.shown}' is refused: its sha256 is {found}, not "
+            f"{parsed.checksum}; it was changed, or the checksum is wrong"
+        )
 
 
 _TAKERS: dict[str, Callable[[str, Cache, Store], dict[str, Any]]] = {

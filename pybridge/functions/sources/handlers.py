@@ -92,7 +92,8 @@ def locate(
 ) -> Target:
     """Return where in a tree a handler is.
 
-    A tree with one single file has no other module: `main:f` means that one. A module
+    A tree with one single file has no other module: `main:f` means that one, or the
+    file that was given where it was taken along with those it imports. A module
     that is not there is looked for in the tree's one directory, as archives often have
     all in one; a handler without a module means `default`, `main` or the only one.
 
@@ -107,6 +108,8 @@ def locate(
     for start, prefix in roots:
         if _file_of(start, prefix + module) is not None:
             return Target(start, prefix + module, name)
+    if module == DEFAULT and default and _file_of(root, default) is not None:
+        return Target(root, default, name)
     single = _single(root)
     if single is not None and module.rpartition(".")[2] in {single, DEFAULT, default}:
         return Target(root, single, name)
@@ -177,9 +180,9 @@ def _inside(root: Path, prefix: str) -> Path:
 def _single(root: Path) -> str | None:
     """Return the module of a tree that is one file."""
     entries = list(root.iterdir())
-    if len(entries) == 1 and entries[0].is_file() and entries[0].suffix == ".py":
-        return entries[0].stem
-    return None
+    if len(entries) != 1 or not entries[0].is_file() or entries[0].suffix != ".py":
+        return None
+    return None if "." in entries[0].stem else entries[0].stem
 
 
 def _modules(root: Path) -> list[str]:

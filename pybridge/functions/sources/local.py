@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from pybridge.functions.sources.staging import Staging
 
-__all__ = ["find", "take_directory"]
+__all__ = ["find", "take_directory", "take_files"]
 
 _CHUNK = 64 * 1024
 # What tools put beside a source; it is no part of it.
@@ -71,28 +72,51 @@ def take_directory(path: Path, staging: Staging, *, without: Path) -> None:
         TooLarge: this is more than the limits allow.
 
     """
-    store = os.path.realpath(without)
-
-    def visit(directory: Path, prefix: str) -> None:
-        for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
-            if entry.name in _TOOLS or entry.name.endswith((".pyc", ".pyo")):
-                continue
-            name = prefix + entry.name
-            if entry.is_symlink():
-                staging.link(name, str(Path(entry.path).readlink()))
-            elif entry.is_dir():
-                inner = Path(entry.path)
-                own = os.path.realpath(inner) == store
-                if not own and not (inner / _ENVIRONMENT).exists():
-                    visit(inner, f"{name}/")
-            elif entry.is_file():
-                executable = bool(entry.stat().st_mode & 0o100)
-                staging.file(name, read(Path(entry.path)), executable=executable)
-
     # A directory that is a package keeps its name, so that it can import itself.
     package = (path / "__init__.py").is_file() and path.resolve().name.isidentifier()
+    with _told(staging):
+        _visit(path, f"{path.resolve().name}/" if package else "", staging, without)
+
+
+def take_files(paths: list[Path], staging: Staging, *, without: Path) -> None:
+    """Take files, and directories by their names.
+
+    Raises:
+        BadArgument: one cannot be read, or a link leads out of them.
+        TooLarge: this is more than the limits allow.
+
+    """
+    with _told(staging):
+        for path in paths:
+            if path.is_dir():
+                _visit(path, f"{path.name}/", staging, without)
+            else:
+                staging.file(path.name, read(path))
+
+
+def _visit(directory: Path, prefix: str, staging: Staging, without: Path) -> None:
+    """Take what is in a directory."""
+    for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
+        if entry.name in _TOOLS or entry.name.endswith((".pyc", ".pyo")):
+            continue
+        name = prefix + entry.name
+        if entry.is_symlink():
+            staging.link(name, str(Path(entry.path).readlink()))
+        elif entry.is_dir():
+            inner = Path(entry.path)
+            own = os.path.realpath(inner) == os.path.realpath(without)
+            if not own and not (inner / _ENVIRONMENT).exists():
+                _visit(inner, f"{name}/", staging, without)
+        elif entry.is_file():
+            executable = bool(entry.stat().st_mode & 0o100)
+            staging.file(name, read(Path(entry.path)), executable=executable)
+
+
+@contextlib.contextmanager
+def _told(staging: Staging) -> Iterator[None]:
+    """Tell what of a source cannot be read."""
     try:
-        visit(path, f"{path.resolve().name}/" if package else "")
+        yield
     except OSError as exc:
         raise BadArgument(
             f"'{exc.filename}' of code_src '{staging.what}' cannot be taken: "

@@ -54,5 +54,6 @@ def verify(content: bytes, what: str) -> None:
 def filename(source: str | None) -> str:
     """Return the name that the file of a source text has in its tree."""
     name = PurePosixPath(source or NAME).name
-    usual = name.endswith(".py") and len(name) > 3 and name.isprintable()
+    stem = name[: -len(".py")]
+    usual = name.endswith(".py") and stem and "." not in stem and name.isprintable()
     return name if usual and "\\" not in name and len(name.encode()) < 256 else NAME

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,6 +110,38 @@ def test_http_keeps_scheme_and_port(
     """§4: the original lost `http` and the port; here they are what is asked."""
     assert "second" == call(f"git+http://{site.host}/git/code/.git")
     assert "first" == call(f"git+http://{site.host}/git/code/.git#v1")
+
+
+def test_gits_own_protocol_is_spoken(repo: Path, call: Fetch) -> None:
+    """§4: `git://` with a port is what it says; without one it is asked by https."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    told = ["--listen=127.0.0.1", f"--port={port}", "--reuseaddr", "--export-all"]
+    daemon = subprocess.Popen(
+        ["git", "daemon", "--verbose", *told, f"--base-path={repo.parent}"],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert daemon.stderr is not None
+        daemon.stderr.readline()  # it is ready to rumble
+
+        result = call(f"git://127.0.0.1:{port}/code#v1")
+    finally:
+        os.killpg(daemon.pid, signal.SIGKILL)
+        daemon.communicate()
+
+    assert "first" == result
+
+
+def test_gits_own_protocol_needs_the_program(
+    call: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the program, the error says so, and what to write instead."""
+    monkeypatch.setattr(git_sources, "which", lambda _: None)
+
+    with pytest.raises(BadArgument, match="needs the git program"):
+        call("git://127.0.0.1:9418/code")
 
 
 def test_server_that_only_has_files_is_understood(

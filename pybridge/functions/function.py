@@ -102,6 +102,10 @@ class Function(Entity):
         fields = specs.run_fields(action, given, self._missing_secrets)
         about = {k: fields.pop(k, None) for k in ("description", "labels")}
         identity = fields.pop("uuid", None)
+        if fields.get("inputs"):
+            from pybridge.functions.material import anchored
+
+            fields["inputs"] = anchored(fields["inputs"], self.store, self.project)
         task = self.task(action)
         spec = {
             "action": action,

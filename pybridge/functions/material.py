@@ -24,6 +24,7 @@ __all__ = [
     "Material",
     "Model",
     "Unfit",
+    "anchored",
     "find",
     "given",
     "log",
@@ -583,6 +584,31 @@ def find(given: Any, *, store: Store, project: str) -> Entity:
     if found is None:
         raise BadArgument(_unknown(given, store, project))
     return found
+
+
+def anchored(inputs: Mapping[str, str], store: Store, project: str) -> dict[str, str]:
+    """Return inputs of which those that are paths mean the same everywhere.
+
+    A run works in a directory of its own.
+    """
+    return {name: _anchored(given, store, project) for name, given in inputs.items()}
+
+
+def _anchored(given: str, store: Store, project: str) -> str:
+    if database.is_database(given):
+        try:
+            return database.absolute(given)
+        except BadArgument:  # told when the run looks for it
+            return given
+    if keys.is_key(given) or files.is_url(given):
+        return given
+    place = files.local(given)
+    if place.is_absolute() or not place.exists():
+        return given
+    named = "/" not in given and any(
+        store.find(project, type_, name=given) for type_ in KINDS
+    )
+    return given if named else str(place.absolute())
 
 
 def _by_key(key: str, store: Store) -> Entity:

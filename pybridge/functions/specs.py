@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import (
     Annotated,
     Any,
@@ -138,10 +139,15 @@ class FunctionFields(EntityFields):
 
 
 def _inputs(given: Any) -> Any:
-    """Take the key of an entity for the entity."""
+    """Take the key of an entity for the entity, and the text of a path for it."""
     if not isinstance(given, Mapping):
         return given
-    return {name: getattr(value, "key", value) for name, value in given.items()}
+    return {
+        name: str(value)
+        if isinstance(value, PurePath)
+        else getattr(value, "key", value)
+        for name, value in given.items()
+    }
 
 
 Seconds = Annotated[

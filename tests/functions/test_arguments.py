@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from pybridge.functions.arguments import ArgumentErrors, compose, plan, resolve
 from pybridge.functions.marks import handler
-from tests.functions.calls import ran
+from tests.functions.calls import declared, ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -542,3 +542,36 @@ def test_an_input_may_be_where_data_is(project: Project, tmp_path: Path) -> None
     )
 
     assert [1] == run.result("output_0")
+
+
+@pytest.mark.parametrize("given", ["a.csv", "./a.csv", Path("a.csv")])
+def test_a_relative_path_means_the_same_wherever_the_run_works(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: Any
+) -> None:
+    """A path is the caller's: a run has a directory of its own."""
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    monkeypatch.chdir(tmp_path)
+
+    run = declared(project, "def f(di): pass").new_run(
+        "job", inputs={"di": given, "db": "sqlite:///x.db#t", "name": "b.csv"}
+    )
+
+    assert {
+        "di": str(tmp_path / "a.csv"),
+        "db": f"sqlite:///{tmp_path}/x.db#t",
+        "name": "b.csv",
+    } == run.spec.inputs
+
+
+def test_a_name_wins_over_a_file_of_that_name(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is called `trips` in the project is meant, not a file that lies there."""
+    project.log_dataitem(name="trips", data=pd.DataFrame({"x": [1]}))
+    (tmp_path / "trips").write_text("a file")
+    monkeypatch.chdir(tmp_path)
+
+    run = ran(project, "def f(di): return di.name", inputs={"di": "trips"})
+
+    assert "trips" == run.result("output_0")
+    assert {"di": "trips"} == run.spec.inputs

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Child", "Ended", "Nursery"]
 
 _LIGHT = (
+    "tomllib",
+    "pybridge.settings",
     "pybridge.functions.worker",
     "pybridge.functions.execution",
     "pybridge.functions.loading",

@@ -143,7 +143,7 @@ def test_missing_values_stay_what_they_are() -> None:
 @pytest.mark.parametrize(
     "value",
     [object(), lambda: 1, np.zeros(2), {"a": object()}, [pd.DataFrame()]],
-    ids=repr,
+    ids=["object", "function", "array", "dict of one", "list of frames"],
 )
 def test_objects_are_not_plain(value: Any) -> None:
     """What is no data is not made a text of."""

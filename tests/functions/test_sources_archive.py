@@ -327,19 +327,23 @@ def test_failed_tree_leaves_nothing(unpack: Unpack, cache: Cache) -> None:
     assert [] == list(cache.trees.iterdir())
 
 
-def test_what_killed_processes_left_is_swept(unpack: Unpack, cache: Cache) -> None:
-    """A staging directory that is older than a day has no owner."""
+def test_what_killed_processes_left_is_swept(
+    unpack: Unpack, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was begun more than a day ago has no owner; what is newer may have one."""
     unpack(packed(("a.py", b"x", FILE)))
-    (cache.trees / ".staging-old").mkdir()
-    new = cache.trees / ".staging-new"
-    new.mkdir()
-    real = time.time
-    try:
-        time.time = lambda: real() + 2 * 24 * 3600
-        cache._sweep()  # noqa: SLF001
-    finally:
-        time.time = real
+    (cache.trees / ".staging-x").mkdir()
+    (cache.path / ".partial-x").mkdir()
+    (cache.path / ".partial-y").write_text("")
+    cache._sweep()  # noqa: SLF001
+    before = list(cache.path.rglob(".*"))
+    later = time.time() + 2 * 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
 
+    cache._sweep()  # noqa: SLF001
+
+    assert 3 == len(before)
+    assert [] == list(cache.path.rglob(".*"))
     assert 1 == len(list(cache.trees.iterdir()))
 
 

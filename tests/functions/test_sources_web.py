@@ -57,7 +57,7 @@ def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings with limits that are met at once."""
     settings = tmp_path / "pybridge.toml"
     settings.write_text(
-        "[functions.sources]\nmax_download = 1000\ntimeout = 0.5\nretries = 1\n"
+        "[functions.sources]\nmax_download = 1000\ntimeout = 1\nretries = 1\n"
     )
     monkeypatch.setenv("PYBRIDGE_SETTINGS", str(settings))
 
@@ -143,9 +143,10 @@ def test_answer_that_breaks_off_is_begun_again(
     site.answers["/f.py"] = lambda _: next(answers)
 
     assert "web" == call(f"{site.url}/f.py")
-    assert [] == list((store.root / "cache/sources").glob(".download-*"))
+    assert [] == list((store.root / "cache/sources").glob(".partial-*"))
 
 
+@pytest.mark.usefixtures("limited")
 def test_answer_that_always_breaks_off_is_an_error(
     site: Site, call: Fetch, store: Store
 ) -> None:
@@ -269,7 +270,7 @@ def test_site_that_drips_meets_the_time_limit(call: Fetch) -> None:
     thread = threading.Thread(target=drip, daemon=True)
     thread.start()
 
-    with server, pytest.raises(HostError, match=r"not there after 0\.5 seconds"):
+    with server, pytest.raises(HostError, match=r"not there after 1 seconds"):
         call(f"http://127.0.0.1:{server.getsockname()[1]}/f.py")
     thread.join()
 

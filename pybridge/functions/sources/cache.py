@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from pybridge.functions.sources.limits import Limits
 
-__all__ = ["Cache", "remove"]
+__all__ = ["PARTIAL", "Cache", "remove"]
 
 _STAGING = ".staging-"
+PARTIAL = ".partial-"  # how the names of what is being fetched begin
 _ABANDONED = 24 * 3600  # seconds after which a staging directory has no owner
 _SMALL = 64  # so many entries are looked at on each use, more only on the first one
 
@@ -127,18 +128,22 @@ class Cache:
 
     def _sweep(self) -> None:
         """Remove what processes that were killed have left behind."""
-        for path in self.trees.glob(f"{_STAGING}*"):
+        left = (*self.trees.glob(f"{_STAGING}*"), *self.path.glob(f"{PARTIAL}*"))
+        for path in left:
             with contextlib.suppress(OSError):
                 if path.stat().st_ctime < time.time() - _ABANDONED:
                     remove(path)
 
 
 def remove(path: Path) -> None:
-    """Remove a directory, also one that is read-only."""
+    """Remove a file, or a directory, also one that is read-only."""
     for directory, _, _ in os.walk(path):
         with contextlib.suppress(OSError):
             Path(directory).chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _name(origin: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pybridge.errors import BadArgument, HostError, TooLarge
 from pybridge.functions.sources import archive, text
+from pybridge.functions.sources.cache import PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,7 +108,7 @@ class Download:
 def download(cache: Cache) -> Iterator[Download]:
     """Give a file to download into; it is gone afterwards."""
     cache.path.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=cache.path, prefix=".download-") as file:
+    with tempfile.NamedTemporaryFile(dir=cache.path, prefix=PARTIAL) as file:
         yield Download(Path(file.name))
 
 

@@ -15,6 +15,7 @@ from shutil import which
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pybridge.errors import BadArgument
+from pybridge.functions.sources.cache import PARTIAL
 from pybridge.functions.sources.download import Watch, known
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def fetch(
         found = _known(cache, address, ref)
         if found is not None:
             return found
-    with tempfile.TemporaryDirectory(prefix="pybridge-git-") as directory:
+    cache.path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.path, prefix=PARTIAL) as directory:
         watch = Watch(address.shown, limits)
         repository = _repository(address, Path(directory), environ, watch)
         with contextlib.closing(repository):

@@ -87,10 +87,10 @@ class Loaded:
         self.module = module
         self._realm = realm
         self._instances: dict[str, object] = {}
-        self._close = weakref.finalize(self, realm.leave)
-        self._close.atexit = False
         self.name = name
         self.function: Callable[..., Any] = self.get(name, "handler")
+        self._close = weakref.finalize(self, realm.leave)
+        self._close.atexit = False
 
     @property
     def package(self) -> ModuleType:

@@ -86,6 +86,8 @@ class Store:
         self._full = durability == "power"
         self.lock = threading.RLock()
         self._connection: Optional[sqlite3.Connection] = None
+        self._path = str(root / "store.db")
+        self._inode = 0
         _all.add(self)
 
     @classmethod
@@ -370,7 +372,7 @@ class Store:
         """Lend the connection, for this thread alone."""
         with self.lock:
             try:
-                yield self._connection or self._connect()
+                yield self._connect()
             except sqlite3.Error as exc:
                 raise self._failure(exc) from exc
 
@@ -389,10 +391,15 @@ class Store:
                 raise
 
     def _connect(self) -> sqlite3.Connection:
-        """Open the connection if it is not open yet."""
-        if self._connection is not None:
-            return self._connection
+        """Open the connection if it is not open yet, or to a file that is gone.
+
+        What is written to a file that was deleted is acknowledged, and lost.
+        """
         path = self.root / "store.db"
+        if self._connection is not None:
+            if self._connection.in_transaction or self._inode == _inode(self._path):
+                return self._connection
+            self.close()
         _make(self.root, path)
         connection: Optional[sqlite3.Connection] = None
         try:
@@ -411,6 +418,7 @@ class Store:
                 raise self._failure(exc) from exc
             raise
         self._connection = connection
+        self._inode = _inode(self._path)
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -536,6 +544,14 @@ def _make(root: Path, path: Path) -> None:
             f"the store '{root}' cannot be made ({exc.strerror}); name another "
             f"directory in {VARIABLE}"
         ) from None
+
+
+def _inode(path: str) -> int:
+    """Return what tells a file from another one of its name; 0 if there is none."""
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116 - a hot path
+    except OSError:
+        return 0
 
 
 def _part(text: str) -> str:

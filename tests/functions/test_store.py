@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -333,6 +334,17 @@ def test_damaged_store_is_an_error_that_says_so(store: Store) -> None:
 
     with pytest.raises(BadArgument, match="is damaged"):
         store.find("p", "function")
+
+
+def test_directory_that_was_deleted_is_made_again(store: Store) -> None:
+    """What is acknowledged is in the directory, not in a file that nobody can find."""
+    store.create(entry("a"))
+    shutil.rmtree(store.root)
+
+    store.create(entry("b"))
+
+    assert ["b"] == [one["name"] for one in store.find("p", "function")]
+    assert (store.root / "store.db").exists()
 
 
 # ---- Several at once -----------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -29,6 +31,62 @@ __all__ = ["Service", "raw"]
 PATIENCE = 60.0
 NAME = "alone"
 
+# Forks processes that have imported already what a service imports: half a second each.
+NURSERY = """
+import json, os, signal, sys
+from importlib import import_module
+from pybridge.functions.serve import main, replicas
+
+for name in replicas.SHARED:
+    import_module(name)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for line in sys.stdin:
+    words, directory, environ = json.loads(line)
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        os.environ.update(environ)
+        log = os.open(f"{directory}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        code = 99
+        try:
+            code = main(words)
+        finally:
+            with open(f"{directory}/exit", "w") as file:
+                file.write(str(code))
+            os._exit(code)
+    print(pid, flush=True)
+"""
+
+
+class Process:
+    """The process of a service, forked by another one."""
+
+    def __init__(self, pid: int, directory: Path) -> None:
+        self.pid = pid
+        self.began = states.started(pid)
+        self.exit = directory / "exit"
+
+    def poll(self) -> int | None:
+        """Return its exit status once it has ended; -1 where it was killed."""
+        if self.began is not None and states.started(self.pid) == self.began:
+            return None
+        return int(self.exit.read_text()) if self.exit.exists() else -1
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait for its end."""
+        until = time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            assert time.monotonic() < until, f"process {self.pid} does not end"
+            time.sleep(0.005)
+        return status
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
 
 class Alone:
     """An engine that starts the process of a service itself."""
@@ -36,24 +94,35 @@ class Alone:
     name = NAME
 
     def __init__(self) -> None:
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, Process] = {}
+        self.nursery: subprocess.Popen[str] | None = None
 
     def submit(self, run: Run) -> None:
         """Start the process; its output is the run's log."""
-        directory = run.store.run_directory(run.id)
-        with (directory / "log").open("ab") as log:
-            self.processes[run.id] = subprocess.Popen(
-                [
-                    sys.executable,
-                    *("-m", "pybridge.functions.serve"),
-                    *("--store", str(run.store.root), "--run", run.key),
-                ],
-                stdout=log,
-                stderr=log,
+        if self.nursery is None:
+            self.nursery = subprocess.Popen(
+                [sys.executable, "-c", NURSERY],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
                 cwd=ROOT,
-                start_new_session=True,
-                env={**os.environ, "PYBRIDGE_RUN": run.id},
             )
+            atexit.register(self.close)
+        assert self.nursery.stdin is not None
+        assert self.nursery.stdout is not None
+        directory = run.store.run_directory(run.id)
+        (directory / "exit").unlink(missing_ok=True)
+        words = ["--store", str(run.store.root), "--run", run.key]
+        request = [words, str(directory), {"PYBRIDGE_RUN": run.id}]
+        self.nursery.stdin.write(json.dumps(request) + "\n")
+        self.nursery.stdin.flush()
+        pid = int(self.nursery.stdout.readline())
+        self.processes[run.id] = Process(pid, directory)
+
+    def close(self) -> None:
+        """End what forks."""
+        if self.nursery is not None:
+            self.nursery.communicate()
 
     def observe(self, run: Run, timeout: float | None) -> bool:
         """Wait until it answers or has ended."""
@@ -68,8 +137,8 @@ class Alone:
     def stop(self, run: Run) -> None:
         """End it, and wait until it has ended."""
         process = self.processes[run.id]
-        process.terminate()
-        process.wait(PATIENCE)
+        process.send(signal.SIGTERM)
+        process.wait()
 
     def resume(self, run: Run) -> None:
         """Start it again."""
@@ -117,17 +186,16 @@ class Service:
 
     def __exit__(self, *exc: object) -> None:
         self.session.close()
-        process = self.process
-        if process.poll() is None:
-            process.terminate()
+        if self.process.poll() is None:
+            self.process.send(signal.SIGTERM)
             try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                self.process.wait(10)
+            except AssertionError:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                raise
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Process:
         """The master."""
         return ENGINE.processes[self.run.id]
 

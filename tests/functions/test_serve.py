@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+import requests
 
 from pybridge.errors import BadArgument
 from tests.functions.services import Service
@@ -586,3 +591,32 @@ def test_json_answers_are_read_by_every_client(events: Service) -> None:
     text = events.ask("GET", "/nan").text
 
     assert {"n": "NaN", "i": ["-Infinity"]} == json.loads(text, parse_constant=refuse)
+
+
+def test_process_of_a_service_is_started_by_a_command(root: Any) -> None:
+    """Python -m pybridge.functions.serve: what it was told goes before the run."""
+    with Service(root, "def f(): return 'told'") as service:
+        store, key = str(service.run.store.root), service.run.key
+        service.run.stop()
+    service.run.store.move(key, "RESUME")  # by somebody who has gone since
+    port = free_port()
+    command = [sys.executable, "-m", "pybridge.functions.serve", "--store", store]
+    with subprocess.Popen(
+        [*command, "--run", key, "--port", str(port)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        while "answers at" not in process.stdout.readline():
+            assert process.poll() is None
+        assert "told" == requests.get(f"http://127.0.0.1:{port}", timeout=60).text
+        process.send_signal(signal.SIGINT)
+
+        assert 0 == process.wait(60)
+    nothing = subprocess.run([*command, "--run", f"{key}0"], check=False)
+    assert 2 == nothing.returncode
+
+
+def free_port() -> int:
+    """Return a port that nobody has."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -236,7 +236,7 @@ def test_call_that_is_stuck_gets_504_and_a_new_replica_takes_over(root: Any) -> 
 
         assert "slept 0" == service.ask("GET", "/").text
         assert "RUNNING" == service.run.refresh().state
-        assert 0 == service.process.poll() or service.process.poll() is None
+        assert service.process.poll() is None
 
 
 def test_async_call_that_takes_too_long_is_cancelled(root: Any) -> None:
@@ -260,7 +260,9 @@ async def f(event):
     with Service(root, code, request_timeout=0.3) as service:
         with socket.create_connection(("127.0.0.1", service.port)) as other:
             other.sendall(b"GET /?seconds=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert other.recv(1 << 16).startswith(b"HTTP/1.1 200")
+            answer = b""
+            while b"slept" not in answer:
+                answer += other.recv(1 << 16)
 
             stuck = service.ask("GET", "/?seconds=600")
 

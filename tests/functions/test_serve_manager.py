@@ -7,6 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from pybridge.functions import processes
 from tests.functions.jobs import PATIENCE, VERSION, nothing_left, until
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ def test_service_is_started_led_and_stopped_by_the_manager(led: Project) -> None
     url = run.status.service["url"]
     found = run.invoke(json={"x": "1"}).json()
     assert (1, "me", "s3cret") == (found["x"], found["who"], found["key"])
-    assert any("asked" in line for line in run.logs())
+    until(lambda: any("asked" in line for line in run.logs()))
 
-    os.kill(run.status.owner["pid"], signal.SIGKILL)
+    master = next(pid for pid in processes.marked(run.id) if os.getsid(pid) == pid)
+    os.kill(master, signal.SIGKILL)
     until(lambda: run.refresh().status.attempts)
 
     until(lambda: run.refresh().status.service)

@@ -160,7 +160,7 @@ def test_stop_answers_what_is_in_progress(service: Service) -> None:
         )
     )
 
-    service.process.terminate()
+    service.process.send(signal.SIGTERM)
 
     assert 0 == service.ended()
     for thread in asking:
@@ -244,7 +244,7 @@ def test_replicas_end_with_their_master(service: Service) -> None:
     """No orphans: a master that is killed takes its replicas along."""
     replicas = pids(service)
 
-    service.process.kill()
+    service.process.send(signal.SIGKILL)
     service.process.wait()
 
     def gone(pid: int) -> bool:
@@ -263,7 +263,7 @@ def test_stop_while_the_service_begins(root: Any) -> None:
     with Service(root, code, init_function="init", patience=0.01) as service:
         service.logged("service: 1 replicas on")
         assert "READY" == service.run.refresh().state
-        service.process.terminate()
+        service.process.send(signal.SIGTERM)
 
         assert 0 == service.ended()
     assert "STOPPED" == service.run.state

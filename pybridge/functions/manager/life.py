@@ -235,7 +235,7 @@ class Life:
         began = time.monotonic()
         while not self.manager.is_ready(self.key):
             done, _ = await asyncio.wait({ended}, timeout=_LOOK)
-            if done:
+            if done and not self.manager.is_ready(self.key):
                 self.last = self.attempt  # it never came up, and never will
                 return
         self.manager.announce(self.key)

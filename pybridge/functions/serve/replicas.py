@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pybridge.functions.serve.board import Row
     from pybridge.functions.serve.options import Options
 
-__all__ = ["Master"]
+__all__ = ["SHARED", "Master"]
 
 _SIGNALS = (
     signal.SIGTERM,
@@ -43,7 +43,7 @@ _SIGNALS = (
 )
 _LONGEST = 2000
 # What each replica would import by itself; forks have it already, and share it.
-_SHARED = (
+SHARED = (
     "pydantic",
     "pybridge.functions.arguments",
     "pybridge.functions.library",
@@ -103,6 +103,7 @@ class Master:
         self.options = options
         self.attempt = attempt
         self.store = run.store
+        self._engine = run.spec.get("engine") or "local"
         self.children: dict[int, _Child] = {}
         self.serving = False  # it has been told in the store that it serves
         self.stopping = False
@@ -116,18 +117,22 @@ class Master:
 
     def main(self) -> int:
         """Serve until stopped or failed; return the exit status."""
+        self._own()
         self._token = self._secret()
         self._listener = listening.bind(self.options, self._remembered())
         self._board = Board(2 * self.options.replicas + 2)
         directory = self.store.run_directory(self.run.id)
         metrics.prepare(directory / "metrics")
         self._metrics = metrics.Metrics(self._board)
-        for name in _SHARED:
+        for name in SHARED:
             import_module(name)
         self._take_signals()
         host, port = self._listener.getsockname()[:2]
         (directory / "port").write_text(str(port), encoding="ascii")
-        say(f"service: {self.options.replicas} replicas on {host} port {port}")
+        say(
+            f"service: {self.options.replicas} replicas on {host} port {port}, "
+            f"process {os.getpid()}"
+        )
         for _ in range(self.options.replicas):
             self._start()
         while self.children or self._births:
@@ -364,13 +369,11 @@ class Master:
         if self._is_needed():
             return
         service = listening.service(self.run, self.options, self._listener)
-        engine = self.run.spec.get("engine") or "local"
         moved = self.store.move(
             self.run.key,
             "RUNNING",
             service=service,
-            owner=states.owner(engine),
-            engine=engine,
+            engine=self._engine,
             attempt=self.attempt,
         )
         self.serving = True
@@ -379,6 +382,17 @@ class Master:
         else:
             say(f"service: answers at {service['url']}")
             worker.changed()
+
+    def _status(self) -> dict[str, Any]:
+        """Return the status of the run as the store has it, whoever else has looked."""
+        entity = self.store.get(self.run.key)
+        return {} if entity is None else dict(entity["status"])
+
+    def _own(self) -> None:
+        """Lead the run, unless a manager does: it outlives this process."""
+        owner = self._status().get("owner") or {}
+        if owner.get("engine") != "local" or not states.lives(owner):
+            self.run.change(owner=states.owner(self._engine))
 
     def _is_needed(self) -> bool:
         """Return whether there is something to be seen to first."""
@@ -391,7 +405,7 @@ class Master:
         self.stopping = True
         self._births.clear()
         self._rolling.clear()
-        if self.failed is None and self.run.refresh().state != "STOP":
+        if self.failed is None and self._status().get("state") != "STOP":
             self.store.move(self.run.key, "STOP")
         self._listener.close()
         for child in list(self.children.values()):

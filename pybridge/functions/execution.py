@@ -64,6 +64,7 @@ class Execution:
         self.stage = STAGES[0]
         self.running = running.Running(run)
         self.tree: Any = None
+        self._project: Any = None
         self.secrets: list[str] = []
         self.exc: BaseException | None = None  # what it failed with
         self.warnings: list[str] = []
@@ -85,7 +86,10 @@ class Execution:
         _leave_child_of(process)
         with self.shielded():
             if self.exc is None:
-                return self.complete(collected)
+                try:
+                    return self.complete(collected)
+                except Exception as exc:  # a store without room, say
+                    self.exc = exc
             self.fail(self.exc)
             return False
 
@@ -108,7 +112,6 @@ class Execution:
                 self.stage = "inputs"
                 inputs = self.inputs()
                 self.stage = "compose"
-                self.project = self.bound_project()
                 function = loaded.function
                 args, kwargs = self.compose(function, inputs)
                 self.initialize(loaded)
@@ -120,7 +123,7 @@ class Execution:
                     value,
                     None if note is None else note.outputs,
                     strict=note is not None and note.strict,
-                    project=self.project,
+                    project=self.run.project,
                     run=self.running,
                 )
 
@@ -152,8 +155,15 @@ class Execution:
         self.running.consumed = [one.key for one in found.values() if _is_kept(one)]
         return found
 
+    @property
+    def project(self) -> Any:
+        """The project as the function gets it: what is logged there is the run's."""
+        if self._project is None:
+            self._project = self.bound_project()
+        return self._project
+
     def bound_project(self) -> Any:
-        """Return the project as the function gets it: what is logged is the run's."""
+        """Return the project, from the store."""
         from pybridge.functions.project import Project
 
         data = self.run.store.get(f"store://{self.run.project}")
@@ -170,7 +180,9 @@ class Execution:
         plan = arguments.plan(function)
         parameters = decoded(self.spec.get("parameters"))
         wanted = plan.reserved
-        reserved: dict[str, Any] = {"project": self.project, "run": self.run}
+        reserved: dict[str, Any] = {"run": self.run}
+        if "project" in wanted:
+            reserved["project"] = self.project
         if "context" in wanted:
             reserved["context"] = parameters.pop("context", None) or self.lent_context()
         if wanted & {"event", "events"}:

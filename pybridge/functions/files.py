@@ -8,6 +8,7 @@ import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from errno import ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -115,8 +116,8 @@ def replacing(path: Path) -> Iterator[Path]:
                 shutil.rmtree(part)
             else:
                 part.unlink()
-        if isinstance(exc, OSError) and exc.filename == str(part):
-            raise _failure(exc, path) from None
+        if isinstance(exc, OSError) and exc.filename in {None, str(part)}:
+            raise _failure(exc, path) from exc
         raise
 
 
@@ -132,7 +133,8 @@ def _swap(part: Path, path: Path) -> None:
 
 
 def _failure(exc: OSError, path: Path) -> Exception:
-    return HostError(f"'{path}' cannot be written: {exc.strerror}")
+    cure = "; make room and do it again" if exc.errno == ENOSPC else ""
+    return HostError(f"'{path}' cannot be written: {exc.strerror or exc}{cure}")
 
 
 def store_bytes(data: Any, target: str) -> dict[str, Any]:

@@ -507,13 +507,14 @@ def _written(
     try:
         table = tables.to_arrow(frame)
         form = tables.format_of(target, extension)
-        data = tables.dumps(table if form in {"parquet", "arrow"} else frame, form)
+        whole = table if form in {"parquet", "arrow"} else frame
+        told = tables.save(whole, target, form)
     except Unsupported:
         if options or extension or not target.endswith(".parquet"):
             raise
         return _pickled(frame, target[: -len("parquet")] + "pickle")
     about = About(target)
-    about.status["files"] = [files.store_bytes(data, target)]
+    about.status["files"] = [told]
     about.spec["schema"] = tables.schema_of(table)
     preview = tables.preview_of(table)
     if preview is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pybridge.errors import BadArgument, BridgeError
 from pybridge.functions import keys, material, tables
+from pybridge.functions.entity import Entity
 from pybridge.functions.marks import Declared
 from pybridge.functions.results import NotPlain, decode, encode
 
@@ -111,6 +112,9 @@ def _keep(
             return
         if isinstance(value, material.Material):
             collected.outputs[name] = _returned(value, run)
+            return
+        if isinstance(value, Entity):  # a run or a function: named, not kept again
+            collected.results[name] = value.key
             return
         if tables.is_table(value):
             key = _log("dataitem", name, "table", {"data": value}, project, run)

@@ -21,6 +21,7 @@ __all__ = [
     "made",
     "preview_of",
     "read",
+    "save",
     "schema_of",
     "to_arrow",
     "write",
@@ -37,7 +38,9 @@ _SUFFIXES = {
     "ipc": "arrow",
     "pkl": "pickle",
 }
+_MANY = 1 << 20  # cells
 _SHOWN = 10  # values a column in a preview
+_LARGE = 64 << 20  # bytes of a table that is written and read with all means
 _LARGEST = 64_000  # bytes of a preview's JSON
 
 
@@ -412,7 +415,9 @@ def _read_parquet(library: str) -> Any:
             # The reader of datasets takes three times as long for a small file.
             columns = options.pop("columns", None)
             with pyarrow.parquet.ParquetFile(source, **options) as file:
-                table = file.read(columns=columns, use_threads=False)
+                cells = file.metadata.num_rows * file.metadata.num_columns
+                # Threads cost more than they bring where there is little to read.
+                table = file.read(columns=columns, use_threads=cells > _MANY)
         return _from_arrow(table, library)
 
     return reader
@@ -520,9 +525,22 @@ def write(
     frame: Any, path: str, *, file_format: str | None = None, **options: Any
 ) -> dict[str, Any]:
     """Write a table to a path or URL, all or nothing, and describe the file."""
-    return files.store_bytes(
-        dumps(frame, format_of(path, file_format), **options), path
-    )
+    return save(frame, path, format_of(path, file_format), **options)
+
+
+def save(frame: Any, path: str, form: str, **options: Any) -> dict[str, Any]:
+    """Write a table in a format; see `write`. A large one is never in memory twice."""
+    size = getattr(frame, "nbytes", 0)
+    if form != "parquet" or files.is_url(path) or size < _LARGE:
+        return files.store_bytes(dumps(frame, form, **options), path)
+    import pyarrow.parquet
+
+    with files.replacing(files.local(path)) as part:
+        try:
+            pyarrow.parquet.write_table(to_arrow(frame), str(part), **options)
+        except (pyarrow.ArrowException, NotImplementedError) as exc:
+            raise Unsupported(f"the table has no parquet form: {exc}") from None
+    return files.describe(str(files.local(path)))[0]
 
 
 def _write_parquet(frame: Any, options: dict[str, Any]) -> Any:

@@ -17,7 +17,7 @@ import pytest
 
 from pybridge.errors import BadArgument, RunFailed
 from pybridge.functions import engines
-from tests.functions.calls import declared, ran
+from tests.functions.calls import PYTHON, declared, ran
 
 if TYPE_CHECKING:
     from pybridge.functions.project import Project
@@ -251,3 +251,38 @@ def test_a_run_leaves_nothing_pending_in_its_thread(project: Project) -> None:
 
     assert 1 == run.result("output_0")
     assert profile.getstats()
+
+
+@pytest.mark.parametrize("kind", ["Interrupted", "DeadlineExceeded"])
+def test_what_a_host_ends_its_call_with_reaches_the_caller(
+    project: Project, kind: str
+) -> None:
+    """A stop that a host wants is for the whole call: the run is in ERROR first."""
+    code = f"import pybridge\ndef f(): raise pybridge.{kind}"
+    function = declared(project, code)
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - neither is an Exception
+        function.run(local_execution=True)
+
+    assert kind == type(caught.value).__name__
+    assert ["ERROR"] == [run.state for run in project.list_runs()]
+
+
+def test_what_does_not_hold_in_process_is_said(project: Project) -> None:
+    """S-46, S-50: another Python, and requirements, are for processes of their own."""
+    other = "PYTHON3_9" if PYTHON != "PYTHON3_9" else "PYTHON3_10"
+    function = project.new_function(
+        name="f",
+        kind="python",
+        code="def f(): return 5",
+        handler="f",
+        python_version=other,
+        requirements=["numpy"],
+    )
+
+    run = function.run(local_execution=True)
+
+    assert 5 == run.result("output_0")
+    log = "".join(run.logs())
+    assert f"this is {PYTHON}, its caller's, not {other}" in log
+    assert "requirements" in log

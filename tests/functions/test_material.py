@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,8 @@ import pandas as pd
 import pytest
 from moto.server import ThreadedMotoServer
 
-from pybridge.errors import BadArgument
-from pybridge.functions import files, material
+from pybridge.errors import BadArgument, HostError
+from pybridge.functions import files, material, tables
 from pybridge.functions.faults import Faults
 from tests.functions.calls import ran
 
@@ -367,3 +368,35 @@ def test_kinds_belong_to_types() -> None:
     ]
     with pytest.raises(BadArgument, match="did you mean 'sklearn'"):
         material.type_of_kind("sklern")
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    """A file that has no room is an error in words, and leaves nothing."""
+    path = tmp_path / "x"
+
+    with pytest.raises(HostError, match="No space left on device; make room"):
+        _fill(path)
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def _fill(path: Path) -> None:
+    with files.replacing(path) as part:
+        part.write_text("half")
+        os.write(os.open("/dev/full", os.O_WRONLY), b"x")
+
+
+def test_a_large_table_is_written_without_a_copy(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is large goes to the file directly, with the same hash and size."""
+    frame = pd.DataFrame({"a": range(1000)})
+    small = project.log_dataitem(name="s", data=frame)
+    monkeypatch.setattr(tables, "_LARGE", 10)
+    monkeypatch.setattr(tables, "_MANY", 10)
+
+    large = project.log_dataitem(name="s", data=frame)
+
+    assert frame.equals(large.as_df())
+    for name in ("hash", "size", "name", "path", "content_type"):
+        assert small.status.files[0][name] == large.status.files[0][name]

@@ -558,3 +558,29 @@ def test_an_object_that_cannot_be_pickled_is_told(project: Project) -> None:
 
     assert ("ERROR", "outputs") == (run.state, run.status.error["stage"])
     assert "output 'output_0': lock cannot be pickled" in run.status.message
+
+
+def test_threads_of_the_function_log_for_its_run_too(project: Project) -> None:
+    """What a thread logs through the project is an output of the run."""
+    run = ran(
+        project,
+        """
+        import threading
+        def f(project):
+            def work():
+                project.log_dataitem(name="made", data=[{"a": 1}])
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        """,
+    )
+
+    assert {"made"} == set(run.outputs())
+    assert run.key == run.output("made").metadata.relationships[0]["dest"]
+
+
+def test_a_run_that_is_returned_is_named(project: Project) -> None:
+    """An entity that is no data is a result: its key."""
+    run = ran(project, "def f(run, project): return run, project")
+
+    assert {"output_0": run.key, "output_1": "store://p"} == run.results()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -138,6 +139,7 @@ class _Inline(Execution):
             timer.daemon = True
         if threading.current_thread() is threading.main_thread():
             self.guard = _Guard()
+        self.tell()
         try:
             with capture.captured(self.out), self.guard or _NO_GUARD:
                 if timer is not None:
@@ -154,6 +156,15 @@ class _Inline(Execution):
                 timer.cancel()
         self.pass_on()
         return completed
+
+    def tell(self) -> None:
+        """Say in the log what does not hold for a run in its caller's process."""
+        own = f"PYTHON3_{sys.version_info.minor}"
+        wanted = self.spec.get("python_version") or own
+        if wanted != own:
+            self.out.write(f"[pybridge] this is {own}, its caller's, not {wanted}\n")
+        if self.spec.get("requirements"):
+            self.out.write("[pybridge] its requirements are not looked at here\n")
 
     def pass_on(self) -> None:
         """Raise again what was meant for the caller too: it is not ours to keep.

@@ -580,6 +580,24 @@ def test_load_that_is_dropped_is_closed(load: Loader, store: Store) -> None:
     assert 1 == function()
 
 
+def test_processes_that_user_code_forks_know_its_functions(load: Loader) -> None:
+    """A pool of processes gets functions by name, as pickle gives them."""
+    loaded = load(
+        {
+            "main.py": """
+            import multiprocessing, helper
+            def f():
+                with multiprocessing.get_context("fork").Pool(1) as pool:
+                    return pool.map(helper.g, [1, 2])
+            """,
+            "helper.py": "def g(x): return x + 1",
+        },
+        "main:f",
+    )
+
+    assert [2, 3] == loaded.function()
+
+
 def test_loads_leave_no_loggers(load: Loader) -> None:
     """Loggers that are named by their module do not pile up."""
     before = set(logging.Logger.manager.loggerDict)

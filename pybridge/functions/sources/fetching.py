@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,7 +43,6 @@ _ELSEWHERE = {"git": "git", "web": "web", "bucket": "bucket"}
 
 _caches: dict[tuple[int, str], Cache] = {}
 _known: dict[tuple[str, str, str, str], Tree] = {}
-_lock = threading.Lock()
 
 
 def fetch(
@@ -113,10 +111,9 @@ def _fetch_text(source: Mapping[str, Any], base64: str, cache: Cache) -> Tree:
     root = _found(cache, digest, name)
     target = handlers.locate(handler, root, default=None, what=name)
     tree = Tree(target.root, digest, target.module, target.name)
-    with _lock:
-        if len(_known) >= _MOST:
-            _known.clear()
-        _known[key] = tree
+    if len(_known) >= _MOST:
+        _known.clear()
+    _known[key] = tree
     return tree
 
 

@@ -114,20 +114,30 @@ def is_needed(spec: Mapping[str, Any]) -> bool:
     return pythons.version_of(spec.get("python_version")) != pythons.own_version()
 
 
-def request(spec: Mapping[str, Any]) -> Request:
-    """Return what a run's environment is made from.
+def request(spec: Mapping[str, Any], *, store: Store) -> Request:
+    """Return what a run's environment is made from: its image, or its requirements.
 
     Raises:
-        BadArgument: there is no Python of its version.
+        BadArgument: there is no Python of its version, or the image is gone.
 
     """
     from pybridge.functions import sources
 
     served = SERVICE if spec.get("action") == "serve" else ()
+    extra = (*served, *sources.needs(spec.get("source") or {"base64": ""}))
+    python = pythons.find(spec.get("python_version"))
+    requirements = tuple(spec.get("requirements") or ())
+    built = of_image(spec.get("image"), store=store)
+    if built is None:
+        return Request(python, requirements, extra)
+    stamp = json.loads((built.path / _STAMP).read_text(encoding="utf-8"))
+    # An image that was built for jobs alone is not enough for a service.
     return Request(
-        pythons.find(spec.get("python_version")),
-        tuple(spec.get("requirements") or ()),
-        (*served, *sources.needs(spec.get("source") or {"base64": ""})),
+        pythons.find(stamp["version"]),
+        tuple({**dict.fromkeys(stamp["requirements"]), **dict.fromkeys(requirements)}),
+        tuple({**dict.fromkeys(stamp["extra"]), **dict.fromkeys(extra)}),
+        tuple(stamp["instructions"]),
+        stamp["base_image"],
     )
 
 
@@ -141,8 +151,12 @@ def ensure(
     base_image: Optional[str] = None,
     progress: Optional[Callable[[str], None]] = None,
     stopped: Optional[Callable[[], bool]] = None,
+    environ: Optional[Mapping[str, str]] = None,
 ) -> Environment:
     """Return an environment, made where it is not there yet.
+
+    `progress` is given lines for people, `stopped` is asked whether it is not wanted
+    any more, `environ` has the settings of uv and pip; None is this process's.
 
     Raises:
         BadArgument: there is no Python of that version.
@@ -158,7 +172,7 @@ def ensure(
         base_image,
     )
     return find(wanted, store=store) or make(
-        wanted, store=store, progress=progress, stopped=stopped
+        wanted, store=store, progress=progress, stopped=stopped, environ=environ
     )
 
 
@@ -192,6 +206,7 @@ def make(
     store: Store,
     progress: Optional[Callable[[str], None]] = None,
     stopped: Optional[Callable[[], bool]] = None,
+    environ: Optional[Mapping[str, str]] = None,
 ) -> Environment:
     """Make an environment, or wait until another process has made it.
 
@@ -210,7 +225,8 @@ def make(
             return found
         shutil.rmtree(path, ignore_errors=True)
         try:
-            _make(wanted, path, say, is_stopped)
+            tool = uv.Tool(say, is_stopped, wanted.requirements, environ)
+            _make(wanted, path, say, tool)
         except BaseException:
             shutil.rmtree(path, ignore_errors=True)
             raise
@@ -277,12 +293,11 @@ def _make(
     wanted: Request,
     path: Path,
     say: Callable[[str], None],
-    stopped: Callable[[], bool],
+    tool: uv.Tool,
 ) -> None:
     """Make an environment; its stamp is written last."""
     began = time.monotonic()
     say(f"making an environment of Python {wanted.python.version}")
-    tool = uv.Tool(say, stopped, wanted.requirements)
     tool.run("venv", "--quiet", "--python", str(wanted.python.program), str(path))
     listed = path / "requirements.in"
     lines = [*wanted.requirements, *wanted.extra, *BASE]
@@ -303,6 +318,7 @@ def _make(
         "python": wanted.python.version,
         "home": wanted.python.home,
         "requirements": list(wanted.requirements),
+        "extra": list(wanted.extra),
         "instructions": list(wanted.instructions),
         "base_image": wanted.base_image,
         "seconds": round(time.monotonic() - began, 3),

@@ -18,9 +18,9 @@ from pybridge.errors import HostError, Unsupported
 from pybridge.masking import mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Tool", "installs", "program"]
+__all__ = ["Tool", "installs", "program", "settings"]
 
 _PAUSE = 0.05
 _LONGEST = 700  # characters of uv's words in a message; all of them are in the log
@@ -83,13 +83,14 @@ class Tool:
         say: Callable[[str], None],
         stopped: Callable[[], bool],
         requirements: Sequence[str],
+        environ: Optional[Mapping[str, str]] = None,
     ) -> None:
-        """Take where its words go, who may stop it, and what the user requires."""
+        """Take where its words go, who may stop it, what is required, its settings."""
         self._say = say
         self._stopped = stopped
         self._requirements = requirements
         self._program = program()
-        self._environ = _environ()
+        self._environ = settings(os.environ if environ is None else environ)
 
     def run(self, *words: str) -> None:
         """Run it; without the network, if there is none, on what it has seen before.
@@ -209,36 +210,32 @@ class Tool:
         return None
 
 
-def _environ() -> dict[str, str]:
+def settings(given: Mapping[str, str]) -> dict[str, str]:
     """Return the environment that uv runs in."""
     environ = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in given.items()
         if name not in {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"}
     }
-    environ.update(
-        NO_COLOR="1", UV_NO_PROGRESS="1", UV_NO_CONFIG=environ.get("UV_NO_CONFIG", "0")
-    )
-    if environ["UV_NO_CONFIG"] == "0":
-        del environ["UV_NO_CONFIG"]
-    for name, value in _settings_of_pip().items():
+    environ.update(NO_COLOR="1", UV_NO_PROGRESS="1")
+    for name, value in _settings_of_pip(given).items():
         if name not in environ:
             environ[name] = value
             environ.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # as pip does
     return environ
 
 
-def _settings_of_pip() -> dict[str, str]:
+def _settings_of_pip(environ: Mapping[str, str]) -> dict[str, str]:
     """Return where pip looks for packages, as variables of uv."""
     parser = configparser.RawConfigParser()
-    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    config = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     files = [
         Path("/etc/pip.conf"),
         Path.home() / ".pip/pip.conf",
         Path(config) / "pip/pip.conf",
         Path(sys.prefix) / "pip.conf",
     ]
-    named = os.environ.get("PIP_CONFIG_FILE")
+    named = environ.get("PIP_CONFIG_FILE")
     if named:
         files.append(Path(named))
     try:
@@ -247,7 +244,7 @@ def _settings_of_pip() -> dict[str, str]:
         return {}
     found = {}
     for key, variable in _OF_PIP.items():
-        value = os.environ.get("PIP_" + key.upper().replace("-", "_"))
+        value = environ.get("PIP_" + key.upper().replace("-", "_"))
         for section in ("global", "install"):
             value = value or parser.get(section, key, fallback=None)
         if value:

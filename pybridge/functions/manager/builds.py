@@ -12,6 +12,8 @@ from pybridge.errors import BridgeError
 from pybridge.functions.manager import outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pybridge.functions.manager.life import Life
     from pybridge.functions.store import Store
 
@@ -51,10 +53,7 @@ class Builds:
         if life.action == "build" or not environments.is_needed(spec):
             return sys.executable
         try:
-            built = environments.of_image(spec.get("image"), store=self._store)
-            if built is not None:
-                return str(built.python)
-            wanted = environments.request(spec)
+            wanted = environments.request(spec, store=self._store)
             ready = environments.find(wanted, store=self._store)
             if ready is not None:
                 return str(ready.python)
@@ -68,7 +67,7 @@ class Builds:
         life.manager.move(life.key, "PENDING", message="its environment is being made")
         build = self._making.get(wanted.digest)
         if build is None or build.stopped.is_set():
-            build = self._making[wanted.digest] = self._start(wanted)
+            build = self._making[wanted.digest] = self._start(wanted, life.environ)
         build.lives.append(life)
         try:
             return await asyncio.shield(build.future)
@@ -77,7 +76,7 @@ class Builds:
             if not build.lives:  # nobody wants it any more
                 build.stopped.set()
 
-    def _start(self, wanted: Any) -> _Build:
+    def _start(self, wanted: Any, environ: Mapping[str, str]) -> _Build:
         from pybridge.functions import environments
 
         loop = asyncio.get_running_loop()
@@ -96,6 +95,7 @@ class Builds:
                 store=self._store,
                 progress=progress,
                 stopped=build.stopped.is_set,
+                environ=environ,
             )
             return str(made.python)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pybridge.errors import BadArgument, HostError, Unsupported
+from pybridge.errors import BadArgument, HostError
 from pybridge.functions import environments, pythons, uv
 from tests.functions.jobs import PATIENCE, job, log_of, until
 
@@ -195,15 +195,19 @@ def test_requirement_that_cannot_be_had_is_named(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("bare")
-def test_instruction_that_installs_is_done_and_others_are_refused(store: Store) -> None:
-    """`pip install` lines are done in it; what needs an image is told (S-57)."""
+def test_instructions_are_done_in_the_environment(store: Store) -> None:
+    """`pip install` is uv's, other lines the shell's; one that fails is told (S-57)."""
     made = environments.ensure(
-        None, [], store=store, instructions=[f"RUN pip3 install {SMALL}"]
+        None,
+        [],
+        store=store,
+        instructions=[f"RUN pip3 install {SMALL}", 'python -c \'open("made", "x")\''],
     )
     assert list(made.path.glob("lib/*/site-packages/iniconfig"))
+    assert (made.path / "made").exists()
 
-    with pytest.raises(Unsupported, match="'apt-get update' is for an image"):
-        environments.ensure(None, [], store=store, instructions=["apt-get update"])
+    with pytest.raises(HostError, match="instruction 'false' failed with exit status"):
+        environments.ensure(None, [], store=store, instructions=["false"])
 
 
 @pytest.mark.usefixtures("bare")

@@ -98,7 +98,8 @@ def _encode_other(value: Any) -> Any:
         return _encode_datetime(value)
     for kind, tag in _ISO.items():
         if type(value) is kind:
-            return {tag: value.isoformat()}
+            fold = {"fold": 1} if getattr(value, "fold", 0) else {}
+            return {tag: value.isoformat(), **fold}
     if isinstance(value, dt.timedelta):
         return {"$timedelta": [value.days, value.seconds, value.microseconds]}
     if isinstance(value, (Decimal, UUID)):
@@ -121,11 +122,12 @@ def _encode_other(value: Any) -> Any:
 
 
 def _encode_datetime(value: dt.datetime) -> Any:
-    made = {"$datetime": value.isoformat()}
+    made: dict[str, Any] = {"$datetime": value.isoformat()}
+    if value.fold:
+        made["fold"] = 1
     zone = getattr(value.tzinfo, "key", None) or getattr(value.tzinfo, "zone", None)
     if isinstance(zone, str):
         made["zone"] = zone
-        made["fold"] = str(value.fold)
     return made
 
 
@@ -156,7 +158,7 @@ def _encode_pandas(value: Any) -> Any:
 
 
 def _decode_datetime(text: str, whole: dict[str, Any]) -> dt.datetime:
-    value = dt.datetime.fromisoformat(text)
+    value = dt.datetime.fromisoformat(text).replace(fold=whole.get("fold", 0))
     zone = whole.get("zone")
     if zone is None:
         return value
@@ -166,7 +168,7 @@ def _decode_datetime(text: str, whole: dict[str, Any]) -> dt.datetime:
         zoned = zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):  # the offset is still right
         return value
-    return value.replace(tzinfo=zoned, fold=int(whole.get("fold", "0")))
+    return value.replace(tzinfo=zoned)
 
 
 def _decode_numpy(kind: str) -> Callable[[Any, dict[str, Any]], Any]:
@@ -213,7 +215,9 @@ _DECODERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "$uuid": lambda text, _: UUID(text),
     "$path": lambda text, _: Path(text),
     "$date": lambda text, _: dt.date.fromisoformat(text),
-    "$time": lambda text, _: dt.time.fromisoformat(text),
+    "$time": lambda text, whole: dt.time.fromisoformat(text).replace(
+        fold=whole.get("fold", 0)
+    ),
     "$timedelta": lambda parts, _: dt.timedelta(*parts),
     "$datetime": _decode_datetime,
     "$datetime64": _decode_numpy("datetime64"),

@@ -55,6 +55,8 @@ VALUES = [
     1 + 2j,
     dt.date(2024, 2, 29),
     dt.time(1, 2, 3, 4),
+    dt.time(2, 30, fold=1),
+    dt.datetime(2024, 10, 27, 2, 30, fold=1),
     dt.timedelta(days=-1, microseconds=1),
     dt.datetime(2024, 2, 29, 1, 2, 3, 4),
     dt.datetime(2024, 2, 29, 1, 2, tzinfo=dt.timezone(dt.timedelta(hours=5.5))),

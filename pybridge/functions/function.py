@@ -40,11 +40,38 @@ class Task(Entity):
         """What it does: `job`, `serve` or `build`."""
         return self.kind.partition("+")[2]
 
-    def run(self, **given: Any) -> Run:
-        """Run the task's function; see `Function.run`."""
+    @property
+    def function(self) -> Function:
+        """The function that it belongs to.
+
+        Raises:
+            BadArgument: it is not there any more.
+
+        """
         key = keys.parse_executable(self.spec.function)
         found = lookup.get(self.store, key.project, "function", str(key))
-        return cast("Function", found).run(self.action, **given)
+        return cast("Function", found)
+
+    def run(self, **given: Any) -> Run:
+        """Run the task's function; see `Function.run`."""
+        return self.function.run(self.action, **given)
+
+    def new_run(self, **given: Any) -> Run:
+        """Make a run without starting it; see `Function.new_run`."""
+        return self.function.new_run(self.action, **given)
+
+    def get_run(self, identifier: str) -> Run:
+        """Return a run by its key or id.
+
+        Raises:
+            BadArgument: there is none.
+
+        """
+        return self.function.get_run(identifier)
+
+    def delete_run(self, identifier: str) -> bool:
+        """Delete a run, and tell whether it was there."""
+        return self.get_run(identifier).delete()
 
 
 class Function(Entity):
@@ -133,6 +160,24 @@ class Function(Entity):
         if found is None:
             found = self._tasks[action] = self._task(action)
         return found
+
+    def new_task(self, action: str) -> Task:
+        """Return the function's task of that action: there is one for each."""
+        return self.get_task(action)
+
+    def update_task(self, task: Task) -> Task:
+        """Write a task that was changed to the store.
+
+        Raises:
+            BadArgument: it is another function's.
+
+        """
+        if task.spec.function != self.executable:
+            raise BadArgument(
+                f"'{task.key}' is no task of '{self.key}'; give one that get_task "
+                "returned"
+            )
+        return task.save()
 
     def get_task(self, action: str) -> Task:
         """Return the function's task of that action: `job`, or `python+job`.

@@ -144,6 +144,32 @@ def test_task_is_got_run_and_deleted(function: dh.Function) -> None:
         function.get_task("jobs")
 
 
+def test_task_is_made_changed_and_makes_runs(
+    project: dh.Project, function: dh.Function
+) -> None:
+    """§2.3: new_task, update_task; a task's new_run, get_run and delete_run."""
+    task = function.new_task("serve")
+    task.metadata.description = "words"
+
+    assert task == function.update_task(task)
+
+    assert "words" == function.get_task("serve").refresh().metadata.description
+    run = task.new_run(replicas=2)
+    assert ("serve", 2) == (run.action, run.spec.replicas)
+    assert run == task.get_run(run.id)
+    assert task.delete_run(run.id)
+    assert function == task.function
+    other = project.new_function(
+        name="other",
+        kind="python",
+        code=CODE,
+        handler="function",
+        python_version="PYTHON3_11",
+    )
+    with pytest.raises(BadArgument, match="is no task of"):
+        other.update_task(task)
+
+
 def test_action_is_job_where_none_is_given(function: dh.Function) -> None:
     """S-20, C-2: `run(...)` of the document's examples has no action."""
     run = function.run(local_execution=True, parameters={"x": 2})

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -468,7 +469,10 @@ def test_store_goes_on_in_both_halves_of_a_fork(store: Store) -> None:
     thread.start()
     try:
         for _ in range(8):
-            pid = os.fork()
+            with warnings.catch_warnings():
+                # Python 3.12 warns of what is under test: threads, and a fork.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
             if pid == 0:
                 try:
                     for _ in range(5):

@@ -1,5 +1,7 @@
 """The forkserver: a process with the heavy modules loaded, forked once for each run.
 
+One is always forked in advance: the run that comes next does not wait for its process.
+
 It talks to the manager alone, over one socket: it is told what to fork, with the
 descriptors that the run writes to, and tells how each ended. When the manager is gone
 it ends what it has forked and all that came of it.
@@ -20,13 +22,13 @@ import socket
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Optional
 
 from pybridge import wire
 from pybridge.functions import cgroups, limits, processes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "ENDED",
@@ -65,19 +67,33 @@ def run(fd: int, modules: Sequence[str]) -> None:
         server.serve(modules)
         return
     except _Born as born:
-        request, fds, parent = born.request, born.fds, born.parent
+        told = born.told
     # Behind the except: what the run raises is not in the context of anything here.
     del server
-    _be(request, fds, parent)
+    _be(told)
+
+
+class _Told(NamedTuple):
+    """What a process is told at its birth: its request, or the socket it comes by."""
+
+    parent: int
+    request: Mapping[str, Any] = {}  # noqa: RUF012 - nobody changes it
+    fds: Sequence[int] = ()
+    sock: Optional[socket.socket] = None
 
 
 class _Born(BaseException):
     """Raised in what was forked, so that nothing of the server's is on its stack."""
 
-    def __init__(self, request: dict[str, Any], fds: list[int], parent: int) -> None:
-        self.request = request
-        self.fds = fds
-        self.parent = parent
+    def __init__(self, told: _Told) -> None:
+        self.told = told
+
+
+class _Next(NamedTuple):
+    """The process of the run that comes next, and where it is told which that is."""
+
+    pid: int
+    sock: socket.socket
 
 
 class _Server:
@@ -88,6 +104,8 @@ class _Server:
         os.set_inheritable(fd, False)
         self.frames = wire.Frames()
         self.runs: dict[int, dict[str, Any]] = {}  # by process
+        self.next: Optional[_Next] = None
+        self.is_next_wanted = True
         self.woken, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def serve(self, modules: Sequence[str]) -> None:
@@ -111,6 +129,8 @@ class _Server:
                     else:
                         self._hear()
                 self._reap()
+                if self.is_next_wanted:
+                    self._prepare()
         except wire.Gone:
             self._leave()
 
@@ -121,24 +141,53 @@ class _Server:
                 self._fork(json.loads(payload), fds)
 
     def _fork(self, request: dict[str, Any], fds: list[int]) -> None:
-        parent = os.getpid()
+        """Begin a run, in the process that waits for one or in a new one."""
+        parent, refused = os.getpid(), ""
         try:
-            with warnings.catch_warnings():
-                # Libraries have threads that wait; none of them holds a lock here.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                pid = os.fork()
+            pid = self._handed_over(request, fds) or _forked()
         except OSError as exc:
-            self._tell(ENDED, {"number": request["number"], "refused": exc.strerror})
-            return
-        finally:
-            if os.getpid() == parent:
-                for fd in fds:
-                    os.close(fd)
+            pid, refused = -1, str(exc.strerror)
         if pid == 0:
-            signal.set_wakeup_fd(-1)
-            raise _Born(request, fds, parent)
+            raise _Born(_Told(parent, request, fds))
+        for fd in fds:
+            os.close(fd)
+        if refused:
+            self._tell(ENDED, {"number": request["number"], "refused": refused})
+            return
         self.runs[pid] = request
+        self.is_next_wanted = True
         self._tell(STARTED, {"number": request["number"], "pid": pid})
+
+    def _prepare(self) -> None:
+        """Fork what will be the next run's process; where that fails, it is late."""
+        self.is_next_wanted = False
+        if self.next is not None:
+            return
+        parent = os.getpid()
+        ours, its = socket.socketpair()
+        try:
+            pid = _forked()
+        except OSError:
+            ours.close()
+            its.close()
+            return
+        if pid == 0:
+            ours.close()
+            raise _Born(_Told(parent, sock=its))
+        its.close()
+        self.next = _Next(pid, ours)
+
+    def _handed_over(self, request: dict[str, Any], fds: list[int]) -> Optional[int]:
+        """Tell the process that waits what to be; None where there is none."""
+        if self.next is None:
+            return None
+        (pid, sock), self.next = self.next, None
+        with sock:
+            try:
+                wire.send(sock, FORK, json.dumps(request).encode(), fds)
+            except (wire.Gone, OSError):  # somebody has killed it
+                return None
+        return pid
 
     def _reap(self) -> None:
         """Tell of the processes that have ended, and of what they left behind."""
@@ -149,10 +198,14 @@ class _Server:
                 return
             if not pid:
                 return
+            if self.next is not None and pid == self.next.pid:
+                self.next.sock.close()
+                self.next = None
             request = self.runs.pop(pid, None)
             if request is None:  # of one that had lost its parent
                 continue
-            left = processes.left_behind(self.runs)
+            own = {*self.runs, self.next.pid} if self.next else self.runs
+            left = processes.left_behind(own)
             self._tell(
                 ENDED,
                 {
@@ -204,14 +257,27 @@ def _load(modules: Sequence[str]) -> None:
     gc.freeze()
 
 
+def _forked() -> int:
+    """Fork; return the number of the new process, and 0 in it."""
+    with warnings.catch_warnings():
+        # Libraries have threads that wait; none of them holds a lock here.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+    return pid
+
+
 # ---- In what was forked -----------------------------------------------------------
 
 
-def _be(request: dict[str, Any], fds: list[int], parent: int) -> NoReturn:
+def _be(told: _Told) -> NoReturn:
     """Become the process of a run, do what is asked, and end."""
     code = 1
     try:
-        _settle(request, fds, parent)
+        _detach(told.parent)
+        request, fds = _request(told)
+        _settle(request, fds)
         code = _do(request["argv"])
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 1
@@ -228,18 +294,33 @@ def _be(request: dict[str, Any], fds: list[int], parent: int) -> NoReturn:
         os._exit(code & 0xFF)
 
 
-def _settle(request: dict[str, Any], fds: list[int], parent: int) -> None:
-    """Make this process one of its own: session, streams, environment, limits."""
+def _detach(parent: int) -> None:
+    """Make this process one of its own: session, signals, randomness."""
     os.setsid()
     die_with(parent)
     processes.adopt_orphans()
     for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _forget_randomness()
+
+
+def _request(told: _Told) -> tuple[Mapping[str, Any], Sequence[int]]:
+    """Return what is to be run, once that is known; end where it never will be."""
+    if told.sock is None:
+        return told.request, told.fds
+    try:
+        _, payload, fds = wire.receive(told.sock)
+    except (wire.Gone, OSError):
+        os._exit(0)
+    return json.loads(payload), fds
+
+
+def _settle(request: Mapping[str, Any], fds: Sequence[int]) -> None:
+    """Take what is the run's: streams, environment, folder, limits."""
     _take_streams(fds)
     _take_environment(request)
     os.chdir(request["cwd"])
-    _forget_randomness()
     bounds = limits.Limits(*request["limits"])
     if bounds.memory is not None:
         limits.load_base()  # before the group counts it
@@ -254,7 +335,7 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _take_streams(fds: list[int]) -> None:
+def _take_streams(fds: Sequence[int]) -> None:
     output, channel = fds
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -275,7 +356,7 @@ def _take_streams(fds: list[int]) -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def _take_environment(request: dict[str, Any]) -> None:
+def _take_environment(request: Mapping[str, Any]) -> None:
     """Take the run's environment, also where the system shows it."""
     if _mark is not None:
         name = request["run"].encode("utf-8", "replace")[:_ROOM]

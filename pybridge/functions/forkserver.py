@@ -77,7 +77,7 @@ class _Told(NamedTuple):
     """What a process is told at its birth: its request, or the socket it comes by."""
 
     parent: int
-    request: Mapping[str, Any] = {}  # noqa: RUF012 - nobody changes it
+    request: Mapping[str, Any] = {}
     fds: Sequence[int] = ()
     sock: Optional[socket.socket] = None
 

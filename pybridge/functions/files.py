@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _PIECE = 1 << 20
+_PATIENCE = 60  # seconds that a web server may be silent
 _TYPES = {
     ".parquet": "application/vnd.apache.parquet",
     ".pickle": "application/octet-stream",
@@ -70,10 +71,8 @@ def filesystem(url: str) -> tuple[Any, str]:
         found = fsspec.core.url_to_fs(url, **_options(url))
     except ImportError as exc:
         scheme = url.partition("://")[0]
-        cure = "pybridge[s3]" if scheme == "s3" else "fsspec"
-        raise BadArgument(
-            f"'{url}' cannot be reached: {exc}; pip install '{cure}'"
-        ) from None
+        cure = "; pip install 'pybridge[s3]'" if scheme == "s3" else ""
+        raise BadArgument(f"'{url}' cannot be reached: {exc}{cure}") from None
     except ValueError as exc:
         raise BadArgument(f"'{url}' cannot be reached: {exc}") from None
     return found[0], str(found[1])
@@ -190,6 +189,8 @@ def read(path: str) -> bytes:
         BadArgument: there is none.
 
     """
+    if path.startswith(("http://", "https://")):
+        return _downloaded(path)
     try:
         if is_url(path):
             system, place = filesystem(path)
@@ -197,6 +198,23 @@ def read(path: str) -> bytes:
         return local(path).read_bytes()
     except FileNotFoundError:
         raise BadArgument(f"there is no file '{path}'") from None
+
+
+def _downloaded(url: str) -> bytes:
+    """Return what a web server gives.
+
+    Raises:
+        BadArgument: it gives nothing.
+
+    """
+    import requests
+
+    try:
+        answer = requests.get(url, timeout=_PATIENCE)
+        answer.raise_for_status()
+    except requests.RequestException as exc:
+        raise BadArgument(f"'{url}' cannot be read: {exc}") from None
+    return bytes(answer.content)
 
 
 def fetch(path: str, destination: Path, overwrite: bool = False) -> Path:
@@ -221,6 +239,9 @@ def fetch(path: str, destination: Path, overwrite: bool = False) -> Path:
             raise BadArgument(f"there is no file '{source}'")
         if source.absolute() != destination.absolute():
             copy(source, destination)
+        return destination
+    if path.startswith(("http://", "https://")):
+        store_bytes(_downloaded(path), str(destination))
         return destination
     system, place = filesystem(path)
     if not system.exists(place):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import http.server
 import os
 import threading
 from pathlib import Path
@@ -400,3 +402,29 @@ def test_a_large_table_is_written_without_a_copy(
     assert frame.equals(large.as_df())
     for name in ("hash", "size", "name", "path", "content_type"):
         assert small.status.files[0][name] == large.status.files[0][name]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_files_of_the_web_are_read(
+    project: Project, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`http://`: a table is read, and a file downloaded; what is not there is told."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    (here / "a.csv").write_text("x\n1\n")
+    handler = functools.partial(Quiet, directory=here)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
+        threading.Thread(target=web.serve_forever).start()
+        url = f"http://127.0.0.1:{web.server_port}"
+        item = project.log_dataitem(name="t", source=f"{url}/a.csv")
+        gone = project.new_artifact(name="g", path=f"{url}/nope.txt")
+        try:
+            assert [1] == item.as_df()["x"].tolist()
+            assert "b.csv" == item.download("b.csv")
+            assert "x\n1\n" == (here / "b.csv").read_text()
+            with pytest.raises(BadArgument, match="404"):
+                gone.as_file()
+        finally:
+            web.shutdown()

@@ -366,7 +366,7 @@ def test_lane_brings_back_what_ends_processes() -> None:
 def test_board_tells_who_has_the_least_to_do() -> None:
     """Requests count before connections; who does not serve is not counted."""
     board = Board(3)
-    one, two, three = (board.take() for _ in range(3))
+    one, two, three = board.rows
     one.serve()
     two.serve()
     one.active, two.connections = 1, 5
@@ -379,3 +379,5 @@ def test_board_tells_who_has_the_least_to_do() -> None:
     assert (1, 5) == board.total()
     two.free()
     assert (1, 0) == board.total()
+    assert board.take() is two
+    assert board.take() is None

@@ -205,6 +205,26 @@ def test_client_that_hangs_up_leaves_the_service_as_it_was(strict: Service) -> N
         assert time.monotonic() < until
 
 
+def test_large_body_comes_whole(strict: Service) -> None:
+    """Several megabytes, in whatever pieces they come."""
+    answer = strict.ask(json={"data": "x" * 5_000_000})
+
+    assert "slept 5000000" == answer.text
+
+
+def test_client_of_http_1_0_gets_an_answer_and_an_end(strict: Service) -> None:
+    """Old clients, and those that ask for leave first, are served."""
+    assert raw(strict.port, b"GET /livez HTTP/1.0\r\n\r\n").endswith(b'"alive"}')
+
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\n"
+    more = b"Expect: 100-continue\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", strict.port), PATIENCE) as connection:
+        connection.sendall(head + more)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 100 Continue")
+        connection.sendall(BODY)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
 def test_pipelined_requests_are_answered_in_order(strict: Service) -> None:
     """Two requests in one piece get two answers."""
     one = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\n\r\n" + BODY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 import requests
 
@@ -140,6 +142,27 @@ def test_reload_keeps_the_old_where_the_new_fails(service: Service, root: Any) -
     assert before == pids(service)
     assert "no init today" in service.log()
     assert "RUNNING" == service.run.refresh().state
+
+
+def test_reloads_and_crashes_at_once_leave_the_number_of_replicas(
+    service: Service,
+) -> None:
+    """Whatever comes in the middle of a restart: two replicas, and no old one."""
+
+    def replicas() -> set[int]:
+        return {child.pid for child in psutil.Process(service.process.pid).children()}
+
+    before = replicas()
+    for number in (signal.SIGHUP, signal.SIGHUP):
+        service.process.send(number)
+        time.sleep(0.02)
+    with contextlib.suppress(ProcessLookupError):  # replaced already
+        os.kill(min(before), signal.SIGKILL)
+    service.process.send(signal.SIGHUP)
+
+    wait_for(lambda: not before & replicas() and len(replicas()) == 2)
+    time.sleep(0.3)
+    assert 2 == len(replicas()) == len(pids(service))
 
 
 def test_stop_answers_what_is_in_progress(service: Service) -> None:

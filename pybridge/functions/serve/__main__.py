@@ -8,6 +8,7 @@ replaces its replicas one after the other. `--host`, `--port`, `--replicas` and
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda number, _: signals.append(number))
     os.environ["PYBRIDGE_FUNCTIONS"] = given.store
 
+    from pybridge.errors import BridgeError
     from pybridge.functions import failure
     from pybridge.functions.run import Run
     from pybridge.functions.serve import options
@@ -50,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = f"{told['type']}: {told['message']}"
         say(f"service: failed: {message}")
         attempts = [*(run.status.attempts or ()), told]
-        store.move(run.key, "ERROR", message=message, error=told, attempts=attempts)
+        with contextlib.suppress(BridgeError):  # the run has been deleted
+            store.move(run.key, "ERROR", message=message, error=told, attempts=attempts)
         return 1
 
 

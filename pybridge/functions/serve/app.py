@@ -356,7 +356,7 @@ def build(function: Callable[..., Any], **keywords: Any) -> App:
 
     board = Board(1)
     keywords.setdefault("options", Options())
-    keywords.setdefault("row", board.take())
+    keywords.setdefault("row", board.rows[0])
     if "metrics" not in keywords:
         keywords["metrics"] = Metrics(board)
     return App(function, **keywords)

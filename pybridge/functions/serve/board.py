@@ -91,14 +91,14 @@ class Board:
         self.cells = memoryview(self._memory).cast("q")
         self.rows = [Row(self, index) for index in range(rows)]
 
-    def take(self) -> Row:
-        """Return a row that is free; there is one as long as the caller frees them."""
-        row = next(
-            row for row in self.rows if self.cells[row.index * _WIDTH + _STATE] == _FREE
-        )
-        row.free()
-        row.retire()
-        return row
+    def take(self) -> Row | None:
+        """Return a row that was free, or None."""
+        for row in self.rows:
+            if self.cells[row.index * _WIDTH + _STATE] == _FREE:
+                row.free()
+                row.retire()
+                return row
+        return None
 
     @property
     def accepted(self) -> int:

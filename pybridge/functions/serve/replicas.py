@@ -20,7 +20,7 @@ from collections import deque
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pybridge.errors import BadArgument, HostError
+from pybridge.errors import BadArgument, BridgeError, HostError
 from pybridge.functions import states, worker
 from pybridge.functions.processes import describe_exit
 from pybridge.functions.serve import listening, metrics
@@ -107,7 +107,7 @@ class Master:
         self.children: dict[int, _Child] = {}
         self.serving = False  # it has been told in the store that it serves
         self.stopping = False
-        self.failed: tuple[str, dict[str, Any] | None] | None = None
+        self.failed: dict[str, Any] | None = None
         self._selector = selectors.DefaultSelector()
         self._rolling: deque[_Child] = deque()
         self._crashes: deque[float] = deque()
@@ -201,9 +201,12 @@ class Master:
         elif number == signal.SIGHUP and self.serving and not self.stopping:
             say("service: restarts its replicas, one after the other")
             self._rolling = deque(
-                child for child in self.children.values() if not child.retiring
+                child
+                for child in self.children.values()
+                if child.ready and not child.retiring
             )
-            self._roll()
+            if not any(child.replaces for child in self.children.values()):
+                self._roll()
 
     def _hear(self, child: _Child) -> None:
         for words in child.hear():
@@ -223,7 +226,7 @@ class Master:
         if child.replaces is not None:
             self._retire(child.replaces)
             child.replaces = None
-            self._roll()
+        self._roll()
 
     def _on_time(self, now: float) -> None:
         due = [when for when in self._births if when <= now]
@@ -250,6 +253,10 @@ class Master:
 
     def _start(self, replaces: _Child | None = None) -> None:
         row = self._board.take()
+        if row is None:  # all taken by those that are on their way out
+            self._hurry()
+            self._births.append(time.monotonic() + _TICK)
+            return
         self._numbers += 1
         reader, writer = os.pipe()
         sys.stdout.flush()
@@ -264,6 +271,13 @@ class Master:
         child.replaces = replaces
         self.children[pid] = child
         self._selector.register(reader, selectors.EVENT_READ, child)
+
+    def _hurry(self) -> None:
+        """End the replica that has been retiring for the longest."""
+        retiring = [c for c in self.children.values() if c.deadline is not None]
+        if retiring:
+            oldest = min(retiring, key=lambda child: child.deadline or 0)
+            self._kill(oldest, "has to make room for another one")
 
     def _become(self, row: Row, channel: int) -> None:
         """Be the replica, in the fork; it does not return."""
@@ -316,9 +330,9 @@ class Master:
             say(f"service: {told}; the others stay, and the restart is given up")
             self._rolling.clear()
             return
+        say(f"service: {told}")
         if child in self._rolling:
             self._rolling.remove(child)
-        say(f"service: {told}")
         self._metrics.restarted("crash")
         now = time.monotonic()
         self._crashes.append(now)
@@ -330,8 +344,18 @@ class Master:
             often = f"{len(self._crashes)} times in {self.options.crash_window:g} s"
             self._fail(f"{told}; replicas ended {often}", child.failure)
         else:
+            if self._has_successor(child):
+                return
             delay = _FIRST_DELAY * 2 ** (len(self._crashes) - 1)
             self._births.append(now + min(delay, _LONGEST_DELAY))
+
+    def _has_successor(self, gone: _Child) -> bool:
+        """Return whether there is one already, of a restart that was in progress."""
+        for child in self.children.values():
+            if child.replaces is gone:
+                child.replaces = None
+                return True
+        return False
 
     def _roll(self) -> None:
         """Start the replica that takes the place of the next to be replaced."""
@@ -405,41 +429,53 @@ class Master:
         self.stopping = True
         self._births.clear()
         self._rolling.clear()
-        if self.failed is None and self._status().get("state") != "STOP":
-            self.store.move(self.run.key, "STOP")
         self._listener.close()
+        self._withdraw()
         for child in list(self.children.values()):
             self._retire(child)
             if not child.ready:  # it is still in code that does not know of ending
                 _send(child, signal.SIGKILL)
 
-    def _fail(self, message: str, failure: dict[str, Any] | None) -> None:
-        if self.failed is None:
-            self.failed = message, failure
-            self._stop()
-
-    def _finish(self) -> int:
-        """Tell in the store how it ended."""
+    def _withdraw(self) -> None:
+        """Tell in the store that the service does not answer any more."""
 
         def without(entity: dict[str, Any]) -> None:
             entity["status"].pop("service", None)
 
-        self.store.change(self.run.key, without)
-        if self.failed is None:
-            self.store.move(self.run.key, "STOPPED")
-            say("service: stopped")
-            return 0
-        message, failure = self.failed
-        failure = failure or _failure(message, self.attempt)
-        told = str(failure["message"])[:_LONGEST]
-        if failure["type"]:
-            told = f"{failure['type']}: {told}"
+        with contextlib.suppress(BridgeError):  # the run has been deleted
+            self.store.change(self.run.key, without)
+            if self.failed is None and self._status().get("state") != "STOP":
+                self.store.move(self.run.key, "STOP")
+
+    def _fail(self, message: str, failure: dict[str, Any] | None) -> None:
+        """End the run in ERROR: first in the store, and then what there is of it."""
+        if self.failed is not None:
+            return
+        self.failed = failure or _failure(message, self.attempt)
+        told = str(self.failed["message"])[:_LONGEST]
+        if self.failed["type"]:
+            told = f"{self.failed['type']}: {told}"
         say(f"service: failed: {told}")
-        attempts = [*(self.run.status.attempts or ()), failure]
-        self.store.move(
-            self.run.key, "ERROR", message=told, error=failure, attempts=attempts
-        )
-        return 1
+        self._stop()
+        attempts = [*(self.run.status.attempts or ()), self.failed]
+        with contextlib.suppress(BridgeError):
+            self.store.move(
+                self.run.key,
+                "ERROR",
+                message=told,
+                error=self.failed,
+                attempts=attempts,
+            )
+        worker.changed()
+
+    def _finish(self) -> int:
+        """Tell in the store that it has ended."""
+        if self.failed is not None:
+            return 1
+        with contextlib.suppress(BridgeError):
+            self.store.move(self.run.key, "STOPPED")
+        say("service: stopped")
+        return 0
 
 
 def _send(child: _Child, number: int) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from pybridge.functions import processes
 from pybridge.functions.manager import client
-from tests.functions.jobs import ended, until
+from tests.functions.jobs import PATIENCE, ended, until
 
 if TYPE_CHECKING:
     from pybridge.functions.project import Project
@@ -27,11 +28,17 @@ def waiting(project: Project) -> psutil.Process:
     pid = client.of(project.store).ask("info")["pid"]
 
     def found() -> list[psutil.Process]:
-        servers = psutil.Process(pid).children()
-        return [each for server in servers for each in server.children()]
+        try:
+            servers = psutil.Process(pid).children()
+            every = [each for server in servers for each in server.children()]
+            asleep = [each for each in every if each.status() == "sleeping"]
+        except psutil.NoSuchProcess:  # one of them has just ended
+            return []
+        runs = processes.marked()
+        return [each for each in asleep if each.pid not in runs]
 
-    until(lambda: len(found()) == 1)
-    return found()[0]
+    process: psutil.Process = until(found)[0]
+    return process
 
 
 def test_next_run_is_the_process_that_waits(led: Project) -> None:
@@ -51,6 +58,8 @@ def test_run_goes_on_without_the_process_that_waited(led: Project) -> None:
     """One that somebody has killed is nobody's loss."""
     warm(led)
     for _ in range(3):
-        waiting(led).kill()
+        victim = waiting(led)
+        victim.kill()
+        victim.wait(PATIENCE)
 
         assert "COMPLETED" == ended(led, OWN).state

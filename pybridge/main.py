@@ -50,8 +50,10 @@ __all__ = [
     "import_module",
     "initialize",
     "inspect_context",
+    "job",
     "keywords",
     "list_contexts",
+    "list_runs",
     "map",
     "open_shell",
     "resolve",
@@ -301,6 +303,40 @@ def initialize(
 
     found = Initializer.from_settings(file)
     return None if found is None else found.run(context).json()
+
+
+def job(
+    function: str,
+    inputs: str | Mapping[str, object] | None = None,
+    parameters: str | Mapping[str, object] | None = None,
+    options: str | Mapping[str, object] | None = None,
+    *,
+    context: str | None = None,
+) -> dict[str, Any]:
+    """Run a stored function, wait for its end, and return what became of it.
+
+    What may be given is told by `pybridge.functions.jobs.start`; the context of the
+    caller is not the function's.
+
+    Raises:
+        RunFailed: the function failed, and the option `raise` is not false.
+        Undefined: there is no such function.
+
+    """
+    del context
+    from pybridge.functions import jobs
+
+    return jobs.start(function, inputs, parameters, options)
+
+
+def list_runs(
+    project: str | None = None, *, context: str | None = None
+) -> list[dict[str, Any]]:
+    """Return a line about each run of a project, or of all, the newest first."""
+    del context
+    from pybridge.functions import jobs
+
+    return jobs.runs(project)
 
 
 def open_shell(

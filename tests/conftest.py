@@ -53,6 +53,7 @@ def _own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         patch.delenv("PYBRIDGE_STORE", raising=False)
+        patch.delenv("PYBRIDGE_FUNCTIONS", raising=False)
         yield
 
 

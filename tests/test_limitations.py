@@ -80,6 +80,20 @@ def saved(context: str) -> int:
 
 # Function of the Main API -> a call of it in a context that has x and f, and the names
 # of the user's that are new afterwards.
+def declared() -> str:
+    """Return the key of a function that can be run."""
+    from pybridge.functions import get_or_create_project
+
+    project = get_or_create_project("names")
+    return project.new_function(
+        "f",
+        "python",
+        code="def f(): return 1",
+        handler="f",
+        python_version=f"PYTHON3_{sys.version_info.minor}",
+    ).key
+
+
 CALLS: dict[str, Call] = {
     "apply": (lambda _: main.apply(lambda n: int(n.sum()), rows_of(1, 2)), set()),
     "arguments": (lambda _: main.arguments("[1]"), set()),
@@ -123,6 +137,8 @@ CALLS: dict[str, Call] = {
     "initialize": (lambda c: main.initialize(context=c), set()),
     "inspect_context": (lambda c: main.inspect_context(saved(c)), set()),
     "keywords": (lambda _: main.keywords('{"a": 1}'), set()),
+    "job": (lambda _: main.job(declared(), None, None, '{"local": true}'), set()),
+    "list_runs": (lambda _: main.list_runs(), set()),
     "list_contexts": (lambda _: main.list_contexts(), set()),
     "map": (lambda _: main.map(lambda n: n * 2, rows_of(1, 2)), set()),
     "open_shell": (
@@ -231,6 +247,13 @@ SQL: dict[str, tuple[str, set[str]]] = {
     "py_initialize": ("select py_initialize()", set()),
     "py_inspect": ("select * from py_inspect({n})", set()),
     "py_item": ("select py_item(py_object('[1]'), 0)", set()),
+    "py_job": (
+        "select py_exec('import pybridge.functions as d; d.get_or_create_project(''n'')"
+        ".new_function(''f'', ''python'', code=''def f(): return 1'', handler=''f'', "
+        "python_version=''PYTHON3_11''); del d'); "
+        "select py_job('n/f', null, null, '{\"local\": true}')",
+        set(),
+    ),
     "py_iter": ("select value from py_iter(py_object('[1, 2]'))", set()),
     "py_keep": ("select py_release(py_keep(py_object('x')))", set()),
     "py_kept": ("select py_kept()", set()),
@@ -247,6 +270,7 @@ SQL: dict[str, tuple[str, set[str]]] = {
     "py_reset": ("select py_reset()", set()),
     "py_restore": ("select py_restore({n}), py_restore({n}, '*', 1)", set()),
     "py_rows": ("select count(*) from py_rows(py_object('frame'))", set()),
+    "py_runs": ("select count(*) from py_runs", set()),
     "py_run": ("select py_run('y = 1', 'y', 'repr')", {"y"}),
     "py_save": ("select py_save('again')", set()),
     "py_search": ("select * from py_search('x')", set()),

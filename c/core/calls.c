@@ -259,6 +259,34 @@ pyb_status pyb_initialize(const pyb_session *session, const char *file,
         pyb_value_release(result));
 }
 
+/* ---- Functions that are run ------------------------------------------------------ */
+
+pyb_status pyb_job(const pyb_session *session, const char *function, const char *inputs,
+                   const char *parameters, const char *options, pyb_value *result,
+                   pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
+  *result = PYB_EMPTY;
+  if (function == NULL)
+    return missing(error, "the function's key or name");
+  CROSS(session, error,
+        pyb__py_job(ADDRESS(session), function, inputs, parameters, options,
+                    ADDRESS(result), ADDRESS(error)),
+        pyb_value_release(result));
+}
+
+pyb_status pyb_list_runs(const pyb_session *session, const char *project,
+                         pyb_value *result, pyb_error *error) {
+  if (result == NULL)
+    return missing(error, "the place for the result");
+  *result = PYB_EMPTY;
+  CROSS(session, error,
+        pyb__py_list_runs(ADDRESS(session), project, ADDRESS(result), ADDRESS(error)),
+        pyb_value_release(result));
+}
+
+/* ---- What went wrong ------------------------------------------------------------- */
+
 pyb_status pyb_get_status(const pyb_session *session, pyb_value *result,
                           pyb_error *error) {
   if (result == NULL)

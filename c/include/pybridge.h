@@ -345,6 +345,30 @@ PYB_API PYB_CHECK pyb_status pyb_initialize(const pyb_session *session,
                                             const char *file, pyb_value *result,
                                             pyb_error *error);
 
+/* Run a function that is stored (docs/functions.md) as a job, and wait for its end.
+ * `function` is its key, "project/name", or a name in the default project. inputs,
+ * parameters and options are JSON objects; NULL = none. An input may be a table of this
+ * very host, "#t" or "#main.t", which is read through its services. *result is JSON
+ * text
+ * {"key","state","results":{},"outputs":{name: key}}, and with the option "wait": false
+ * what is known at once. Options: "wait", "raise" (false: a function that fails is no
+ * error of this call), "local" (true: in this process), "write" ({"output": "table"}:
+ * into the host), "mode", "project", and those of a run, such as "timeout". When the
+ * call is stopped, so is the run.
+ * Errors: PYB_UNDEFINED where there is no such function, PYB_BAD_ARGUMENT for what is
+ * wrong with the arguments, PYB_PYTHON (RunFailed) where it failed. */
+PYB_API PYB_CHECK pyb_status pyb_job(const pyb_session *session, const char *function,
+                                     const char *inputs, const char *parameters,
+                                     const char *options, pyb_value *result,
+                                     pyb_error *error);
+
+/* JSON text: an array of the runs of a project (NULL = of all), the newest first:
+ * {"id","key","project","function","action","state","created","started","ended",
+ * "seconds","attempts","message"}. */
+PYB_API PYB_CHECK pyb_status pyb_list_runs(const pyb_session *session,
+                                           const char *project, pyb_value *result,
+                                           pyb_error *error);
+
 /* The last failure in this context, and what the last call printed under PYB_CAPTURE,
  * then forget them. JSON text {"type","message","file","line","traceback","causes":[],
  * "stdout","stderr"}; NULL where there is nothing. */

@@ -37,6 +37,11 @@ int pyb__py_get_module_info(uintptr_t session, const char *module, uintptr_t res
                             uintptr_t error);
 int pyb__py_initialize(uintptr_t session, const char *file, uintptr_t result,
                        uintptr_t error);
+int pyb__py_job(uintptr_t session, const char *function, const char *inputs,
+                const char *parameters, const char *options, uintptr_t result,
+                uintptr_t error);
+int pyb__py_list_runs(uintptr_t session, const char *project, uintptr_t result,
+                      uintptr_t error);
 int pyb__py_get_status(uintptr_t session, uintptr_t result, uintptr_t error);
 int pyb__py_execute_query(uintptr_t session, const char *sql, size_t size,
                           const char *variable, const char *type, const char *from,

@@ -195,6 +195,20 @@ def initialize(context: str, file: Any, result: int) -> None:
 
 
 @_entry
+def job(
+    context: str, function: Any, inputs: Any, parameters: Any, options: Any, result: int
+) -> None:
+    given = (_text(one) for one in (inputs, parameters, options))
+    told = main.job(_text(function) or "", *given, context=context)
+    _plane.dump(_json(told), result)
+
+
+@_entry
+def list_runs(context: str, project: Any, result: int) -> None:
+    _plane.dump(_json(main.list_runs(_text(project), context=context)), result)
+
+
+@_entry
 def get_status(context: str, result: int) -> None:
     report = main.get_status(context=context)
     _plane.dump(None if report is None else _json(report), result)

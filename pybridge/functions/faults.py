@@ -22,6 +22,8 @@ class Fault(NamedTuple):
 class Faults(BadArgument):
     """Arguments that are wrong, all of them; `faults` has each with its field."""
 
+    __module__ = "pybridge.functions"
+
     def __init__(self, what: str, faults: Iterable[Fault]) -> None:
         """Take what was asked for, and the faults."""
         found = list(faults)

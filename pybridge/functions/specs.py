@@ -51,6 +51,7 @@ __all__ = [
     "SecretFields",
     "ServeFields",
     "check",
+    "known",
     "run_fields",
 ]
 
@@ -286,6 +287,11 @@ def _elsewhere(action: str) -> Dict[str, str]:
 
 
 _ELSEWHERE = {action: _elsewhere(action) for action in ACTIONS}
+
+
+def known() -> List[str]:
+    """Return the names of all that a run of any action may be made with."""
+    return [name for model in _BY_ACTION.values() for name in model.model_fields]
 
 
 def run_fields(

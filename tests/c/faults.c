@@ -142,6 +142,18 @@ static void use_contexts(void) {
   done(pyb_transfer_variables(&session, "x", NULL, "other", NULL, &error));
 }
 
+/* The store is empty. */
+static void use_jobs(void) {
+  pyb_value value;
+  pyb_status status;
+
+  take(pyb_list_runs(&session, NULL, &value, &error), &value);
+  status = pyb_job(&session, "p/none", "{}", "{}", NULL, &value, &error);
+  CHECK(status == PYB_UNDEFINED || status == PYB_NO_MEMORY);
+  failures += status == PYB_NO_MEMORY;
+  CHECK(value.type == PYB_NULL && value.release == NULL);
+}
+
 static void use_objects(void) {
   static const char *const names[] = {"step"};
   pyb_object *class = NULL, *sum = NULL;
@@ -293,8 +305,10 @@ static void scenario(void) {
   use_code();
   use_variables();
   use_rows();
-  if (with_contexts)
+  if (with_contexts) {
     use_contexts();
+    use_jobs();
+  }
   use_objects();
   use_handles();
   if (with_columns)

@@ -124,6 +124,8 @@ static void test_missing_arguments_are_errors(void) {
   BAD_PLACE(pyb_call(s, "len", NULL, 0, NULL, 0, NULL, &error));
   BAD_PLACE(pyb_get_variable(s, "x", NULL, NULL, &error));
   BAD_PLACE(pyb_initialize(s, NULL, NULL, &error));
+  BAD_PLACE(pyb_job(s, "f", NULL, NULL, NULL, NULL, &error));
+  BAD_PLACE(pyb_list_runs(s, NULL, NULL, &error));
   BAD_PLACE(pyb_get_status(s, NULL, &error));
   BAD_PLACE(pyb_get_stream(s, "x", NULL, 0, NULL, &error));
   BAD_PLACE(pyb_get_schema(s, "x", NULL, &error));

@@ -70,6 +70,7 @@ static int register_all(pyb__sqlite *host) {
       pyb__sqlite_register_define,    pyb__sqlite_register_contexts,
       pyb__sqlite_register_listings,  pyb__sqlite_register_object,
       pyb__sqlite_register_items,     pyb__sqlite_register_shell,
+      pyb__sqlite_register_jobs,
   };
   int code = SQLITE_OK;
 

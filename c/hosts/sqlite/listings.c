@@ -1,4 +1,4 @@
-/* listings.c: what is known of snapshots, as table-valued functions.
+/* listings.c: what is known of snapshots and runs, as table-valued functions.
  *
  *     select name, type, size from py_context_items(3) order by size desc;
  *
@@ -64,7 +64,21 @@ static pyb_status make_inspect(pyb__sqlite *host, const char *const *texts,
   return pyb_inspect_context(&host->session, texts[0], store, json, error);
 }
 
+static pyb_status make_runs(pyb__sqlite *host, const char *const *texts,
+                            const char *store, pyb_value *json, pyb_error *error) {
+  (void)store;
+  return pyb_list_runs(&host->session, texts[0], json, error);
+}
+
 static const listing listings[] = {
+    {"py_runs",
+     {"id text", "project text", "function text", "action text", "state text",
+      "created text", "started text", "ended text", "seconds real", "attempts integer",
+      "message text", "key text"},
+     {"in_project"},
+     0,
+     "$",
+     make_runs},
     {"py_contexts",
      {"id integer", "name text", "description text", "created text", "python text",
       "modules integer", "functions integer", "variables integer", "items integer",

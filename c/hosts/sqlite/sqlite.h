@@ -85,6 +85,7 @@ int pyb__sqlite_register_frame(pyb__sqlite *host);     /* frame.c: py_frame */
 int pyb__sqlite_register_write(pyb__sqlite *host);     /* write.c: py_write */
 int pyb__sqlite_register_define(pyb__sqlite *host);    /* define.c: py_define */
 int pyb__sqlite_register_contexts(pyb__sqlite *host);  /* contexts.c: py_save ... */
+int pyb__sqlite_register_jobs(pyb__sqlite *host);      /* jobs.c: py_job */
 int pyb__sqlite_register_listings(pyb__sqlite *host);  /* listings.c: py_contexts ... */
 int pyb__sqlite_register_object(pyb__sqlite *host);    /* object.c: py_object ... */
 int pyb__sqlite_register_items(pyb__sqlite *host);     /* items.c: py_iter, py_rows */

@@ -107,11 +107,15 @@ class Environment(NamedTuple):
         return f"{IMAGE}:{self.digest}"
 
 
-def is_needed(spec: Mapping[str, Any]) -> bool:
-    """Tell whether a run cannot have the Python at hand, with all that it has."""
+def is_needed(spec: Mapping[str, Any], own: Optional[str] = None) -> bool:
+    """Tell whether a run cannot have the Python of its client, with all that it has.
+
+    `own` is the version of that Python; None is this one's.
+    """
     if spec.get("requirements") or _digest_of(spec.get("image")):
         return True
-    return pythons.version_of(spec.get("python_version")) != pythons.own_version()
+    own = own or pythons.own_version()
+    return pythons.version_of(spec.get("python_version") or own) != own
 
 
 def request(spec: Mapping[str, Any], *, store: Store) -> Request:

@@ -342,7 +342,12 @@ def _take_streams(fds: Sequence[int]) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(channel, 3)
-    os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 3:
+            try:
+                os.close(int(name))
+            except OSError:  # that of the list itself
+                continue
     os.set_inheritable(3, False)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     for name, number in (("stdout", 1), ("stderr", 2)):

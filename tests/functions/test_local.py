@@ -188,6 +188,54 @@ def test_log_is_read_by_lines_however_it_grows(tmp_path: Path) -> None:
     assert ["end"] == list(reader.rest())
 
 
+def nobody() -> None:
+    """Be told that a log has grown."""
+
+
+def test_log_of_a_service_rolls(tmp_path: Path) -> None:
+    """What has no end keeps the newest of its output; a job keeps its beginning."""
+    from pybridge.functions.manager.output import Log
+
+    rolling = Log(str(tmp_path / "rolls"), 100, nobody, rolls=True)
+    cut = Log(str(tmp_path / "cut"), 100, nobody)
+    for n in range(30):
+        rolling.write(b"line %03d\n" % n)
+        cut.write(b"line %03d\n" % n)
+    rolling.close()
+    cut.close()
+
+    assert (tmp_path / "rolls").read_bytes().endswith(b"line 029\n")
+    assert (tmp_path / "rolls.1").exists()
+    assert (tmp_path / "cut").read_bytes().startswith(b"line 000\n")
+    assert b"the log is cut after 100 bytes" in (tmp_path / "cut").read_bytes()
+
+
+def test_log_without_room_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When there is room again, the log says how much was lost and why."""
+    from pybridge.functions.manager.output import Log
+
+    log = Log(str(tmp_path / "log"), 1000, nobody)
+    log.write(b"one\n")
+    real = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    log.write(b"two\n")
+    monkeypatch.setattr(os, "write", real)
+    log.write(b"three\n")
+    log.close()
+
+    text = (tmp_path / "log").read_text()
+    assert (
+        "one\n\npybridge: 4 bytes are missing here: No space left on device\n" in text
+    )
+    assert text.endswith("three\n")
+
+
 # ---- Engines by name -----------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pybridge import wire
-from pybridge.errors import BadArgument
+from pybridge.errors import BadArgument, HostError
 from pybridge.functions import processes, states
 from pybridge.functions.manager import client, policy, start
 from pybridge.functions.manager.output import Masker
@@ -247,11 +247,11 @@ def test_resume_runs_a_stopped_job_again(led: Project) -> None:
         """
         import os, time
         def f():
+            if os.path.exists("again"):
+                return "resumed"
+            open("again", "w").close()
             print("up", flush=True)
-            if not os.path.exists("again"):
-                open("again", "w").close()
-                time.sleep(60)
-            return "resumed"
+            time.sleep(60)
         """,
     )
     until(lambda: "up" in log_of(run))
@@ -578,7 +578,8 @@ def test_settings_that_are_wrong_are_told(
         ("parallel = 0", "parallel is a number from 1, not 0"),
         ('grace = "soon"', 'grace is a time such as "30m"'),
         ('log_size = "much"', "log_size 'much' is not a quantity"),
-        ('environment = "PATH"', "environment is a list of names"),
+        ('environment = "PATH"', "environment is a list of names, such as"),
+        ("preload = 1", "preload is a list of names, such as"),
     ):
         settings.write_text(f"[functions]\n{words}\n")
         with pytest.raises(BadArgument, match=told):
@@ -586,9 +587,13 @@ def test_settings_that_are_wrong_are_told(
 
 
 def test_environment_of_the_client_is_handed_on_as_far_as_named(
-    led: Project, monkeypatch: pytest.MonkeyPatch
+    led: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run sees what it declares, and of its client's variables the common ones."""
+    """A run sees what it declares, and of its client what is usual or named."""
+    settings = tmp_path / "pybridge.toml"
+    settings.write_text('[functions]\nenvironment = ["NAMED_*"]\n')
+    monkeypatch.setenv("PYBRIDGE_SETTINGS", str(settings))
+    monkeypatch.setenv("NAMED_HERE", "1")
     monkeypatch.setenv("MY_OWN_SECRET", "1")
     monkeypatch.setenv("GIT_TOKEN", "t")
     monkeypatch.setenv("LC_MONETARY", "C")
@@ -599,8 +604,65 @@ def test_environment_of_the_client_is_handed_on_as_far_as_named(
     )
 
     seen = set(run.result("output_0"))
-    assert {"DECLARED", "GIT_TOKEN", "LC_MONETARY", "PATH", "RUN_ID"} <= seen
+    assert {"DECLARED", "GIT_TOKEN", "LC_MONETARY", "NAMED_HERE", "RUN_ID"} <= seen
     assert "MY_OWN_SECRET" not in seen
+
+
+def test_preloaded_modules_are_there_before_a_run(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the settings name is loaded once, for all jobs."""
+    from pybridge.functions.library import get_or_create_project
+
+    settings = tmp_path / "pybridge.toml"
+    settings.write_text('[functions]\npreload = ["colorsys"]\n')
+    monkeypatch.setenv("PYBRIDGE_SETTINGS", str(settings))
+    until(lambda: client.of(store).ask("info")["warm"])
+
+    run = ended(
+        get_or_create_project("p", store=store),
+        "import sys\ndef f():\n    return {'colorsys', 'pandas'} <= set(sys.modules)\n",
+    )
+
+    assert run.result("output_0") is True
+
+
+def test_request_that_is_unknown_is_refused(led: Project) -> None:
+    """A client of another version is told, and the manager goes on."""
+    with pytest.raises(HostError, match="does not know what 'dance' is"):
+        client.of(led.store).ask("dance")
+    with pytest.raises(HostError, match="unexpected keyword argument 'steps'"):
+        client.of(led.store).ask("info", steps=1)
+
+    assert client.of(led.store).ask("info")["pid"]
+
+
+def test_jobs_have_the_python_of_their_client(led: Project, tmp_path: Path) -> None:
+    """A client of another environment gets jobs in that one, with the same manager."""
+    import venv
+
+    venv.create(tmp_path / "other", system_site_packages=True, symlinks=True)
+    site = next((tmp_path / "other").glob("lib/*/site-packages"))
+    (site / "our.pth").write_text("\n".join(path for path in sys.path if path))
+    (site / "only_there.py").write_text("value = 3\n")
+    code = f"""
+import pybridge.functions as dh
+p = dh.get_or_create_project("p")
+f = p.new_function("f", kind="python", python_version="PYTHON3_{sys.version_info[1]}",
+    code="def f():\\n    import only_there\\n    return only_there.value\\n",
+    handler="f")
+run = f.run("job", wait=True)
+print(run.state, run.status.message, run.results())
+"""
+
+    told = subprocess.run(
+        [tmp_path / "other" / "bin" / "python", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "COMPLETED None {'output_0': 3}\n" == told.stdout
 
 
 def test_ended_manager_ends_its_processes(store: Store) -> None:

@@ -49,7 +49,7 @@ def f():
 def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings under which nothing takes long."""
     settings = tmp_path / "pybridge.toml"
-    settings.write_text(IMPATIENT)
+    settings.write_text(f"{IMPATIENT}preload = false\n")
     monkeypatch.setenv("PYBRIDGE_SETTINGS", str(settings))
 
 

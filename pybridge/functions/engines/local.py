@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Iterator, Optional
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING, Iterator, Optional
 
 from pybridge.errors import BadArgument
 from pybridge.functions import states
 from pybridge.functions.manager import client
 from pybridge.functions.manager.policy import handed_on
+from pybridge.functions.pythons import own_version
 
 if TYPE_CHECKING:
     from pybridge.functions.run import Run
@@ -25,9 +28,13 @@ class Local:
 
     def submit(self, run: Run) -> None:
         """Take a run that is READY in the store; return when it cannot be lost."""
-        client.of(run.store).ask(
-            "submit", key=run.key, environ=_environ(), group=str(os.getpid())
-        )
+        origin = [
+            handed_on(os.environ, _also()),
+            sys.executable,
+            own_version(),
+            str(os.getpid()),
+        ]
+        client.of(run.store).ask("submit", key=run.key, origin=origin)
 
     def observe(self, run: Run, timeout: Optional[float]) -> bool:
         """Wait until a run is final or its service answers; False: it took too long."""
@@ -59,7 +66,7 @@ class Local:
         path = os.path.join(run.store.run_directory(run.id), "log")
         reader = _Reader(path)
         yield from reader.lines()
-        if follow and not states.is_final(run.refresh().state):
+        while follow and not states.is_final(run.refresh().state):
             for _ in client.of(run.store).follow(run.key):
                 yield from reader.lines()
         yield from reader.rest()
@@ -95,6 +102,8 @@ class _Reader:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         try:
             with open(self._path, "rb") as file:
+                if os.fstat(file.fileno()).st_size < self._offset:  # it has rolled
+                    self._offset = 0
                 file.seek(self._offset)
                 while data := file.read(_CHUNK):
                     self._offset += len(data)
@@ -105,16 +114,27 @@ class _Reader:
         self._offset -= len(decoder.getstate()[0])
 
 
-def _environ() -> dict[str, str]:
-    """Return what of this process's environment goes on to a run."""
-    return handed_on(os.environ)
+def _also() -> tuple[str, ...]:
+    """Return what the settings add to the variables that go on to a run."""
+    if sys.version_info < (3, 11):  # inside a run, whose own are few
+        return ()
+    from pybridge import settings
+
+    path = settings.find()
+    return () if path is None else _read(str(path), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read(path: str, changed: int) -> tuple[str, ...]:
+    """Read the settings; once, as long as they do not change."""
+    del path, changed
+    from pybridge.functions.manager.policy import Policy
+
+    return Policy.from_settings().handed_on
 
 
 def _own_run(run: Run) -> str:
     """Return the run that this process is of, if it has the same manager."""
-    own: Any = os.environ.get("PYBRIDGE_RUN")
-    if not own or os.environ.get("PYBRIDGE_FUNCTIONS") != str(run.store.root):
+    if os.environ.get("PYBRIDGE_FUNCTIONS") != str(run.store.root):
         return ""
-    from pybridge.functions import keys
-
-    return str(keys.Key(run.project, "run", run.kind, "", own)) if own else ""
+    return os.environ.get("PYBRIDGE_RUN", "")

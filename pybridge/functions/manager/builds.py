@@ -50,8 +50,10 @@ class Builds:
         from pybridge.functions import environments
 
         spec = life.spec
-        if life.action == "build" or not environments.is_needed(spec):
+        if life.action == "build":
             return sys.executable
+        if not environments.is_needed(spec, life.origin.version):
+            return life.origin.python
         try:
             wanted = environments.request(spec, store=self._store)
             ready = environments.find(wanted, store=self._store)
@@ -67,7 +69,9 @@ class Builds:
         life.manager.move(life.key, "PENDING", message="its environment is being made")
         build = self._making.get(wanted.digest)
         if build is None or build.stopped.is_set():
-            build = self._making[wanted.digest] = self._start(wanted, life.environ)
+            build = self._making[wanted.digest] = self._start(
+                wanted, life.origin.environ
+            )
         build.lives.append(life)
         try:
             return await asyncio.shield(build.future)

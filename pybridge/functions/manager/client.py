@@ -24,6 +24,7 @@ __all__ = ["Client", "of"]
 _REQUEST = b"R"
 _REPLY = b"A"
 _TRIES = 3
+_LONG = 1.0  # seconds after which a manager has worked
 _PATIENCE = 30  # seconds that a manager which ends is waited for
 
 
@@ -49,13 +50,17 @@ class Client:
         """
         payload = json.dumps({"do": do, **fields}).encode()
         until = None if timeout is None else time.monotonic() + timeout
-        for _ in range(_TRIES if timeout is None else 1000):
+        tries = _TRIES
+        while tries:
+            began = time.monotonic()
             sock = self._connection()
             try:
                 wire.send(sock, _REQUEST, payload)
                 answer = self._answer(sock, until)
             except wire.Gone:
                 sock.close()
+                # Only what ends at once again and again is beyond hope.
+                tries = _TRIES if time.monotonic() > began + _LONG else tries - 1
                 continue
             except BaseException:
                 sock.close()  # its answer would be taken for that of the next request

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pybridge.errors import BridgeError
 from pybridge.functions import cgroups, limits, processes, states
@@ -25,13 +25,22 @@ if TYPE_CHECKING:
     from pybridge.functions.manager.nursery import Child, Ended, Nursery
     from pybridge.functions.manager.server import Manager
 
-__all__ = ["Life"]
+__all__ = ["Life", "Origin"]
 
 _MANY = 3  # times that a service which was ready once is started again
 _LONG = 60.0  # seconds after which a service that answered has proved itself
 _LOOK = 0.05  # seconds between looks whether a service answers
 _PAUSE = 0.25  # seconds between tries to write into a store that refuses
 _KILLED = 2.0  # seconds that a killed process is waited for
+
+
+class Origin(NamedTuple):
+    """Where a run comes from: its client's variables, its Python, its crowd."""
+
+    environ: dict[str, str]
+    python: str
+    version: str
+    group: str
 
 
 class _Finished(Exception):  # noqa: N818 - how the attempts end
@@ -45,10 +54,9 @@ class Life:
         self,
         manager: Manager,
         entity: dict[str, Any],
-        environ: dict[str, str],
-        group: str,
+        origin: Origin,
     ) -> None:
-        """Take the run as the store has it, what it is to see, and who it is from."""
+        """Take the run as the store has it, and where it comes from."""
         self.manager = manager
         self.store = manager.store
         self.key: str = entity["key"]
@@ -56,8 +64,7 @@ class Life:
         self.project: str = entity["project"]
         self.spec: dict[str, Any] = entity["spec"]
         self.action: str = self.spec.get("action") or "job"
-        self.environ = environ
-        self.group = group
+        self.origin = origin
         self.began = time.monotonic()
         self.attempt = len(entity["status"].get("attempts") or ()) + 1
         self.last = self.attempt + self._retries()
@@ -71,6 +78,7 @@ class Life:
             os.path.join(self.folder, "log"),
             manager.policy.log_size,
             lambda: manager.news(self.key),
+            rolls=self.is_service,
         )
         self.task = asyncio.get_running_loop().create_task(self._live())
 
@@ -157,7 +165,7 @@ class Life:
 
     async def _take_place(self) -> None:
         if not self.is_service:
-            await self.manager.queue.take(self.group)
+            await self.manager.queue.take(self.origin.group)
             self.has_place = True
 
     def _give_place(self) -> None:
@@ -315,7 +323,7 @@ class _Process:
         life = self.life
         declared = {e["name"]: str(e["value"]) for e in life.spec.get("envs") or ()}
         return {
-            **life.environ,
+            **life.origin.environ,
             **declared,
             **life.secrets,
             processes.MARK: life.id,

@@ -216,10 +216,19 @@ class Nursery:
     """The forkservers of one Python."""
 
     def __init__(
-        self, python: str, environ: Mapping[str, str], folder: str, name: str
+        self,
+        python: str,
+        environ: Mapping[str, str],
+        folder: str,
+        name: str,
+        preload: Optional[Sequence[str]] = (),
     ) -> None:
-        """Take the program, what of the environment it starts with, and a folder."""
+        """Take the program, what of the environment it starts with, and a folder.
+
+        `preload` is what else is loaded for runs to share; None: nothing at all.
+        """
         self.python = python
+        self._heavy_ones = None if preload is None else (*_HEAVY, *preload)
         self._environ = dict(environ)
         self._log = os.path.join(folder, f"forkserver-{name}")
         self._count = 0
@@ -240,8 +249,8 @@ class Nursery:
 
     def warm(self) -> None:
         """Begin to load what is heavy."""
-        if self._heavy is None:
-            self._heavy = self._start(_HEAVY, "heavy")
+        if self._heavy is None and self._heavy_ones is not None:
+            self._heavy = self._start(self._heavy_ones, "heavy")
 
     async def fork(
         self, request: Mapping[str, Any], fds: Sequence[int], *, heavy: bool = False

@@ -74,21 +74,35 @@ class Masker:
 class Log:
     """The log file of a run: all its attempts, one after the other."""
 
-    def __init__(self, path: str, limit: int, changed: Callable[[], None]) -> None:
-        """Open the file; `changed` is called when it has grown."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(path, flags, 0o600)
-        self.size = os.fstat(self._fd).st_size
+    def __init__(
+        self,
+        path: str,
+        limit: int,
+        changed: Callable[[], None],
+        *,
+        rolls: bool = False,
+    ) -> None:
+        """Take the path of the file, and how much is kept.
+
+        `changed` is called when it has grown. One that `rolls`, of a run without an
+        end, loses its beginning where there is too much, others what comes last.
+        """
+        self._path = path
+        self._fd = -1
+        self.size = 0
         self._limit = limit
         self._changed = changed
+        self._rolls = rolls
         self._lost = 0
         self.failure = ""  # why something is missing
         self._broken = False  # does it end in the middle of a line?
 
     def write(self, data: bytes) -> None:
         """Add to the log what there is room for; the run goes on whatever happens."""
-        if not data:
+        if not data or not self._open():
             return
+        if self._rolls and self.size + len(data) > self._limit // 2:
+            self._roll()
         room = self._limit - self.size
         if len(data) > room:
             if not self.failure:
@@ -115,6 +129,28 @@ class Log:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _open(self) -> bool:
+        """Open the file on first use: many runs that wait need none yet."""
+        if self._fd >= 0:
+            return True
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            self._fd = os.open(self._path, flags, 0o600)
+        except OSError as exc:
+            self.failure = exc.strerror or str(exc)
+            return False
+        self.size = os.fstat(self._fd).st_size
+        return True
+
+    def _roll(self) -> None:
+        """Begin a new file, and keep the last one."""
+        try:
+            os.replace(self._path, f"{self._path}.1")
+        except OSError:
+            return
+        self.close()
+        self._open()
 
     def _apology(self) -> bytes:
         return b"\n%s%d bytes are missing here: %s\n" % (

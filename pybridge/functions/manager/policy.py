@@ -55,6 +55,7 @@ class Policy(NamedTuple):
     retry_longest: float = 60.0
     log_size: int = 256 << 20  # bytes of a run's output that are kept
     handed_on: tuple[str, ...] = ()
+    preload: Optional[tuple[str, ...]] = ()  # loaded once for all jobs; None: nothing
 
     @classmethod
     def from_settings(cls) -> Policy:
@@ -79,7 +80,11 @@ class Policy(NamedTuple):
         if "log_size" in found:
             given["log_size"] = _size(found["log_size"])
         if "environment" in found:
-            given["handed_on"] = _names(found["environment"])
+            given["handed_on"] = _names("environment", found["environment"], "MY_*")
+        if found.get("preload") is False:
+            given["preload"] = None
+        elif "preload" in found:
+            given["preload"] = _names("preload", found["preload"], "sklearn")
         return cls(**given)
 
     @property
@@ -123,10 +128,10 @@ def _size(value: object) -> int:
         raise BadArgument(f"[functions] log_size {value!r} {exc}") from None
 
 
-def _names(value: object) -> tuple[str, ...]:
+def _names(field: str, value: object, example: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise BadArgument(
-            "[functions] environment is a list of names of variables, such as "
-            f"['MY_*'], not {value!r}"
+            f"[functions] {field} is a list of names, such as ['{example}'], not "
+            f"{value!r}"
         )
     return tuple(value)

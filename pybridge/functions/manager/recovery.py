@@ -53,4 +53,8 @@ def _take_up(manager: Manager, entity: dict[str, Any]) -> None:
         manager.keep(lambda: outcome.record(manager.store, key, failure, last))
         if last:
             return
-    manager.begin(key, manager.environ, entity["project"])
+    python, version = status.get("python") or manager.origin[1:3]
+    origin = manager.origin._replace(
+        python=python, version=version, group=entity["project"]
+    )
+    manager.begin(key, origin)

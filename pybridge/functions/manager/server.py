@@ -13,14 +13,15 @@ import time
 from typing import TYPE_CHECKING, Any, Optional
 
 from pybridge import wire
-from pybridge.errors import BridgeError
+from pybridge.errors import BridgeError, HostError
 from pybridge.functions import spare, states
 from pybridge.functions.manager import recovery
 from pybridge.functions.manager.builds import Builds
-from pybridge.functions.manager.life import Life
+from pybridge.functions.manager.life import Life, Origin
 from pybridge.functions.manager.nursery import Nursery
 from pybridge.functions.manager.policy import Policy, handed_on
 from pybridge.functions.manager.queue import Queue
+from pybridge.functions.pythons import own_version
 from pybridge.functions.store import Store
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ class Manager:
         self.clients: set[_Client] = set()
         self.waiting: dict[str, dict[_Client, str]] = {}  # key -> client -> whose run
         self.environ = handed_on(os.environ, policy.handed_on)
-        self.own = Nursery(sys.executable, self.environ, folder, "own")
+        self.origin = Origin(self.environ, sys.executable, own_version(), "")
+        self.own = Nursery(sys.executable, self.environ, folder, "own", policy.preload)
         self.others: dict[str, Nursery] = {}
         self.builds = Builds(store)
         self.quiet_since = time.monotonic()
@@ -189,10 +191,13 @@ class Manager:
     def hear(self, client: _Client, fields: dict[str, Any]) -> None:
         """Do what a client asks for."""
         self.quiet_since = time.monotonic()
-        action = getattr(self, f"_do_{fields.pop('do')}")
+        name = str(fields.pop("do", None))
+        action = getattr(self, f"_do_{name}", None)
         try:
+            if action is None:
+                raise HostError(f"the manager does not know what '{name}' is")
             action(client, **fields)
-        except BridgeError as exc:
+        except (BridgeError, TypeError) as exc:
             client.reply(error=str(exc))
 
     def lost(self, client: _Client) -> None:
@@ -201,11 +206,9 @@ class Manager:
         for key in [key for key, clients in self.waiting.items() if client in clients]:
             self._unwait(key, client)
 
-    def _do_submit(
-        self, client: _Client, key: str, environ: dict[str, str], group: str
-    ) -> None:
+    def _do_submit(self, client: _Client, key: str, origin: list[Any]) -> None:
         if key not in self.lives:
-            self.begin(key, environ, group)
+            self.begin(key, Origin(*origin))
         client.reply()
 
     def _do_wait(self, client: _Client, key: str, by: str = "") -> None:
@@ -213,9 +216,9 @@ class Manager:
             client.reply()
             return
         if key not in self.lives:  # of a client that did not come to submit it
-            self.begin(key, self.environ, "")
+            self.begin(key, self.origin)
         self.waiting.setdefault(key, {})[client] = by
-        if by and (waiter := self.lives.get(by)) is not None and waiter.has_place:
+        if self._has_place(by):
             self.queue.give()  # it does nothing but wait, maybe for its own turn
 
     def _do_stop(self, client: _Client, key: str) -> None:
@@ -230,8 +233,10 @@ class Manager:
 
     def _do_follow(self, client: _Client, key: str) -> None:
         if key not in self.lives:
-            client.reply()
-            return
+            if self.is_final(key):
+                client.reply()
+                return
+            self.begin(key, self.origin)
         client.follows = key
         client.news()
 
@@ -252,11 +257,14 @@ class Manager:
 
     # ---- Runs -----------------------------------------------------------------------
 
-    def begin(self, key: str, environ: dict[str, str], group: str) -> None:
+    def begin(self, key: str, origin: Origin) -> None:
         """Take a run, unless it is final."""
-        entity = self.move(key, "PENDING", owner=self.owner, engine="local")
+        python = [origin.python, origin.version]  # for a manager after this one
+        entity = self.move(
+            key, "PENDING", owner=self.owner, engine="local", python=python
+        )
         if entity is not None:
-            self.lives[key] = Life(self, entity, environ, group)
+            self.lives[key] = Life(self, entity, origin)
 
     def finished(self, life: Life) -> None:
         """A run is over, as far as the manager can tell."""
@@ -280,8 +288,14 @@ class Manager:
         by = clients.pop(client)
         if not clients:
             del self.waiting[key]
-        if by and (waiter := self.lives.get(by)) is not None and waiter.has_place:
+        if self._has_place(by):
             self.queue.take_back()
+
+    def _has_place(self, run_id: str) -> bool:
+        """Is it a run that has one of the places?"""
+        return bool(run_id) and any(
+            life.id == run_id and life.has_place for life in self.lives.values()
+        )
 
     def news(self, key: str) -> None:
         """Tell those who follow a log that it has grown."""
@@ -314,7 +328,9 @@ class Manager:
             return self.own
         if python not in self.others:
             name = f"{len(self.others)}-{time.monotonic_ns()}"
-            self.others[python] = Nursery(python, self.environ, self.folder, name)
+            self.others[python] = Nursery(
+                python, self.environ, self.folder, name, self.policy.preload
+            )
         else:
             self.others[python].warm()
         return self.others[python]

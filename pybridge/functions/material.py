@@ -408,6 +408,9 @@ def _drafted(
         keys.check_name(name)
     except BadArgument as exc:
         faults.append(Fault("name", name, str(exc)))
+    if uuid is not None and store.find(project, type_, id=uuid):
+        # Found out now, and not when its files are in the place of the other's.
+        faults.append(Fault("uuid", uuid, f"there is a {type_} with id '{uuid}'"))
     if faults:
         raise Faults(f"{type_} '{name}'", faults)
     spec = {field: one for field, one in more.items() if field not in _ABOUT}

@@ -428,3 +428,13 @@ def test_files_of_the_web_are_read(
                 gone.as_file()
         finally:
             web.shutdown()
+
+
+def test_an_id_that_is_taken_leaves_the_others_files(project: Project) -> None:
+    """A second entity with an id is refused before its file replaces the first's."""
+    first = project.log_dataitem(name="t", data=[{"a": 1}], uuid="mine")
+
+    with pytest.raises(BadArgument, match="there is a dataitem with id 'mine'"):
+        project.log_dataitem(name="t", data=[{"a": 2}], uuid="mine")
+
+    assert [1] == first.as_df()["a"].tolist()

@@ -157,7 +157,7 @@ class _Build:
 
         spec = self.spec
         requirements = (*(spec.get("requirements") or ()), *told.requirements)
-        extra = (*environments.SERVICE, *sources.needs(spec["source"]))
+        extra = (*environments.SERVICE, *sources.needs(spec["source"], here=False))
         parts = [spec.get("python_version"), requirements, extra, told.applied]
         memory = _Memory(self.store, parts)
         found = memory.recall()

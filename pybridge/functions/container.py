@@ -25,12 +25,13 @@ from pybridge.functions.store import Store, enter, now
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["LINE", "SPEC", "STORE", "main", "report", "take"]
+__all__ = ["LINE", "SPEC", "STORE", "main", "portable", "report", "take", "unpack"]
 
 LINE = "pybridge.status "  # what the line begins with that tells the end
 SPEC = "/pybridge/config/run.json"
 STORE = "/pybridge/run/store"
 IMAGE = "/opt/pybridge"  # where an image that was built has the runtime
+_HERE = "store:"  # what the path of a file begins with that is in the store
 _FILES = 512 << 10  # bytes of outputs that are told with the end
 _LAST_WORDS = "/dev/termination-log"
 _WORDS = 4000  # bytes of those that Kubernetes keeps
@@ -71,10 +72,7 @@ def take(
     bundle: Mapping[str, Any], store: Store, folder: Path, *, fresh: bool = False
 ) -> dict[str, Any]:
     """Put the run, and what it refers to, into a store; return the run."""
-    for entity in bundle["entities"]:
-        store.put(entity)
-    for name, content in (bundle.get("files") or {}).items():
-        _put(store.root / name, base64.b64decode(content))
+    unpack(bundle["entities"], bundle.get("files") or {}, store)
     pack = bundle.get("pack")
     if pack:
         places = [folder / pack, Path(IMAGE, "sources", pack)]
@@ -94,6 +92,55 @@ def take(
     return run
 
 
+def unpack(
+    entities: Sequence[dict[str, Any]], contents: Mapping[str, str], store: Store
+) -> None:
+    """Put entities, and their files, into a store."""
+    for one in entities:
+        entity = {**one, "spec": dict(one["spec"])}
+        path = str(entity["spec"].get("path") or "")
+        if path.startswith(_HERE):
+            entity["spec"]["path"] = str(store.root / path[len(_HERE) :])
+        store.put(entity)
+    for name, content in contents.items():
+        place = (store.root / name).resolve()
+        if (store.root / "files").resolve() in place.parents:
+            _put(place, base64.b64decode(content))
+
+
+def portable(
+    entity: Mapping[str, Any],
+    store: Store,
+    contents: dict[str, str],
+    room: Optional[int] = None,
+) -> dict[str, Any]:
+    """Return an entity for another store; its files go to `contents`, in base64.
+
+    Where they are more than `room`, they stay where they are, and so does its path.
+    """
+    parsed = keys.parse(entity["key"])
+    folder = store.files(parsed.project, parsed.type, parsed.name, parsed.id)
+    spec = dict(entity.get("spec") or {})
+    made = {**entity, "spec": spec}
+    path = str(spec.get("path") or folder)
+    if "://" in path and not path.startswith("file://"):
+        return made
+    from pybridge.functions.files import local
+
+    place = local(path)
+    found = _files_of(place)
+    if room is not None and sum(one.stat().st_size for one in found) > room:
+        return made
+    base = place if place.is_dir() else place.parent
+    inside = folder.relative_to(store.root).as_posix()
+    for one in found:
+        name = f"{inside}/{one.relative_to(base).as_posix()}"
+        contents[name] = base64.b64encode(one.read_bytes()).decode()
+    within = "" if place.is_dir() else f"/{place.name}"
+    spec["path"] = f"{_HERE}{inside}{within}"
+    return made
+
+
 def _put(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -104,7 +151,9 @@ def _secrets(bundle: Mapping[str, Any], store: Store) -> dict[str, str]:
     found = {}
     project = bundle["run"]["project"]
     for name, variable in (bundle.get("secrets") or {}).items():
-        value = os.environ.pop(variable, None)
+        value = os.environ.get(variable)
+        if variable != name:  # it is for us, and not for the function
+            os.environ.pop(variable, None)
         if value is not None:
             found[name] = value
             store.set_secret(project, name, value)
@@ -236,37 +285,31 @@ def report(store: Store, entity: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in entity["status"].items()
         if name not in {"owner", "transitions", "service", "engine"}
     }
-    entities, files, kept = [], {}, []
+    entities: list[dict[str, Any]] = []
+    files: dict[str, str] = {}
     room = _FILES
-    for name, key in (status.get("outputs") or {}).items():
+    for key in (status.get("outputs") or {}).values():
         made = store.get(key)
-        if made is None:
-            continue
-        entities.append(made)
-        for path in _files_of(store, made):
-            size = path.stat().st_size
-            if size > room:
-                kept.append(name)
-                continue
-            room -= size
-            inside = path.relative_to(store.root).as_posix()
-            files[inside] = base64.b64encode(path.read_bytes()).decode()
+        if made is not None:
+            contents: dict[str, str] = {}
+            entities.append(portable(made, store, contents, room))
+            room -= sum(len(one) * 3 // 4 for one in contents.values())
+            files.update(contents)
     return {
         "run": entity["id"],
         "time": now(),
         "status": status,
         "entities": entities,
         "files": files,
-        "kept": kept,
         "relationships": (entity["metadata"] or {}).get("relationships") or [],
     }
 
 
-def _files_of(store: Store, entity: Mapping[str, Any]) -> list[Path]:
-    """Return the files of an entity that are in the store."""
-    parsed = keys.parse(entity["key"])
-    folder = store.files(parsed.project, parsed.type, parsed.name, parsed.id)
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _files_of(place: Path) -> list[Path]:
+    """Return the files at a path: itself, or those in it."""
+    if place.is_dir():
+        return sorted(path for path in place.rglob("*") if path.is_file())
+    return [place] if place.is_file() else []
 
 
 def _say_last(path: str, told: Mapping[str, Any]) -> None:

@@ -35,6 +35,12 @@ def look(store: Store, entity: dict[str, Any]) -> dict[str, Any]:
     owner = newest["status"].get("owner")
     if owner != status.get("owner"):
         return newest
+    if owner and owner.get("engine") == "kubernetes":  # no process of ours leads it
+        from pybridge.functions import engines
+
+        engine: Any = engines.get("kubernetes")
+        looked: dict[str, Any] = engine.look(store, newest)
+        return looked
     if owner and owner.get("engine") == "local" and _revive(store):
         return store.get(entity["key"]) or newest
     return _abandoned(store, newest)
@@ -259,6 +265,11 @@ class Run(Entity):
             return False
         if not self.refresh().is_final:
             self.stop()
+        if self._data["status"].get("k8s"):
+            from pybridge.functions import engines
+
+            engine: Any = engines.get("kubernetes")
+            engine.forget(self)
         gone = super().delete()
         shutil.rmtree(self.store.run_directory(self.id), ignore_errors=True)
         return gone

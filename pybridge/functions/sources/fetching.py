@@ -78,15 +78,18 @@ def fetch(
     return Tree(target.root, digest, target.module, target.name)
 
 
-def needs(source: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the distributions that fetching a source needs beside the usual ones."""
+def needs(source: Mapping[str, Any], *, here: bool = True) -> tuple[str, ...]:
+    """Return the distributions that fetching a source needs beside the usual ones.
+
+    Elsewhere than here, as in a container, there may be no git program.
+    """
     if source.get("base64") is not None or source.get("path"):
         return ()
     kind = address.parse(str(source.get("source") or "")).kind
     if kind == "git":
         from shutil import which
 
-        return () if which("git") else ("dulwich",)
+        return () if here and which("git") else ("dulwich",)
     return ("s3fs",) if kind == "bucket" else ()
 
 

@@ -54,6 +54,7 @@ class Screen:
         self._status: Any = None
         self._console: Any = None
         self.is_terminal = sys.stderr.isatty()
+        self.lines = 0  # of a run's log that were shown
 
     @contextmanager
     def spinning(self, words: str) -> Iterator[None]:
@@ -127,10 +128,12 @@ def _logged(run: Run, screen: Screen, *, wanted: bool) -> Iterator[None]:
 
     def pump() -> None:
         with suppress(BridgeError, OSError):
-            for line in own.logs(follow=True):
+            for number, line in enumerate(own.logs(follow=True)):
                 if leaving.is_set():
                     return
-                screen.line(line.rstrip("\n"))
+                if number >= screen.lines:
+                    screen.lines += 1
+                    screen.line(line.rstrip("\n"))
 
     thread = threading.Thread(target=pump, daemon=True)
     thread.start()
@@ -149,7 +152,10 @@ def _words(run: Run) -> str:
     status = run.status
     attempt = status.get("attempt") or 1
     if run.state == "PENDING":
-        return str(status.get("message") or "waiting for its turn")
+        waits = "waiting for its turn" if run.action == "job" else "starting"
+        return str(status.get("message") or waits)
+    if run.state == "RUNNING" and status.get("service"):
+        return "answering"
     words = {"READY": "about to begin", "STOP": "stopping"}.get(
         run.state, run.state.lower()
     )

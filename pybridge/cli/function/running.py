@@ -200,6 +200,7 @@ def _serve(
             following.follow(run, screen, logs=logs is not False, over=None)
         except KeyboardInterrupt:
             run = following.stop(run, screen, "draining")
+            click.echo(shown.ending(run), err=True)
             sys.exit(0 if run.state == "STOPPED" else STOPPED)
     shown.outcome(run, as_json=False, traceback=False)
     sys.exit(_code(run))

@@ -1,0 +1,148 @@
+"""`pybridge function serve`, `invoke`, `stop` and `resume`, as a person uses them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pybridge.functions.store import Store
+from tests.functions.conftest import IMPATIENT, end
+from tests.programs import run
+from tests.terminals import CTRL_C, Terminal, plain
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COMMAND = (sys.executable, "-m", "pybridge", "function")
+SOURCE = """
+def times(x: float, y: int = 2):
+    return {"product": x * y}
+
+def broken(x: int):
+    raise ValueError("secret of the log")
+
+import nowhere_at_all
+"""
+
+
+class Line:
+    """A command line with a store of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        settings = folder / "pybridge.toml"
+        settings.write_text(IMPATIENT)
+        self.root = folder / "store"
+        self.env = {
+            "PYBRIDGE_FUNCTIONS": str(self.root),
+            "PYBRIDGE_SETTINGS": str(settings),
+        }
+        good, _, bad = SOURCE.rpartition("\n\n")
+        (folder / "served.py").write_text(good)
+        (folder / "faulty.py").write_text(f"{bad}\n{good}")
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a verb to its end."""
+        return run(*COMMAND, *words, cwd=self.folder, env={**os.environ, **self.env})
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """A command line whose function `times` is served."""
+    made = Line(tmp_path_factory.mktemp("line"))
+    served = made.run("serve", "served.py:times", "--detach")
+    assert 0 == served.returncode, served.stderr
+    assert served.stdout.startswith("http://127.0.0.1:")
+    assert "curl http://127.0.0.1:" in served.stderr
+    assert "'{\"x\": 1.5}'" in served.stderr
+    yield made
+    assert 0 == made.run("stop", "--all").returncode
+    end(Store.open(made.root))
+
+
+def test_invoke_finds_the_service_of_a_function(line: Line) -> None:
+    """Parameters become the body; what comes back is printed as it is."""
+    answer = line.run("invoke", "times", "--param", "x=2.5")
+
+    assert (0, '{"product":5.0}', "") == (
+        answer.returncode,
+        answer.stdout,
+        answer.stderr,
+    )
+
+
+def test_invoke_tells_a_refusal_by_its_exit_code(line: Line) -> None:
+    """The status goes to standard error, its words to standard output."""
+    answer = line.run("invoke", "times", "--json-body", '{"z": 1}')
+
+    assert 1 == answer.returncode
+    assert "422 " in answer.stderr
+    assert "'x', 'y'" in answer.stdout
+
+
+def test_invoke_of_a_path_with_json(line: Line) -> None:
+    """A method follows from the body, or is given; --json has status and headers."""
+    answer = json.loads(
+        line.run("invoke", "times", "--path", "/livez", "--json").stdout
+    )
+
+    assert 200 == answer["status"]
+    assert "content-type" in answer["headers"]
+
+
+def test_invoke_of_what_is_not_served_says_how_to(line: Line) -> None:
+    """The exit code is 4, the cure a command."""
+    line.run("run", "served.py:broken", "-p", "x=1", "--local", "--quiet")
+
+    refused = line.run("invoke", "broken")
+
+    assert 4 == refused.returncode
+    assert "is not served; pybridge function serve default/broken" in refused.stderr
+
+
+def test_service_that_cannot_start_shows_why(line: Line) -> None:
+    """The user's traceback, the exit code 1."""
+    ended = line.run("serve", "faulty.py:times", "--name", "faulty", "--detach")
+
+    assert (1, "") == (ended.returncode, ended.stdout)
+    assert "No module named 'nowhere_at_all'" in ended.stderr
+
+
+def test_stopped_service_is_resumed(line: Line) -> None:
+    """It answers again where it was."""
+    first = line.run("serve", "served.py:times", "--name", "again", "--detach")
+    url = first.stdout.strip()
+    stopped = line.run("stop", "again")
+    refused = line.run("invoke", "again", "-p", "x=1")
+    resumed = line.run("resume", "again")
+
+    assert stopped.stdout.startswith("STOPPED")
+    assert 4 == refused.returncode
+    assert url == resumed.stdout.strip()
+    assert '{"product":2.0}' == line.run("invoke", "again", "-p", "x=1").stdout
+    assert 0 == line.run("stop", "again").returncode
+
+
+def test_terminal_follows_a_service_until_ctrl_c(line: Line) -> None:
+    """Its log is shown once; Ctrl-C drains it, which is a good end."""
+    terminal = Terminal(
+        *COMMAND, "serve", "served.py:times", "--name", "shown", env=line.env,
+        cwd=line.folder,
+    )  # fmt: skip
+
+    terminal.expect("stop it  pybridge function stop ")
+    terminal.expect("answering")
+    line.run("invoke", "shown", "-p", "x=1")
+    terminal.expect('"POST /" 200')
+    terminal.type(CTRL_C)
+    terminal.expect("draining shown")
+    terminal.expect("STOPPED in")
+
+    assert 1 == plain(terminal.raw).count("answers at http://")
+    assert 0 == terminal.process.wait(10)

@@ -295,12 +295,12 @@ def _wants_entity(annotation: Any) -> bool:
 
 def _input_as(entity: Any, annotation: Any) -> Any:
     """Return an input as the annotation wants it: itself, its table or its file."""
-    from pybridge.functions import material
+    from pybridge.functions import inputs as inputs_of
 
     choices = _choices(annotation)
     try:
-        return material.given(entity, choices)
-    except material.Unfit as exc:
+        return inputs_of.given(entity, choices)
+    except inputs_of.Unfit as exc:
         raise _Refused([("", str(exc), getattr(entity, "key", None))]) from None
 
 
@@ -488,13 +488,13 @@ def resolve(
         ArgumentErrors: some cannot be found, or are no data; all at once.
 
     """
-    from pybridge.functions import material
+    from pybridge.functions import inputs as inputs_of
 
     found: dict[str, Any] = {}
     faults: list[Fault] = []
     for name, given in (inputs or {}).items():
         try:
-            found[name] = material.find(given, store=store, project=project)
+            found[name] = inputs_of.find(given, store=store, project=project)
         except (BadArgument, LookupError) as exc:  # noqa: PERF203 - all are told
             faults.append(Fault(name, _shown(given), str(exc)))
     if faults:

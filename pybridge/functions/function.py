@@ -130,7 +130,7 @@ class Function(Entity):
         about = {k: fields.pop(k, None) for k in ("description", "labels")}
         identity = fields.pop("uuid", None)
         if fields.get("inputs"):
-            from pybridge.functions.material import anchored
+            from pybridge.functions.inputs import anchored
 
             fields["inputs"] = anchored(fields["inputs"], self.store, self.project)
         task = self.task(action)

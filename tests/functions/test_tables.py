@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from pybridge.errors import BadArgument
-from pybridge.functions import database, material, tables
+from pybridge.functions import database, inputs, material, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -451,7 +451,7 @@ def test_write_df_replaces_the_table(project: Project, tmp_path: Path) -> None:
 
     item.write_df(pd.DataFrame({"b": ["x", "y"]}))
 
-    stored = material.find("t", store=project.store, project="p")
+    stored = inputs.find("t", store=project.store, project="p")
     assert isinstance(stored, material.Dataitem)
     assert ["x", "y"] == stored.as_df()["b"].tolist()
     assert [{"name": "b", "type": "string"}] == stored.schema["fields"]

@@ -21,7 +21,7 @@ def outcome(run: Run) -> dict[str, Any]:
         "results": {name: plain(value) for name, value in run.results().items()},
         "outputs": dict(status.get("outputs") or {}),
     }
-    for name in ("message", "error", "service", "metrics"):
+    for name in ("message", "error", "service", "metrics", "build"):
         if status.get(name):
             told[name] = status[name]
     return told

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from pybridge.cli import main
@@ -327,3 +328,35 @@ def test_help_of_every_verb_says_what_it_does(line: Line) -> None:
     for verb in verbs:
         assert "Usage:" in line.done(verb, "--help")
     assert {"run", "serve", "build", "invoke", "logs", "list", "show"} <= set(verbs)
+
+
+def test_build_prints_the_image_and_a_second_one_finds_it(line: Line) -> None:
+    """What was built is named; nothing is made twice."""
+    first = line.done("build", "one.py", "--name", "built")
+    again = line.json("build", "default/built")
+
+    image = dict(rows(first))["image"]
+    assert image.startswith("pybridge.local/environment:")
+    assert image == again["build"]["image"]
+    assert f"image:        {image}" in line.done("show", "built")
+
+
+def test_manifest_is_what_kubectl_takes_and_leaves_no_run(
+    line: Line, tmp_path: Path
+) -> None:
+    """YAML on standard output, files in a folder; a service is a Deployment."""
+    before = len(line.json("list"))
+
+    job = list(yaml.safe_load_all(line.done("manifest", "one.py", "-p", "n=3")))
+    files = line.done(
+        *("manifest", "one.py", "--action", "serve", "--replicas", "2"),
+        *("-o", str(tmp_path / "out")),
+    )
+
+    assert "Job" == job[-1]["kind"]
+    assert {"apiVersion", "kind", "metadata"} <= set(job[0])
+    assert {"deployment", "service"} <= {
+        name.split("-")[1] for name in (p.name for p in (tmp_path / "out").iterdir())
+    }
+    assert files.count("\n") == len(list((tmp_path / "out").iterdir()))
+    assert before == len(line.json("list"))

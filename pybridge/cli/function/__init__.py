@@ -45,6 +45,7 @@ _VERBS = {
     "secret": ("keeping", "Give a secret its value."),
     "export": ("keeping", "Write something into a YAML file."),
     "import": ("keeping", "Read a YAML file that was exported."),
+    "manifest": ("manifests", "Write Kubernetes objects that run a function."),
 }
 
 

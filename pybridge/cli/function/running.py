@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pybridge.functions.run import Run
     from pybridge.functions.store import Store
 
-__all__: list[str] = []
+__all__ = ["declared"]
 
 _DECLARED = (
     "project",
@@ -45,10 +45,10 @@ _detach = click.option(
 )
 
 
-def _function(store: Store, text: str, given: dict[str, Any]) -> Function:
+def declared(store: Store, text: str, given: dict[str, Any]) -> Function:
     """Return the function that is meant, and take what declares it out of `given`."""
-    declared = {name: given.pop(name) for name in _DECLARED}
-    return target.find(store, text, **declared)
+    fields = {name: given.pop(name) for name in _DECLARED}
+    return target.find(store, text, **fields)
 
 
 def _begun(function: Function, action: str, given: dict[str, Any]) -> Run:
@@ -89,7 +89,7 @@ def _run(
     Ctrl-C stops the run, and once more leaves it running. The exit code is 1 when the
     function failed and 130 when the run was stopped.
     """  # noqa: D301 (\b is click's)
-    its = _function(store, function, given)
+    its = declared(store, function, given)
     passed = {
         "parameters": options.parameters(params, params_json) or None,
         "inputs": options.inputs(inputs) or None,
@@ -184,7 +184,7 @@ def _serve(
     Its log is shown until Ctrl-C, which lets it answer what it has been asked and ends
     it. With --detach it is left running as soon as it answers.
     """  # noqa: D301 (\b is click's)
-    its = _function(store, function, given)
+    its = declared(store, function, given)
     given["init_parameters"] = options.parameters(init_params, None) or None
     screen = following.Screen()
     with following.terminated():
@@ -255,7 +255,7 @@ def _build(
     \b
       pybridge function build train.py -r scikit-learn -r "pandas<4"
     """  # noqa: D301 (\b is click's)
-    its = _function(store, function, given)
+    its = declared(store, function, given)
     given["instructions"] = list(given.pop("instructions")) or None
     with following.terminated():
         run = _begun(its, "build", given)

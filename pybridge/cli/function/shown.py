@@ -75,6 +75,8 @@ def results(run: Run) -> None:
     rows = [
         {"name": name, "value": _short(value)} for name, value in values.items()
     ] + [{"name": name, "value": entity.key} for name, entity in made.items()]
+    built = run.status.get("build") or {}
+    rows += [{"name": n, "value": v} for n, v in built.items() if isinstance(v, str)]
     if rows:
         print_rows(rows, {"name": "name", "value": "value"}, right=())
     if sys.stdout.isatty():

@@ -545,6 +545,21 @@ def test_manager_ends_when_nothing_is_asked(
     assert first != client.of(store).ask("info")["pid"]
 
 
+def test_manager_takes_its_place_back(led: Project) -> None:
+    """A socket that somebody removed is there again; manager and runs are the same."""
+    run = job(led, WAITS)
+    pid = client.of(led.store).ask("info")["pid"]
+    client.of(led.store).close()
+    (led.store.root / "manager" / "socket").unlink()
+
+    told = client.of(led.store).ask("info")
+
+    assert pid == told["pid"]
+    assert run.id in told["runs"]
+    run.stop()
+    assert "STOPPED" == run.state
+
+
 def test_manager_ends_with_its_store(tmp_path: Path) -> None:
     """A store that is removed takes its manager with it."""
     import shutil
@@ -553,6 +568,7 @@ def test_manager_ends_with_its_store(tmp_path: Path) -> None:
 
     store = Store.open(tmp_path / "gone")
     pid = client.of(store).ask("info")["pid"]
+    client.of(store).close()
 
     shutil.rmtree(store.root)
 

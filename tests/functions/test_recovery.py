@@ -15,10 +15,18 @@ from pybridge.functions import processes, states
 from pybridge.functions.library import get_or_create_project
 from pybridge.functions.manager import client
 from tests.functions.conftest import IMPATIENT, end
-from tests.functions.jobs import PATIENCE, ended, job, log_of, nothing_left, until
+from tests.functions.jobs import (
+    PATIENCE,
+    VERSION,
+    ended,
+    job,
+    log_of,
+    nothing_left,
+    until,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pybridge.functions.project import Project
@@ -146,7 +154,7 @@ def test_run_that_nobody_submitted_is_taken_up(project: Project) -> None:
     function = project.new_function(
         "f",
         kind="python",
-        python_version=f"PYTHON3_{__import__('sys').version_info[1]}",
+        python_version=VERSION,
         code="def f():\n    return 12\n",
         handler="f",
     )
@@ -162,6 +170,32 @@ def test_run_that_nobody_submitted_is_taken_up(project: Project) -> None:
     lost = project.get_run(copy["key"]).wait(timeout=PATIENCE)
 
     assert lost.is_final
+
+
+@pytest.mark.parametrize("how", [kill_manager, end])
+def test_service_is_started_again_by_the_next_manager(
+    project: Project, how: Callable[[Store], object]
+) -> None:
+    """A service goes on answering after its manager was killed, or told to end."""
+    function = project.new_function(
+        "f",
+        kind="python",
+        python_version=VERSION,
+        code="def f(x: int):\n    return {'x': x}\n",
+        handler="f",
+    )
+    run = function.run("serve").wait(timeout=PATIENCE)
+    assert 1 == run.invoke(json={"x": 1}).json()["x"]
+
+    how(project.store)
+    assert nothing_left(run)
+    assert "ERROR" != run.refresh().state
+    run.wait(timeout=PATIENCE)
+
+    assert 2 == run.invoke(json={"x": 2}).json()["x"]
+    run.stop()
+    assert "STOPPED" == run.state
+    assert nothing_left(run)
 
 
 # ---- A disk that is full -------------------------------------------------------------

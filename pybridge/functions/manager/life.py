@@ -124,6 +124,9 @@ class Life:
         finally:
             if not self.leaving:
                 await self._be_final()
+            elif self.is_service and not self.stopping:
+                # It has stopped as it was told to; the next manager starts it again.
+                self.manager.move(self.key, "RESUME")
             self.log.close()
             if not self.leaving:
                 self.manager.finished(self)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from pybridge import wire
 from pybridge.errors import BridgeError, HostError
 from pybridge.functions import spare, states
-from pybridge.functions.manager import recovery
+from pybridge.functions.manager import recovery, start
 from pybridge.functions.manager.builds import Builds
 from pybridge.functions.manager.life import Life, Origin
 from pybridge.functions.manager.nursery import Nursery
@@ -34,6 +34,8 @@ REPLY = b"A"  # to the client: JSON, one for each request
 NEWS = b"N"  # to the client: a log that it follows has grown
 
 _TICK = 1.0  # seconds between looks at what nobody tells
+_HANDOVER = 5.0  # seconds in which a manager that is called takes its place back
+_GLANCE = 0.02
 _UNUSED = 60.0  # seconds that the forkservers of an environment are kept for
 
 
@@ -42,13 +44,36 @@ def run() -> None:
     told = json.loads(sys.argv[-1])
     os.chdir("/")  # keep nobody's disk from being taken away
     lock = _lock(told["folder"])
-    if lock is None:  # there is one
+    if lock is None:
+        _call_the_other(told["folder"])
         return
     listener = socket.socket(fileno=told["listener"])
     store = Store.open(told["store"])
     policy = Policy(*told["policy"])
     asyncio.run(Manager(store, policy, told["folder"]).serve(listener))
     os.close(lock)
+
+
+def _call_the_other(folder: str) -> None:
+    """Have the manager that there is take its place back, which somebody removed."""
+    path = f"{folder}/socket"
+    mine = _number_of(path)
+    try:
+        with open(f"{folder}/lock", encoding="ascii") as file:
+            os.kill(int(file.read()), signal.SIGUSR1)
+    except (OSError, ValueError):
+        return
+    until = time.monotonic() + _HANDOVER
+    while _number_of(path) == mine and time.monotonic() < until:
+        time.sleep(_GLANCE)
+
+
+def _number_of(path: str) -> int:
+    """Return what tells a file from another one of its name; 0 where there is none."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
 
 
 def _lock(folder: str) -> Optional[int]:
@@ -124,6 +149,8 @@ class Manager:
         self.quiet_since = time.monotonic()
         self.ending = asyncio.Event()
         self.began = time.time()
+        self.server: asyncio.AbstractServer
+        self.place = 0  # which file its socket is
 
     # ---- The loop -------------------------------------------------------------------
 
@@ -135,14 +162,41 @@ class Manager:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         spare.keep(self.store)
         recovery.recover(self)
-        server = await loop.create_unix_server(lambda: _Client(self), sock=listener)
+        loop.add_signal_handler(
+            signal.SIGUSR1, lambda: asyncio.ensure_future(self._listen_anew())
+        )
+        await self._listen(listener)
         self.own.warm()
         while not self.ending.is_set():
             try:
                 await asyncio.wait_for(self.ending.wait(), _TICK)
             except asyncio.TimeoutError:
                 self._look_around()
-        await self._leave(server)
+                if _number_of(f"{self.folder}/socket") != self.place:
+                    await self._listen_anew()
+        await self._leave()
+
+    async def _listen(self, listener: socket.socket) -> None:
+        """Take clients from a socket."""
+        self.place = _number_of(f"{self.folder}/socket")
+        self.server = await asyncio.get_running_loop().create_unix_server(
+            lambda: _Client(self), sock=listener
+        )
+
+    async def _listen_anew(self) -> None:
+        """Take the place back that somebody has removed, or another has taken."""
+        if not self._is_ours():
+            return
+        starting = os.open(f"{self.folder}/starting", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(starting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            listener = start.listen(self.folder)
+        except OSError:  # a client is at it, and its manager will call
+            return
+        finally:
+            os.close(starting)
+        self.server.close()
+        await self._listen(listener)
 
     def _look_around(self) -> None:
         """Do what nothing else gives rise to."""
@@ -167,9 +221,9 @@ class Manager:
                 found = file.read()
         except OSError:
             return False
-        return found == str(os.getpid()) and os.path.exists(f"{self.folder}/socket")
+        return found == str(os.getpid())
 
-    async def _leave(self, server: asyncio.Server) -> None:
+    async def _leave(self) -> None:
         """Take the socket away, so that no client comes; then end what is left."""
         try:
             starting = os.open(f"{self.folder}/starting", os.O_RDWR | os.O_CREAT, 0o600)
@@ -179,7 +233,7 @@ class Manager:
             os.close(starting)
         except OSError:  # the store is gone, and all with it
             pass
-        server.close()
+        self.server.close()
         await asyncio.gather(*(life.leave() for life in list(self.lives.values())))
         for nursery in (self.own, *self.others.values()):
             nursery.close()

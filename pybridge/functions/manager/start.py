@@ -15,7 +15,7 @@ from pybridge.errors import HostError
 if TYPE_CHECKING:
     from pybridge.functions.store import Store
 
-__all__ = ["PROGRAM", "connect", "folder_of", "start"]
+__all__ = ["PROGRAM", "connect", "folder_of", "listen", "start"]
 
 PROGRAM = (
     "import sys; sys.path[:] = [place for place in sys.path if place]; "
@@ -98,18 +98,10 @@ def _spawn(store: Store, folder: str) -> None:
     from pybridge.functions.manager.policy import Policy
 
     policy = Policy.from_settings()
-    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = listen(folder)
     null = os.open(os.devnull, os.O_RDWR)
     log = _open_log(f"{folder}/log")
     try:
-        _unlink(f"{folder}/socket")
-        mask = os.umask(0o177)
-        try:
-            listener.bind(wire.address(place, "socket"))
-        finally:
-            os.umask(mask)
-        listener.listen(_WAITING)
         listener.set_inheritable(True)
         told = {
             "store": str(store.root),
@@ -130,9 +122,28 @@ def _spawn(store: Store, folder: str) -> None:
         )
     finally:
         listener.close()
-        os.close(place)
         os.close(null)
         os.close(log)
+
+
+def listen(folder: str) -> socket.socket:
+    """Return a new socket in the place of the manager's; who calls has the lock."""
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _unlink(f"{folder}/socket")
+        mask = os.umask(0o177)
+        try:
+            listener.bind(wire.address(place, "socket"))
+        finally:
+            os.umask(mask)
+        listener.listen(_WAITING)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.close(place)
+    return listener
 
 
 def _open_log(path: str) -> int:

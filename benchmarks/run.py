@@ -166,9 +166,10 @@ def _cases(group: dict[str, Any]) -> list[str]:
             lines.append(f"| {case['name']} | - | | | {case['failure']} |")
             continue
         low, high = min(case["figures"]), max(case["figures"])
+        of_first = f"{case['median'] / first:.2f}" if first else ""
         lines.append(
             f"| {case['name']} | {case['median']:.4g} | {low:.4g}-{high:.4g} | "
-            f"{case['median'] / first:.2f} | {case['note']} |"
+            f"{of_first} | {case['note']} |"
         )
     return [*lines, "", *group["notes"]] if group["notes"] else lines
 

@@ -9,6 +9,7 @@ asked; the bare app does none of it.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ __all__ = ["groups"]
 
 REQUESTS = 400  # one round of a case
 PATIENCE = 60.0
+_PR_SET_PDEATHSIG = 1
 PLAIN, ASYNC, EVENT = "`def`", "`async def`", "`def` with an event"
 BARE = "bare Starlette app"
 CODE = """
@@ -227,7 +229,9 @@ def _serve_bare(workers: int, port: int) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     listener.listen(128)
-    child = os.fork() if workers > 1 else 0
+    if workers > 1 and os.fork() == 0:
+        # uvicorn ends by the signal that it was told to end with.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     app = Starlette(routes=[Route("/", echo, methods=["POST"])])
     config = uvicorn.Config(
         app,
@@ -238,9 +242,6 @@ def _serve_bare(workers: int, port: int) -> None:
         access_log=False,
     )
     uvicorn.Server(config).run(sockets=[listener])
-    if child:
-        os.kill(child, signal.SIGTERM)
-        os.waitpid(child, 0)
 
 
 if __name__ == "__main__":

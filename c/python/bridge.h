@@ -53,6 +53,7 @@ typedef struct pyb__plane {
   PyObject *proxy;   /* verb, arguments ... -> what that does: handles' rare verbs */
   PyObject *capture; /* context name -> what keeps what is printed, begun */
   PyObject *at_exit;
+  PyObject *nothing; /* -> None: what a stop that came too late is raised in */
   PyObject *interrupted, *deadline, *unsupported; /* exception classes */
 } pyb__plane;
 

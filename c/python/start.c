@@ -211,6 +211,7 @@ static bool find_all(PyObject *plane) {
       {&pyb__py.proxy, "proxy"},
       {&pyb__py.capture, "capture"},
       {&pyb__py.at_exit, "at_exit"},
+      {&pyb__py.nothing, "nothing"},
       {&pyb__py.interrupted, "Interrupted"},
       {&pyb__py.deadline, "DeadlineExceeded"},
       {&pyb__py.unsupported, "Unsupported"},

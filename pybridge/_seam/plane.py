@@ -36,6 +36,7 @@ __all__ = [
     "fail",
     "map",
     "namespace_of",
+    "nothing",
     "proxy",
     "resolve",
     "simplify",
@@ -94,6 +95,10 @@ def at_exit() -> None:
     import atexit
 
     atexit._run_exitfuncs()  # noqa: SLF001 (there is no public way)
+
+
+def nothing() -> None:
+    """Do nothing: the place for an exception that is only to be had out of the way."""
 
 
 def namespace_of(name: str) -> dict[str, Any]:

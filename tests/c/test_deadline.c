@@ -44,6 +44,21 @@ static void deadline_stops_python(void) {
   }
 }
 
+/* CPython 3.11 stands still under a profiler where a stop has left its flag up. */
+static void code_runs_profiled_after_a_stop(void) {
+  pyb_session session = {.context = "deadline", .deadline_ms = 50};
+
+  stopped(&session, LOOP, PYB_DEADLINE);
+  session.deadline_ms = 0;
+  OK(run(&session, "import sys\n"
+                   "seen = []\n"
+                   "def f(): return 1\n"
+                   "sys.setprofile(lambda frame, event, arg: seen.append(event))\n"
+                   "try: f()\n"
+                   "finally: sys.setprofile(None)\n"));
+  CHECK(integer_of(&session, "'call' in seen and 'return' in seen") == 1);
+}
+
 /* Also on the data plane, where code is called per row. */
 static void deadline_stops_the_data_plane(void) {
   pyb_session session = {.context = "deadline", .deadline_ms = 50};
@@ -279,6 +294,7 @@ static void test_main_thread_waits_are_cut_short(void) {
 
 static void both(void) {
   deadline_stops_python();
+  code_runs_profiled_after_a_stop();
   deadline_stops_the_data_plane();
   stubborn_code_is_stopped();
   no_deadline_no_stop();

@@ -4,10 +4,10 @@ PYTHON = .venv/bin/python
 SETUP = tools/setup.sh
 FORMATTED = $(shell find c tests examples benchmarks -name '*.[ch]')
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-gtm test matrix lint format bench asan valgrind soak clean
+.PHONY: help build demo demo-functions demo-gtm test matrix lint format bench asan valgrind soak clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 build: ## make .venv and build the library into the package
 	@$(SETUP) build
@@ -15,6 +15,10 @@ build: ## make .venv and build the library into the package
 demo: ## flights in SQLite: DataFrame, model, predictions and a picture, in output/
 	@$(SETUP) demo
 	@$(PYTHON) examples/flights/demo.py
+
+demo-functions: ## a model of flights: trained as a job, asked as a service, in output/functions/
+	@$(SETUP) demo-functions
+	@$(PYTHON) examples/functions/demo.py
 
 demo-gtm: ## flights in GT.M: global, DataFrame, SQL, model, predictions, in output/gtm/
 	@$(SETUP) demo-gtm

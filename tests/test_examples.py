@@ -6,6 +6,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from pybridge.functions.manager import client
+from pybridge.functions.store import Store
 from tests.programs import ROOT, build, flags, run
 
 if TYPE_CHECKING:
@@ -62,6 +64,22 @@ def test_flights_demo_makes_its_table_and_picture() -> None:
         "sqlite3", "output/flights.db", "select count(*) from predictions", cwd=ROOT
     )
     assert 60_000 < int(rows.stdout)
+
+
+def test_functions_demo_trains_serves_and_draws() -> None:
+    """Jobs on a table, from Python and from SQL, then a service with their model."""
+    picture = ROOT / "output/functions/delays.png"
+    picture.unlink(missing_ok=True)
+
+    ended = run(sys.executable, "examples/functions/demo.py", cwd=ROOT)
+    client.of(Store.open(ROOT / "output/functions/store")).end()
+
+    assert 0 == ended.returncode, ended.stdout + ended.stderr
+    assert "R² = 0.83" in ended.stdout
+    assert "train    │ COMPLETED" in ended.stdout
+    assert "120 minutes late at departure: 11" in ended.stdout
+    assert "422: " in ended.stdout
+    assert b"\x89PNG" == picture.read_bytes()[:4]
 
 
 def test_flights_demo_in_gtm_leaves_predictions_in_a_global(tmp_path: Path) -> None:

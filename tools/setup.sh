@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # setup.sh GOAL: bring a machine to where GOAL can run: packages, .venv, the library.
 #
-# GOAL is build, demo, demo-gtm, test, dev, bench or valgrind. What is there already is left
-# alone, so that a second run takes no time. BASE_PYTHON=/path/to/python3 names the
-# Python that .venv is made from; otherwise the first suitable one is taken.
+# GOAL is build, demo, demo-functions, demo-gtm, test, dev, bench or valgrind. What is
+# there already is left alone, so that a second run takes no time.
+# BASE_PYTHON=/path/to/python3 names the Python that .venv is made from; otherwise the
+# first suitable one is taken.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-goal=${1:?"name a goal: build, demo, demo-gtm, test, dev, bench or valgrind"}
+goal=${1:?"name a goal: build, demo, demo-functions, demo-gtm, test, dev, bench or valgrind"}
 
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '== %s\n' "$*"; }
@@ -19,13 +20,14 @@ fail() {
 
 # What pip installs for the goal, and the goals for which at least that is installed.
 case $goal in
-build) extra= done_by="build demo demo-gtm test dev bench valgrind" ;;
-demo) extra="[demo]" done_by="demo demo-gtm test dev bench valgrind" ;;
+build) extra= done_by="build demo demo-functions demo-gtm test dev bench valgrind" ;;
+demo) extra="[demo]" done_by="demo demo-functions demo-gtm test dev bench valgrind" ;;
+demo-functions) extra="[demo,functions]" done_by="demo-functions test dev bench valgrind" ;;
 demo-gtm) extra="[demo,duckdb]" done_by="demo-gtm test dev bench valgrind" ;;
 test | valgrind) extra="[test]" done_by="test dev bench valgrind" ;;
 bench) extra="[test,bench]" done_by="bench dev" ;;
 dev) extra="[dev]" done_by=dev ;;
-*) fail "goal '$goal' is unknown; known: build, demo, demo-gtm, test, dev, bench, valgrind" ;;
+*) fail "goal '$goal' is unknown; known: build, demo, demo-functions, demo-gtm, test, dev, bench, valgrind" ;;
 esac
 
 # A Python is suitable when a library can be linked to it and a venv made from it.

@@ -203,7 +203,7 @@ def groups(rows: int) -> Iterable[Group]:  # noqa: ARG001 (each file's has it)
             "serve, echo: two workers, one",
             f"{PLAIN}, {two}",
             (f"{PLAIN}, {one}",),
-            1.1,
+            1.0,
             faster=False,
         )
     )

@@ -209,6 +209,10 @@ def _supervise(role: Callable[[], int], secrets: Sequence[str]) -> int:
         os.dup2(sink, 1)
         os.dup2(sink, 2)
         os.close(sink)
+        for name in ("stdout", "stderr"):  # the old ones may be of a file
+            number = getattr(sys, name).fileno()
+            new = open(number, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, new)
         code = 1
         try:
             code = role()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pybridge.errors import Unsupported
+from pybridge.errors import HostError, Unsupported
+from pybridge.functions import manifests, uv
 from pybridge.functions.build import sorted_out
-from tests.functions.jobs import PATIENCE, VERSION, ended, log_of
+from tests.functions.jobs import PATIENCE, VERSION, log_of, nothing_left
 
 if TYPE_CHECKING:
     from pybridge.functions.function import Function
@@ -142,20 +143,15 @@ def test_instruction_is_run_where_that_is_allowed(
     assert f"{environment}/bin/python" in log_of(run)
 
 
-def test_instruction_that_fails_is_told(
-    led: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """S-57: a command that fails fails the build, with its words; no image is left."""
-    settings(tmp_path, monkeypatch, 'instructions = "run"')
-    function = declared(led, "failing")
+def test_instruction_that_fails_is_told(tmp_path: Path) -> None:
+    """S-57: a command that fails fails the build, with its words."""
+    said: list[str] = []
+    tool = uv.Tool(said.append, lambda: False, ())
 
-    run = function.run("build", instructions=["echo no such thing >&2; exit 3"])
-    run.wait(timeout=120)
+    with pytest.raises(HostError, match="with exit status 3: no such thing"):
+        tool.instruct("RUN echo no such thing >&2; exit 3", tmp_path)
 
-    assert "ERROR" == run.state
-    assert "failed with exit status 3: no such thing" in run.status.message
-    assert "environment" == run.status.error["stage"]
-    assert led.get_function("failing").spec.image is None
+    assert "no such thing" == said[-1]
 
 
 def test_instruction_is_refused_where_settings_say_so(
@@ -275,5 +271,38 @@ def test_stopped_build_leaves_nothing(led: Project) -> None:
     run = function.run("build").stop()
 
     assert "STOPPED" == run.state
-    again = ended(led, CODE, requirements=["six", "colorama>0.1"])
-    assert "COMPLETED" == again.state, again.status
+    assert nothing_left(run)
+    assert led.get_function("halted").spec.image is None
+    stamps = led.store.root.glob("cache/environments/*/environment.json")
+    made = [json.loads(one.read_text())["requirements"] for one in stamps]
+    assert ["six", "colorama>0.1"] not in made
+
+
+def test_image_of_a_build_is_its_registrys(
+    first: Run,
+    function: Function,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """S-48: in a cluster a built function is its image, which has all that it needs."""
+    settings(tmp_path, monkeypatch, 'kubernetes = {registry = "ghcr.io/me"}')
+
+    found = manifests.render(function.new_run("job"))
+
+    job = found[-1]["spec"]["template"]["spec"]
+    tag = first.status.build["context_digest"][:16]
+    assert f"ghcr.io/me/p/built:{tag}" == job["containers"][0]["image"]
+    assert "initContainers" not in job
+    assert ["ConfigMap", "Job"] == [one["kind"] for one in found]
+    assert ["run.json"] == list(found[0]["data"])
+
+
+def test_lock_of_a_build_is_installed_where_there_is_no_registry(
+    first: Run, function: Function
+) -> None:
+    """S-50: without a registry pods install what the build has locked, no other."""
+    found = manifests.render(function.new_run("job"))
+
+    data = found[1]["data"]
+    assert Path(first.status.build["lock"]).read_text() == data["requirements.lock"]
+    assert "requirements.txt" not in data

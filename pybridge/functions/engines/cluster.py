@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional
 
 from pybridge.errors import HostError, Unsupported
@@ -66,8 +67,12 @@ class Cluster:
         options = client.Configuration()
         loading: Any = config
         try:
+            # The client itself reads the variable only once, when it is imported.
             loading.load_kube_config(
-                settings.kubeconfig, settings.context, options, persist_config=False
+                settings.kubeconfig or os.environ.get("KUBECONFIG"),
+                settings.context,
+                options,
+                persist_config=False,
             )
         except config.ConfigException as exc:
             try:

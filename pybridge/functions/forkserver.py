@@ -367,8 +367,12 @@ def _take_environment(request: Mapping[str, Any]) -> None:
         name = request["run"].encode("utf-8", "replace")[:_ROOM]
         ctypes.memset(_mark, 0, _ROOM)
         ctypes.memmove(_mark, name, len(name))
-    os.environ.clear()
-    os.environ.update(request["environ"])
+    wanted = request["environ"]
+    for name in [name for name in os.environ if name not in wanted]:
+        del os.environ[name]
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:  # each one written is a page of memory more
+            os.environ[name] = value
     for place in reversed(os.environ.get("PYTHONPATH", "").split(os.pathsep)):
         if place and place not in sys.path:
             sys.path.insert(0, place)

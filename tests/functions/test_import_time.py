@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pybridge.functions import pythons
 from tests.programs import ROOT, run
 
 HEAVY = (
@@ -81,6 +82,33 @@ def test_package_is_imported_by_older_pythons(python: Path) -> None:
         python,
         "-c",
         f"import pybridge.functions, {', '.join(names)}",
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+    assert (0, "") == (printed.returncode, printed.stderr)
+
+
+EVERY = """
+import importlib, pkgutil
+import pybridge.functions as package
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    if not module.name.endswith("__main__"):
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as exc:
+            assert exc.name in {"pydantic", "uvicorn", "dulwich"}, (module.name, exc)
+"""
+
+
+@pytest.mark.parametrize("version", pythons.installed())
+def test_every_module_is_imported_by_every_python(version: str) -> None:
+    """S-2: nothing but packages that an environment has is ever missing."""
+    printed = run(
+        pythons.interpreter(version),
+        "-W",
+        "error",
+        "-c",
+        EVERY,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
     )
 

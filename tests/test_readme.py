@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pybridge.functions.manager import client
+from pybridge.functions.store import Store
 from tests.programs import ROOT, build, flags, run
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,7 +24,7 @@ def blocks(language: str) -> list[str]:
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
     """No block is there that these tests do not know."""
-    assert {"console", "sh", "c", "m"} == {name for name, _ in BLOCKS}
+    assert {"console", "sh", "c", "m", "python"} == {name for name, _ in BLOCKS}
 
 
 @pytest.mark.parametrize("transcript", blocks("console"))
@@ -82,9 +84,27 @@ def test_command_names_what_exists(line: str, tmp_path: Path) -> None:
     if "pip install ." in line:
         assert (ROOT / "pyproject.toml").exists()
         return
+    if line.startswith("pybridge function "):
+        runs_a_function(line, tmp_path)
+        return
     (tmp_path / "program.c").write_text(blocks("c")[0], encoding="utf-8")
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
 
     ended = run("sh", "-c", line, cwd=tmp_path, env={"PATH": path}, given="")
+
+    assert 0 == ended.returncode, ended.stdout + ended.stderr
+
+
+def runs_a_function(line: str, folder: Path) -> None:
+    """Run a command on the file of the README, in a store of its own."""
+    program = blocks("python")[0]
+    name = program.partition("\n")[0].removeprefix("# ")
+    (folder / name).write_text(program, encoding="utf-8")
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    env = {"PATH": path, "PYBRIDGE_FUNCTIONS": str(folder / "store")}
+
+    ended = run("sh", "-c", line, cwd=folder, env=env, given="")
+    run("pybridge", "function", "stop", "--all", cwd=folder, env=env)
+    client.of(Store.open(folder / "store")).end()
 
     assert 0 == ended.returncode, ended.stdout + ended.stderr

@@ -50,4 +50,7 @@ def test_setup_of_an_unknown_goal_names_the_known_ones() -> None:
     said = run(SETUP, "tset", env=dict(os.environ))
 
     assert 1 == said.returncode
-    assert "known: build, demo, demo-functions, demo-gtm, test, dev, bench, valgrind" in said.stderr
+    assert (
+        "known: build, demo, demo-functions, demo-gtm, test, dev, bench, valgrind"
+        in said.stderr
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import textwrap
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pybridge.errors import BadArgument, RunFailed
-from pybridge.functions import engines
+from pybridge.functions import container, engines, manifests
 from pybridge.functions.library import get_or_create_project
 from pybridge.functions.store import Store
 from tests.functions import kubelet
@@ -212,9 +215,13 @@ def test_job_that_somebody_deletes_is_an_error(
 def test_deleted_run_is_gone_from_the_cluster(
     project: Project, cluster: kubelet.Cluster
 ) -> None:
-    """A run that is deleted takes its objects along."""
+    """A run that has ended cannot be resumed; deleted, it takes its objects along."""
     run = ended(project, "def f(): return 1\n")
     assert names(cluster, run)
+    with pytest.raises(BadArgument, match="only one that is STOPPED"):
+        run.resume()
+    with pytest.raises(BadArgument, match="only a STOPPED one"):
+        engines.get("kubernetes").resume(run)
 
     run.delete()
 
@@ -373,11 +380,68 @@ def test_cluster_that_is_away_is_told(
     assert time.monotonic() - began < PATIENCE
 
 
-def test_only_stopped_runs_are_resumed(project: Project) -> None:
-    """A run that has ended otherwise cannot be taken up again."""
-    run = ended(project, "def f(): return 1\n")
+# ---- The container -------------------------------------------------------------------
 
-    with pytest.raises(BadArgument, match="only one that is STOPPED"):
-        run.resume()
-    with pytest.raises(BadArgument, match="only a STOPPED one"):
-        engines.get("kubernetes").resume(run)
+
+def bundle(project: Project, folder: Path, code: str) -> Path:
+    """Write what a pod is given, and return the file with the run."""
+    function = project.new_function(
+        "c", kind="python", python_version=VERSION, handler="f", code=code
+    )
+    found = manifests.of_function(function).objects
+    data = next(one["data"] for one in found if "run.json" in one.get("data", {}))
+    (folder / "run.json").write_text(data["run.json"])
+    return folder / "run.json"
+
+
+def test_last_words_are_where_kubernetes_looks(
+    project: Project, tmp_path: Path
+) -> None:
+    """Who may not read logs finds state and error in the status of the pod."""
+    spec = bundle(project, tmp_path, "def f(): raise KeyError('a')\n")
+    words = tmp_path / "words"
+    words.touch()
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pybridge.functions.container"),
+            *("--spec", spec, "--store", tmp_path / "s", "--last-words", words),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    told = json.loads(words.read_text())
+    assert 1 == done.returncode
+    assert ("ERROR", "KeyError", "execute", 1) == (
+        *(told["state"], told["type"], told["stage"], told["attempt"]),
+    )
+    assert "KeyError" in done.stdout.splitlines()[-1]
+
+
+def test_large_outputs_stay_where_they_are(project: Project) -> None:
+    """What is too large to be told with the end keeps its path; the rest is moved."""
+    path = project.store.root.parent / "large"
+    path.write_bytes(bytes(100))
+    item = project.log_artifact("large", kind="artifact", source=str(path))
+    contents: dict[str, str] = {}
+
+    kept = container.portable(item.to_dict(), project.store, contents, room=99)
+    moved = container.portable(item.to_dict(), project.store, contents, room=100)
+
+    assert item.path == kept["spec"]["path"]
+    assert moved["spec"]["path"].startswith("store:files/p/artifact/large/")
+    assert 1 == len(contents)
+
+
+def test_files_of_a_pod_stay_in_their_place(tmp_path: Path) -> None:
+    """What a pod tells cannot be written outside of the store's files."""
+    store = Store.open(tmp_path / "functions")
+    names_ = ["../a", "/b", "files/../../c", "store.db", "files/d"]
+
+    container.unpack([], dict.fromkeys(names_, "eA=="), store)
+
+    assert [tmp_path / "functions/files/d"] == [
+        one for one in tmp_path.rglob("*") if one.is_file() and one.suffix == ""
+    ]

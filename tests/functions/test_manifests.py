@@ -800,3 +800,16 @@ def test_files_are_in_the_order_to_apply(function: Function, tmp_path: Path) -> 
     assert (0o600, {0o644}) == (stat.S_IMODE(paths[0].stat().st_mode), modes)
     read = [yaml.load(path.read_text(), LOADER) for path in paths]  # noqa: S506
     assert manifests.render(run) == read
+
+
+def test_objects_of_a_function_leave_no_run(
+    function: Function, project: Project
+) -> None:
+    """What is written to be applied by others is nobody's run here."""
+    found = manifests.of_function(function, "serve", replicas=2)
+
+    assert [] == project.list_runs()
+    assert 2 == found.workload["spec"]["replicas"]
+    stream = io.StringIO()
+    manifests.write(found.objects, stream, "json")
+    assert found.objects == json.loads(stream.getvalue())["items"]

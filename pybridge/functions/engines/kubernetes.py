@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Kubernetes"]
 
-_FIRST, _LONGEST = 0.1, 2.0  # seconds between looks
+_FIRST, _LONGEST = 0.05, 1.0  # seconds between looks
 _FRESH = 0.2  # seconds in which a look is not repeated
 _RESTARTS = 1  # of a pod of a service; more are an error, as in the original
 _SHARED = ("pybridge-runtime-",)  # objects that are of more than one run
@@ -76,7 +76,7 @@ class Kubernetes:
             if left <= 0:
                 return False
             time.sleep(left)
-            pause = min(pause * 1.5, _LONGEST)
+            pause = min(pause * 1.2, _LONGEST)
             self._looks.pop(run.key, None)
             run.refresh()
         return True
@@ -292,7 +292,9 @@ class Kubernetes:
                 _at(store, entity, "RUNNING", service=service)
             return
         reason, words = pods.waiting(found[-1]) if found else ("", "")
-        _at(store, entity, "PENDING", f"{reason}: {words}" if words else reason or None)
+        told = f"{reason}: {words}" if words else reason
+        gone = {"service": None} if entity["status"].get("service") else {}
+        _at(store, entity, "PENDING", told or None, **gone)
 
     def _service(
         self, cluster: Cluster, noted: Mapping[str, Any], ready: int

@@ -8,7 +8,21 @@ gives the same objects, in the same order.
 
 from __future__ import annotations
 
-from pybridge.functions.manifests.rendering import WORKLOADS, Rendered, render, rendered
+from pybridge.functions.manifests.rendering import (
+    WORKLOADS,
+    Rendered,
+    of_function,
+    render,
+    rendered,
+)
 from pybridge.functions.manifests.writing import text, write
 
-__all__ = ["WORKLOADS", "Rendered", "render", "rendered", "text", "write"]
+__all__ = [
+    "WORKLOADS",
+    "Rendered",
+    "of_function",
+    "render",
+    "rendered",
+    "text",
+    "write",
+]

@@ -20,9 +20,10 @@ from pybridge.functions.manifests import (
 )
 
 if TYPE_CHECKING:
+    from pybridge.functions.function import Function
     from pybridge.functions.run import Run
 
-__all__ = ["WORKLOADS", "Rendered", "render", "rendered"]
+__all__ = ["WORKLOADS", "Rendered", "of_function", "render", "rendered"]
 
 WORKLOADS = ("Job", "CronJob", "Deployment")
 
@@ -43,6 +44,20 @@ class Rendered(NamedTuple):
 def render(run: Run) -> List[Dict[str, Any]]:
     """Return the objects of a run; see `rendered`."""
     return rendered(run).objects
+
+
+def of_function(function: Function, action: str = "job", **given: Any) -> Rendered:
+    """Return the objects of a run that is made for them alone, and not kept.
+
+    Raises:
+        BadArgument: what was given is wrong, or cannot be in a cluster.
+
+    """
+    run = function.new_run(action, **given)
+    try:
+        return rendered(run)
+    finally:
+        run.store.delete(run.key)  # whoever applies the objects leads it
 
 
 def rendered(run: Run, using: Optional[settings.Settings] = None) -> Rendered:

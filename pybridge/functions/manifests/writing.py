@@ -35,11 +35,13 @@ def text(objects: Iterable[Dict[str, Any]], form: str = "yaml") -> str:
 
 
 def write(
-    run: Run,
+    run: Union[Run, Iterable[Dict[str, Any]]],
     target: Union[str, os.PathLike[str], IO[str]],
     form: str = "yaml",
 ) -> List[Path]:
-    """Write the objects of a run to a stream, or into a directory, each into a file.
+    """Write objects to a stream, or into a directory, each into a file.
+
+    They are those of a run, or those that are given.
 
     The names of the files begin with a number, so that they are applied in order. What
     has secrets in it only its owner can read.
@@ -49,7 +51,9 @@ def write(
         HostError: they cannot be written.
 
     """
-    objects = render(run)
+    from pybridge.functions.run import Run
+
+    objects = render(run) if isinstance(run, Run) else list(run)
     if not isinstance(target, (str, os.PathLike)):
         target.write(text(objects, form))
         return []

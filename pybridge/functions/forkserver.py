@@ -237,6 +237,10 @@ class _Server:
         """The manager is gone: end what was forked, and all that came of it."""
         for pid, request in self.runs.items():
             processes.end(request["run"], pid)
+        # All that is still here has been left by runs that ended before.
+        orphans = processes.left_behind(())
+        if orphans:
+            processes.end("", also=orphans)
 
 
 def _awake(*_: object) -> None:

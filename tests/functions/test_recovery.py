@@ -112,6 +112,19 @@ def test_wait_goes_on_when_the_manager_is_killed(project: Project) -> None:
     assert first != client.of(project.store).ask("info")["pid"]
 
 
+def test_managers_that_are_killed_do_not_add_attempts(project: Project) -> None:
+    """The number of attempts is that of the run, however many managers lead it."""
+    run = running(project, backoff_limit=2)
+    kill_manager(project.store)
+    until(lambda: log_of(run).count("up") == 2)
+    kill_manager(project.store)
+    until(lambda: log_of(run).count("up") == 3)
+    kill_manager(project.store)
+
+    assert "ERROR" == run.refresh().state
+    assert [1, 2, 3] == [one["attempt"] for one in run.status.attempts]
+
+
 def test_runs_that_waited_are_run_by_the_next_manager(project: Project) -> None:
     """A place in the queue is not an attempt: those that waited have lost nothing."""
     places = client.of(project.store).ask("info")["places"]

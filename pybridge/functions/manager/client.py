@@ -23,7 +23,8 @@ __all__ = ["Client", "of"]
 # Those of the server; importing it would load what only the manager needs.
 _REQUEST = b"R"
 _REPLY = b"A"
-_TRIES = 3
+_TRIES = 6
+_PAUSE = 0.01  # seconds before the second try; doubled for each more
 _LONG = 1.0  # seconds after which a manager has worked
 _PATIENCE = 30  # seconds that a manager which ends is waited for
 
@@ -61,6 +62,7 @@ class Client:
                 sock.close()
                 # Only what ends at once again and again is beyond hope.
                 tries = _TRIES if time.monotonic() > began + _LONG else tries - 1
+                time.sleep(_PAUSE * 2.0 ** (_TRIES - tries))
                 continue
             except BaseException:
                 sock.close()  # its answer would be taken for that of the next request

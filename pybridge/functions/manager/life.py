@@ -67,7 +67,8 @@ class Life:
         self.origin = origin
         self.began = time.monotonic()
         self.attempt = len(entity["status"].get("attempts") or ()) + 1
-        self.last = self.attempt + self._retries()
+        self.first: int = entity["status"]["first"]
+        self.last = self.first + self._retries()
         self.stopping = False
         self.leaving = False
         self.has_place = False
@@ -156,8 +157,8 @@ class Life:
         except BridgeError as exc:
             failure = outcome.describe(exc, "environment", self.attempt)
             raise outcome.Failed(failure) from None
-        nursery = await self.manager.nursery(self)
         while True:
+            nursery = await self.manager.nursery(self)
             await self._take_place()
             try:
                 failure = await self._attempt(nursery)
@@ -179,8 +180,8 @@ class Life:
     async def _pause(self, failure: dict[str, Any]) -> None:
         """Wait between two attempts."""
         self._fail(failure, last=False)
-        policy = self.manager.policy
-        seconds = policy.delay(self.attempt, random.random())  # noqa: S311
+        chance = random.random()  # noqa: S311 - nobody gains by guessing it
+        seconds = self.manager.policy.delay(self.attempt - self.first + 1, chance)
         self.log.say(
             f"attempt {self.attempt} failed ({outcome.line(failure)}); the next one "
             f"begins in {seconds:.1f} s, and {self.last - self.attempt} may follow"
@@ -252,7 +253,8 @@ class Life:
         self.manager.announce(self.key)
         await asyncio.wait({ended})
         if time.monotonic() - began > _LONG:
-            self.last = self.attempt + self._retries()
+            self.first = self.attempt
+            self.last = self.first + self._retries()
 
     def _verdict(self, how: Ended, process: _Process) -> Optional[dict[str, Any]]:
         """Return how the attempt failed; None where the run is final or stopped."""

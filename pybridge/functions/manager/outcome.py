@@ -80,8 +80,11 @@ def record(store: Store, key: str, found: dict[str, Any], last: bool) -> None:
         if states.is_final(status["state"]) or status["state"] == "STOP":
             return
         attempts = status.setdefault("attempts", [])
-        if not attempts or attempts[-1].get("attempt") != found["attempt"]:
+        known = bool(attempts) and attempts[-1].get("attempt") == found["attempt"]
+        if not known:
             attempts.append(found)
+        elif status["state"] == "PENDING" and not last:
+            return
         if last:
             status["error"] = found
         status.pop("service", None)

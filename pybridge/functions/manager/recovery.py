@@ -21,11 +21,13 @@ def recover(manager: Manager) -> None:
     A job that was at work has lost an attempt; one that waited still waits. Services
     are started again.
     """
-    left = processes.marked()
+    left = set(processes.marked().values())
+    if left:
+        for entity in manager.store.runs():
+            if entity["id"] in left and _is_ours(entity):
+                processes.end(entity["id"])
     for entity in manager.store.runs(_LIVE):
         if _is_ours(entity):
-            if entity["id"] in left.values():
-                processes.end(entity["id"])
             _take_up(manager, entity)
 
 
@@ -40,6 +42,7 @@ def _take_up(manager: Manager, entity: dict[str, Any]) -> None:
     if status["state"] == "STOP":
         manager.move(key, "STOPPED")
         return
+    first = int(status.get("first") or 1)
     if status["state"] == "RUNNING" and entity["spec"].get("action") != "serve":
         attempt = int(status.get("attempt") or 1)
         failure = outcome.failure(
@@ -49,7 +52,7 @@ def _take_up(manager: Manager, entity: dict[str, Any]) -> None:
             "execute",
             attempt,
         )
-        last = attempt > int(entity["spec"].get("backoff_limit") or 0)
+        last = attempt >= first + int(entity["spec"].get("backoff_limit") or 0)
         manager.keep(lambda: outcome.record(manager.store, key, failure, last))
         if last:
             return
@@ -57,4 +60,4 @@ def _take_up(manager: Manager, entity: dict[str, Any]) -> None:
     origin = manager.origin._replace(
         python=python, version=version, group=entity["project"]
     )
-    manager.begin(key, origin)
+    manager.begin(key, origin, first)

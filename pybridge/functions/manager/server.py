@@ -311,12 +311,19 @@ class Manager:
 
     # ---- Runs -----------------------------------------------------------------------
 
-    def begin(self, key: str, origin: Origin) -> None:
-        """Take a run, unless it is final."""
-        python = [origin.python, origin.version]  # for a manager after this one
-        entity = self.move(
-            key, "PENDING", owner=self.owner, engine="local", python=python
-        )
+    def begin(self, key: str, origin: Origin, first: int = 0) -> None:
+        """Take a run, unless it is final; `first` is the attempt it began with."""
+        entity = self.store.get(key)
+        if entity is None:
+            return
+        known = {
+            "owner": self.owner,
+            "engine": "local",
+            # For a manager after this one:
+            "python": [origin.python, origin.version],
+            "first": first or len(entity["status"].get("attempts") or ()) + 1,
+        }
+        entity = self.move(key, "PENDING", **known)
         if entity is not None:
             self.lives[key] = Life(self, entity, origin)
 

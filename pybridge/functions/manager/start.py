@@ -112,7 +112,8 @@ def _spawn(store: Store, folder: str) -> None:
         os.posix_spawn(
             sys.executable,
             [sys.executable, "-c", PROGRAM, json.dumps(told)],
-            os.environ,
+            # A job that starts one is not what it belongs to.
+            {k: v for k, v in os.environ.items() if k != "PYBRIDGE_RUN"},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, null, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),

@@ -52,8 +52,9 @@ def failure(run: Run, *, traceback: bool = True) -> None:
     attempts = len(run.status.get("attempts") or ())
     if attempts > 1:
         stage += f", attempt {attempts}"
-    if traceback and error.get("frames"):
-        click.echo(error["traceback"], err=True)
+    if error.get("frames"):
+        if traceback:  # else it stands above, in the log
+            click.echo(error["traceback"], err=True)
     elif error.get("faults"):
         click.echo(_as_options(error["message"]), err=True)
     else:

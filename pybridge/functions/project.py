@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Union, cast
 
 from pybridge.errors import BadArgument
-from pybridge.functions import keys, lookup
+from pybridge.functions import keys, lookup, verbs
 from pybridge.functions.entity import Entity
 from pybridge.functions.faults import Fault, Faults, nearest
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Project"]
 
 PathLike = Union[str, "os.PathLike[str]"]
-MISSING: Any = object()
 _FILTERS = ("kind", "name", "state", "labels", "function", "all_versions")
 
 
@@ -39,7 +38,7 @@ class Project(Entity):
     # Functions
 
     def new_function(
-        self, name: Any = MISSING, kind: Any = MISSING, **given: Any
+        self, name: Any = verbs.MISSING, kind: Any = verbs.MISSING, **given: Any
     ) -> Function:
         """Make a function and store it; what it may have is in `docs/functions.md`.
 
@@ -49,388 +48,65 @@ class Project(Entity):
         """
         from pybridge.functions import function
 
-        return function.new(self.store, self.name, _named(name, kind, given))
+        return function.new(self.store, self.name, verbs.fields_of(name, kind, given))
 
-    def get_function(
-        self, identifier: str, entity_id: Optional[str] = None
-    ) -> Function:
-        """Return a function by its key, name (the newest), name:id or id.
-
-        Raises:
-            BadArgument: there is none.
-
-        """
-        found = lookup.get(self.store, self.name, "function", identifier, entity_id)
-        return cast("Function", found)
-
-    def get_function_versions(self, identifier: str) -> list[Function]:
-        """Return all versions of a name, the oldest first."""
-        found = lookup.versions(self.store, self.name, "function", identifier)
-        return cast("list[Function]", found)
-
-    def list_functions(self, **filters: Any) -> list[Function]:
-        """Return the newest of each name, narrowed by name, kind, state or labels."""
-        found = self._list("function", filters)
-        return cast("list[Function]", found)
-
-    def import_function(self, file: PathLike, reset_id: bool = False) -> Function:
-        """Make a function of a YAML file, and store it; with another id if wanted.
-
-        Raises:
-            BadArgument: the file has none, or one that is here already.
-
-        """
-        return cast("Function", self._import("function", file, reset_id))
-
-    def update_function(self, entity: Function) -> Function:
-        """Write a function that was changed to the store.
-
-        Raises:
-            BadArgument: it is no function of this project.
-
-        """
-        return cast("Function", self._update("function", entity))
-
-    def delete_function(
-        self,
-        identifier: str,
-        entity_id: Optional[str] = None,
-        delete_all_versions: bool = False,
-    ) -> int:
-        """Delete a function and return how many that were.
-
-        Raises:
-            BadArgument: there is none, or it is not said which.
-
-        """
-        return lookup.delete(
-            self.store,
-            self.name,
-            "function",
-            identifier,
-            entity_id,
-            delete_all_versions,
-        )
+    get_function: verbs.Get[Function] = verbs.gets("function")
+    get_function_versions: verbs.Versions[Function] = verbs.versions("function")
+    list_functions: verbs.List[Function] = verbs.lists("function")
+    import_function: verbs.Import[Function] = verbs.imports("function")
+    update_function: verbs.Update[Function] = verbs.updates("function")
+    delete_function: verbs.Delete = verbs.deletes("function")
 
     # Runs
 
-    def get_run(self, identifier: str, entity_id: Optional[str] = None) -> Run:
-        """Return a run by its key or id.
-
-        Raises:
-            BadArgument: there is none.
-
-        """
-        found = lookup.get(self.store, self.name, "run", identifier, entity_id)
-        return cast("Run", found)
-
-    def list_runs(self, **filters: Any) -> list[Run]:
-        """Return the runs, narrowed by function, kind, state or labels."""
-        found = self._list("run", filters)
-        return cast("list[Run]", found)
-
-    def import_run(self, file: PathLike, reset_id: bool = False) -> Run:
-        """Make a run of a YAML file, and store it; with another id if wanted.
-
-        Raises:
-            BadArgument: the file has none, or one that is here already.
-
-        """
-        return cast("Run", self._import("run", file, reset_id))
-
-    def update_run(self, entity: Run) -> Run:
-        """Write a run that was changed to the store.
-
-        Raises:
-            BadArgument: it is no run of this project.
-
-        """
-        return cast("Run", self._update("run", entity))
-
-    def delete_run(
-        self,
-        identifier: str,
-        entity_id: Optional[str] = None,
-        delete_all_versions: bool = False,
-    ) -> int:
-        """Delete a run and return how many that were.
-
-        Raises:
-            BadArgument: there is none, or it is not said which.
-
-        """
-        return lookup.delete(
-            self.store,
-            self.name,
-            "run",
-            identifier,
-            entity_id,
-            delete_all_versions,
-        )
+    get_run: verbs.Get[Run] = verbs.gets("run", "key or id")
+    list_runs: verbs.List[Run] = verbs.lists(
+        "run", "Return the runs, narrowed by function, kind, state or labels."
+    )
+    import_run: verbs.Import[Run] = verbs.imports("run")
+    update_run: verbs.Update[Run] = verbs.updates("run")
+    delete_run: verbs.Delete = verbs.deletes("run")
 
     # Dataitems
 
-    def new_dataitem(
-        self, name: Any = MISSING, kind: Any = MISSING, **given: Any
-    ) -> Dataitem:
-        """Make a dataitem of what lies at a path already, and store it.
-
-        Raises:
-            Faults: something given is unknown, missing or wrong.
-
-        """
-        made = self._new("dataitem", _named(name, kind, given))
-        return cast("Dataitem", made)
-
-    def log_dataitem(
-        self, name: Any = MISSING, kind: Any = MISSING, source: Any = None, **given: Any
-    ) -> Dataitem:
-        """Make a dataitem of a table or a file, and store both.
-
-        Raises:
-            Faults: something given is unknown, missing or wrong.
-
-        """
-        made = self._log("dataitem", _named(name, kind, given), source)
-        return cast("Dataitem", made)
-
-    def get_dataitem(
-        self, identifier: str, entity_id: Optional[str] = None
-    ) -> Dataitem:
-        """Return a dataitem by its key, name (the newest), name:id or id.
-
-        Raises:
-            BadArgument: there is none.
-
-        """
-        found = lookup.get(self.store, self.name, "dataitem", identifier, entity_id)
-        return cast("Dataitem", found)
-
-    def get_dataitem_versions(self, identifier: str) -> list[Dataitem]:
-        """Return all versions of a name, the oldest first."""
-        found = lookup.versions(self.store, self.name, "dataitem", identifier)
-        return cast("list[Dataitem]", found)
-
-    def list_dataitems(self, **filters: Any) -> list[Dataitem]:
-        """Return the newest of each name, narrowed by name, kind, state or labels."""
-        found = self._list("dataitem", filters)
-        return cast("list[Dataitem]", found)
-
-    def import_dataitem(self, file: PathLike, reset_id: bool = False) -> Dataitem:
-        """Make a dataitem of a YAML file, and store it; with another id if wanted.
-
-        Raises:
-            BadArgument: the file has none, or one that is here already.
-
-        """
-        return cast("Dataitem", self._import("dataitem", file, reset_id))
-
-    def update_dataitem(self, entity: Dataitem) -> Dataitem:
-        """Write a dataitem that was changed to the store.
-
-        Raises:
-            BadArgument: it is no dataitem of this project.
-
-        """
-        return cast("Dataitem", self._update("dataitem", entity))
-
-    def delete_dataitem(
-        self,
-        identifier: str,
-        entity_id: Optional[str] = None,
-        delete_all_versions: bool = False,
-    ) -> int:
-        """Delete a dataitem and return how many that were.
-
-        Raises:
-            BadArgument: there is none, or it is not said which.
-
-        """
-        return lookup.delete(
-            self.store,
-            self.name,
-            "dataitem",
-            identifier,
-            entity_id,
-            delete_all_versions,
-        )
+    new_dataitem: verbs.New[Dataitem] = verbs.makes("dataitem")
+    log_dataitem: verbs.Log[Dataitem] = verbs.logs("dataitem", "a table or a file")
+    get_dataitem: verbs.Get[Dataitem] = verbs.gets("dataitem")
+    get_dataitem_versions: verbs.Versions[Dataitem] = verbs.versions("dataitem")
+    list_dataitems: verbs.List[Dataitem] = verbs.lists("dataitem")
+    import_dataitem: verbs.Import[Dataitem] = verbs.imports("dataitem")
+    update_dataitem: verbs.Update[Dataitem] = verbs.updates("dataitem")
+    delete_dataitem: verbs.Delete = verbs.deletes("dataitem")
 
     # Artifacts
 
-    def new_artifact(
-        self, name: Any = MISSING, kind: Any = MISSING, **given: Any
-    ) -> Artifact:
-        """Make an artifact of what lies at a path already, and store it.
-
-        Raises:
-            Faults: something given is unknown, missing or wrong.
-
-        """
-        made = self._new("artifact", _named(name, kind, given))
-        return cast("Artifact", made)
-
-    def log_artifact(
-        self, name: Any = MISSING, kind: Any = MISSING, source: Any = None, **given: Any
-    ) -> Artifact:
-        """Make an artifact of a file or directory, and store both.
-
-        Raises:
-            Faults: something given is unknown, missing or wrong.
-
-        """
-        made = self._log("artifact", _named(name, kind, given), source)
-        return cast("Artifact", made)
-
-    def get_artifact(
-        self, identifier: str, entity_id: Optional[str] = None
-    ) -> Artifact:
-        """Return an artifact by its key, name (the newest), name:id or id.
-
-        Raises:
-            BadArgument: there is none.
-
-        """
-        found = lookup.get(self.store, self.name, "artifact", identifier, entity_id)
-        return cast("Artifact", found)
-
-    def get_artifact_versions(self, identifier: str) -> list[Artifact]:
-        """Return all versions of a name, the oldest first."""
-        found = lookup.versions(self.store, self.name, "artifact", identifier)
-        return cast("list[Artifact]", found)
-
-    def list_artifacts(self, **filters: Any) -> list[Artifact]:
-        """Return the newest of each name, narrowed by name, kind, state or labels."""
-        found = self._list("artifact", filters)
-        return cast("list[Artifact]", found)
-
-    def import_artifact(self, file: PathLike, reset_id: bool = False) -> Artifact:
-        """Make an artifact of a YAML file, and store it; with another id if wanted.
-
-        Raises:
-            BadArgument: the file has none, or one that is here already.
-
-        """
-        return cast("Artifact", self._import("artifact", file, reset_id))
-
-    def update_artifact(self, entity: Artifact) -> Artifact:
-        """Write an artifact that was changed to the store.
-
-        Raises:
-            BadArgument: it is no artifact of this project.
-
-        """
-        return cast("Artifact", self._update("artifact", entity))
-
-    def delete_artifact(
-        self,
-        identifier: str,
-        entity_id: Optional[str] = None,
-        delete_all_versions: bool = False,
-    ) -> int:
-        """Delete an artifact and return how many that were.
-
-        Raises:
-            BadArgument: there is none, or it is not said which.
-
-        """
-        return lookup.delete(
-            self.store,
-            self.name,
-            "artifact",
-            identifier,
-            entity_id,
-            delete_all_versions,
-        )
+    new_artifact: verbs.New[Artifact] = verbs.makes("artifact")
+    log_artifact: verbs.Log[Artifact] = verbs.logs("artifact", "a file or directory")
+    get_artifact: verbs.Get[Artifact] = verbs.gets("artifact")
+    get_artifact_versions: verbs.Versions[Artifact] = verbs.versions("artifact")
+    list_artifacts: verbs.List[Artifact] = verbs.lists("artifact")
+    import_artifact: verbs.Import[Artifact] = verbs.imports("artifact")
+    update_artifact: verbs.Update[Artifact] = verbs.updates("artifact")
+    delete_artifact: verbs.Delete = verbs.deletes("artifact")
 
     # Models
 
-    def new_model(
-        self, name: Any = MISSING, kind: Any = MISSING, **given: Any
-    ) -> Model:
-        """Make a model of what lies at a path already, and store it.
-
-        Raises:
-            Faults: something given is unknown, missing or wrong.
-
-        """
-        made = self._new("model", _named(name, kind, given))
-        return cast("Model", made)
-
-    def log_model(
-        self, name: Any = MISSING, kind: Any = MISSING, source: Any = None, **given: Any
-    ) -> Model:
-        """Make a model of a file or directory, and store both.
-
-        Raises:
-            Faults: something given is unknown, missing or wrong.
-
-        """
-        made = self._log("model", _named(name, kind, given), source)
-        return cast("Model", made)
-
-    def get_model(self, identifier: str, entity_id: Optional[str] = None) -> Model:
-        """Return a model by its key, name (the newest), name:id or id.
-
-        Raises:
-            BadArgument: there is none.
-
-        """
-        found = lookup.get(self.store, self.name, "model", identifier, entity_id)
-        return cast("Model", found)
-
-    def get_model_versions(self, identifier: str) -> list[Model]:
-        """Return all versions of a name, the oldest first."""
-        found = lookup.versions(self.store, self.name, "model", identifier)
-        return cast("list[Model]", found)
-
-    def list_models(self, **filters: Any) -> list[Model]:
-        """Return the newest of each name, narrowed by name, kind, state or labels."""
-        found = self._list("model", filters)
-        return cast("list[Model]", found)
-
-    def import_model(self, file: PathLike, reset_id: bool = False) -> Model:
-        """Make a model of a YAML file, and store it; with another id if wanted.
-
-        Raises:
-            BadArgument: the file has none, or one that is here already.
-
-        """
-        return cast("Model", self._import("model", file, reset_id))
-
-    def update_model(self, entity: Model) -> Model:
-        """Write a model that was changed to the store.
-
-        Raises:
-            BadArgument: it is no model of this project.
-
-        """
-        return cast("Model", self._update("model", entity))
-
-    def delete_model(
-        self,
-        identifier: str,
-        entity_id: Optional[str] = None,
-        delete_all_versions: bool = False,
-    ) -> int:
-        """Delete a model and return how many that were.
-
-        Raises:
-            BadArgument: there is none, or it is not said which.
-
-        """
-        return lookup.delete(
-            self.store,
-            self.name,
-            "model",
-            identifier,
-            entity_id,
-            delete_all_versions,
-        )
+    new_model: verbs.New[Model] = verbs.makes("model")
+    log_model: verbs.Log[Model] = verbs.logs("model", "a file or directory")
+    get_model: verbs.Get[Model] = verbs.gets("model")
+    get_model_versions: verbs.Versions[Model] = verbs.versions("model")
+    list_models: verbs.List[Model] = verbs.lists("model")
+    import_model: verbs.Import[Model] = verbs.imports("model")
+    update_model: verbs.Update[Model] = verbs.updates("model")
+    delete_model: verbs.Delete = verbs.deletes("model")
 
     # Secrets
 
     def new_secret(
-        self, name: Any = MISSING, secret_value: Optional[str] = None, **given: Any
+        self,
+        name: Any = verbs.MISSING,
+        secret_value: Optional[str] = None,
+        **given: Any,
     ) -> Secret:
         """Make a secret and store it, with its value if there is one.
 
@@ -440,67 +116,15 @@ class Project(Entity):
         """
         from pybridge.functions import secret
 
-        fields = _named(name, given.pop("kind", "secret"), given)
+        fields = verbs.fields_of(name, given.pop("kind", "secret"), given)
         return secret.new(self.store, self.name, fields, secret_value)
 
-    def get_secret(self, identifier: str, entity_id: Optional[str] = None) -> Secret:
-        """Return a secret by its key, name (the newest), name:id or id.
-
-        Raises:
-            BadArgument: there is none.
-
-        """
-        found = lookup.get(self.store, self.name, "secret", identifier, entity_id)
-        return cast("Secret", found)
-
-    def get_secret_versions(self, identifier: str) -> list[Secret]:
-        """Return all versions of a name, the oldest first."""
-        found = lookup.versions(self.store, self.name, "secret", identifier)
-        return cast("list[Secret]", found)
-
-    def list_secrets(self, **filters: Any) -> list[Secret]:
-        """Return the newest of each name, narrowed by name, kind, state or labels."""
-        found = self._list("secret", filters)
-        return cast("list[Secret]", found)
-
-    def import_secret(self, file: PathLike, reset_id: bool = False) -> Secret:
-        """Make a secret of a YAML file, and store it; with another id if wanted.
-
-        Raises:
-            BadArgument: the file has none, or one that is here already.
-
-        """
-        return cast("Secret", self._import("secret", file, reset_id))
-
-    def update_secret(self, entity: Secret) -> Secret:
-        """Write a secret that was changed to the store.
-
-        Raises:
-            BadArgument: it is no secret of this project.
-
-        """
-        return cast("Secret", self._update("secret", entity))
-
-    def delete_secret(
-        self,
-        identifier: str,
-        entity_id: Optional[str] = None,
-        delete_all_versions: bool = False,
-    ) -> int:
-        """Delete a secret and return how many that were.
-
-        Raises:
-            BadArgument: there is none, or it is not said which.
-
-        """
-        return lookup.delete(
-            self.store,
-            self.name,
-            "secret",
-            identifier,
-            entity_id,
-            delete_all_versions,
-        )
+    get_secret: verbs.Get[Secret] = verbs.gets("secret")
+    get_secret_versions: verbs.Versions[Secret] = verbs.versions("secret")
+    list_secrets: verbs.List[Secret] = verbs.lists("secret")
+    import_secret: verbs.Import[Secret] = verbs.imports("secret")
+    update_secret: verbs.Update[Secret] = verbs.updates("secret")
+    delete_secret: verbs.Delete = verbs.deletes("secret")
 
     # All of them
 
@@ -618,12 +242,6 @@ class Project(Entity):
             given["function"] = keys.executable(key.project, key.name, key.id, key.kind)
         return lookup.several(self.store, self.name, type_, **given)
 
-    def _import(self, type_: str, file: PathLike, reset_id: bool) -> Entity:
-        """Make an entity of a YAML file."""
-        from pybridge.functions import archive
-
-        return archive.load(self.store, file, type_, self.name, reset_id=reset_id)
-
     def _update(self, type_: str, entity: Entity) -> Entity:
         """Write an entity to the store.
 
@@ -637,15 +255,6 @@ class Project(Entity):
                 f"that get_{type_} returned"
             )
         return entity.save(update=True)
-
-
-def _named(name: Any, kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all that was given, under names."""
-    fields = dict(given)
-    for key, value in (("kind", kind), ("name", name)):
-        if value is not MISSING:
-            fields = {key: value, **fields}
-    return fields
 
 
 def _unknown_filter(name: str) -> str:

@@ -71,11 +71,10 @@ def _manifest(
         "inputs": options.inputs(inputs) or None,
         **given,
     }
-    run = its.new_run(action, **options.run_fields(**passed))
-    try:
-        _write(run, output, as_json=as_json)
-    finally:
-        run.delete()  # what the cluster makes of it is not a run of this store
+    from pybridge.functions import manifests
+
+    made = manifests.of_function(its, action, **options.run_fields(**passed))
+    _write(made.objects, output, as_json=as_json)
 
 
 def _known(store: Store, text: str) -> Run | None:
@@ -93,7 +92,9 @@ def _known(store: Store, text: str) -> Run | None:
         return None
 
 
-def _write(run: Run, output: str | None, *, as_json: bool) -> None:
+def _write(
+    run: Run | list[dict[str, Any]], output: str | None, *, as_json: bool
+) -> None:
     from pybridge.functions import manifests
 
     if output is not None:

@@ -46,6 +46,9 @@ _HEAVY = (
     "pybridge.functions.tables",
     "pybridge.functions.pickles",
     "pybridge.functions.nuclio",
+    "pybridge.functions.build",
+    "pybridge.functions.dockerfile",
+    "pybridge.functions.environments",
 )
 _PROGRAM = (
     "import sys; sys.path[:] = [place for place in sys.path if place]; "

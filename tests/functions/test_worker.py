@@ -8,18 +8,28 @@ import signal
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pybridge import wire
-from pybridge.functions import forkserver, processes, states
+from pybridge.functions import (
+    engines,
+    environments,
+    forkserver,
+    processes,
+    pythons,
+    states,
+)
 from pybridge.functions.manager.nursery import _PROGRAM, Ended
-from tests.functions.jobs import PATIENCE, until
+from tests.functions.jobs import PATIENCE, job, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pybridge.functions.project import Project
 
 
 class Server:
@@ -42,17 +52,15 @@ class Server:
         kind, payload, _ = wire.receive(self.sock)
         return kind, json.loads(payload)
 
-    def fork(self, run: str, code: str) -> tuple[int, int]:
-        """Have a process forked that executes code; return it, and its output."""
-        script = self.folder / "sitecustomize_of_test.py"
-        script.write_text(code)
+    def fork(self, run: str, *words: str) -> tuple[int, int]:
+        """Have a process forked that does what words say; return it, and its output."""
         reading, writing = os.pipe()
         request = {
             "number": 7,
             "run": run,
             "cwd": str(self.folder),
-            "environ": {"PYTHONPATH": str(self.folder), processes.MARK: run},
-            "argv": ["--role", "../../sitecustomize_of_test"],
+            "environ": {processes.MARK: run, "PATH": os.defpath},
+            "argv": words,
             "limits": [None, None, ""],
             "groups": [],
         }
@@ -86,13 +94,39 @@ def text_of(fd: int) -> str:
 
 def test_role_that_there_is_not_ends_with_its_error(server: Server) -> None:
     """What goes wrong before the run begins is written where its output goes."""
-    _, reading = server.fork("r1", "")
+    _, reading = server.fork("r1", "--role", "nothing")
 
     kind, fields = server.hear()
 
     assert (forkserver.ENDED, 7, []) == (kind, fields["number"], fields["left"])
     assert "ended with exit status 1" == Ended(fields["status"]).words
     assert "ModuleNotFoundError" in text_of(reading)
+
+
+@pytest.mark.parametrize("version", pythons.installed())
+def test_every_python_runs_a_job(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """Whichever Python of this machine a function asks for, its code runs (S-46)."""
+    monkeypatch.setattr(environments, "BASE", ("pydantic", "eval_type_backport"))
+    made = environments.ensure(version, store=project.store)
+    code = (
+        "import sys\ndef f(n: int):\n    return '%d.%d' % sys.version_info[:2], n + 1\n"
+    )
+    idle = SimpleNamespace(submit=lambda _: None)  # what is submitted is ours to run
+    engines.register("idle", lambda: idle)
+    run = job(project, code, engine="idle", parameters={"n": "1"})
+    server = Server(tmp_path, str(made.python))
+
+    store = str(project.store.root)
+    words = ("--role", "job", "--store", store, "--run", run.key, "--attempt", "1")
+    _, reading = server.fork(run.id, *words)
+    server.hear()
+    server.close()
+
+    # All that it wrote is the word to the manager, here on the same pipe.
+    assert ("COMPLETED", ".") == (run.refresh().state, text_of(reading))
+    assert [version, 2] == [run.result(f"output_{i}") for i in range(2)]
 
 
 def test_process_is_found_by_its_run(server: Server) -> None:
@@ -106,7 +140,14 @@ def test_run_of_a_forked_process_is_written_over_the_placeholder(
     """What forked a process has in /proc the environment of its own run."""
     code = """
 import os, signal
-from pybridge.functions import forkserver
+from pybridge.functions import (
+    engines,
+    environments,
+    forkserver,
+    processes,
+    pythons,
+    states,
+)
 if os.fork() == 0:
     forkserver._take_environment({"run": "my-run", "environ": {}})
     print("ready", flush=True)

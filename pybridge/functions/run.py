@@ -48,16 +48,14 @@ def look(store: Store, entity: dict[str, Any]) -> dict[str, Any]:
 
 def _abandoned(store: Store, entity: dict[str, Any]) -> dict[str, Any]:
     """Give a run up that nobody leads any more."""
+    from pybridge.functions.manager import outcome
+
     status = entity["status"]
     pid = (status.get("owner") or {}).get("pid")
     message = f"{_GONE} (process {pid}, in state {status.get('state')}); run it again"
-    error = {
-        "type": "HostError",
-        "message": message,
-        "traceback": "",
-        "stage": "execute" if status.get("state") == "RUNNING" else "start",
-        "attempt": len(status.get("attempts") or ()) + 1,
-    }
+    stage = "execute" if status.get("state") == "RUNNING" else "start"
+    attempt = len(status.get("attempts") or ()) + 1
+    error = outcome.failure("HostError", message, stage, attempt)
     moved = store.move(entity["key"], "ERROR", message=message, error=error)
     return moved or store.get(entity["key"]) or entity
 

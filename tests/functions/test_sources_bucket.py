@@ -10,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from pybridge.errors import BadArgument, HostError, TooLarge
-from pybridge.functions import loading, sources
+from tests.functions.origins import called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,11 +62,7 @@ def call(store: Store, environ: dict[str, str]) -> Fetch:
     """A function that fetches and calls a handler, and returns what that returns."""
 
     def caller(code_src: str, handler: str = "main:f", **more: str) -> object:
-        source = sources.check(code_src=code_src, handler=handler, store=store)
-        told = {**environ, **more}
-        tree = sources.fetch(source, store=store, environ=told)
-        with loading.load(tree) as loaded:
-            return loaded.function()
+        return called(store, code_src, handler, {**environ, **more})
 
     return caller
 

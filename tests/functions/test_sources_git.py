@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pybridge.errors import BadArgument, HostError, TooLarge
-from pybridge.functions import loading, sources
 from pybridge.functions.sources import git as git_sources
-from tests.functions.origins import Site, commit, git, repository
+from tests.functions.origins import Site, called, commit, git, repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -71,10 +70,7 @@ def call(store: Store) -> Fetch:
     def caller(
         code_src: str, handler: str = "main:f", environ: Mapping[str, str] | None = None
     ) -> object:
-        source = sources.check(code_src=code_src, handler=handler, store=store)
-        tree = sources.fetch(source, store=store, environ=environ or {})
-        with loading.load(tree) as loaded:
-            return loaded.function()
+        return called(store, code_src, handler, environ)
 
     return caller
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pybridge.errors import BadArgument, HostError, TooLarge
-from pybridge.functions import loading, sources
+from pybridge.functions import sources
 from pybridge.functions.faults import Faults
 from pybridge.functions.sources.web import proxy_of
-from tests.functions.origins import Answer, Site
+from tests.functions.origins import Answer, Site, called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,10 +44,7 @@ def call(store: Store) -> Fetch:
     def caller(
         code_src: str, handler: str = "f", environ: Mapping[str, str] | None = None
     ) -> object:
-        source = sources.check(code_src=code_src, handler=handler, store=store)
-        tree = sources.fetch(source, store=store, environ=environ or {})
-        with loading.load(tree) as loaded:
-            return loaded.function()
+        return called(store, code_src, handler, environ)
 
     return caller
 

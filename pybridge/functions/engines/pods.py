@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from pybridge.errors import BridgeError
 from pybridge.functions import container
+from pybridge.functions.manager import outcome
 
 if TYPE_CHECKING:
     from pybridge.functions.engines.cluster import Cluster
@@ -76,14 +77,7 @@ def failure(pod: Optional[Mapping[str, Any]], attempt: int) -> dict[str, Any]:
     kind, message, stage = "ProcessDied", "the pod is gone", "execute"
     if pod is not None:
         kind, message, stage = _epitaph(pod)
-    return {
-        "type": kind,
-        "message": message,
-        "frames": [],
-        "traceback": f"{kind}: {message}",
-        "stage": stage,
-        "attempt": attempt,
-    }
+    return outcome.failure(kind, message, stage, attempt)
 
 
 def _epitaph(pod: Mapping[str, Any]) -> tuple[str, str, str]:

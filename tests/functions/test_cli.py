@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from tests.programs import run
 from tests.terminals import CTRL_C, Terminal
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -360,3 +360,59 @@ def test_manifest_is_what_kubectl_takes_and_leaves_no_run(
     }
     assert files.count("\n") == len(list((tmp_path / "out").iterdir()))
     assert before == len(line.json("list"))
+
+
+def test_logs_follow_a_run_to_its_end(line: Line) -> None:
+    """They end by themselves when the run has; -n is the end of them."""
+    (line.folder / "lines.py").write_text(
+        "import time\n\n\ndef lines():\n    for n in range(4):\n"
+        "        print('line', n, flush=True)\n        time.sleep(0.1)\n"
+    )
+    key = line.done("run", "lines.py", "--detach").strip()
+
+    followed = line.done("logs", "-f", key)
+
+    assert "line 0\nline 1\nline 2\nline 3\n" == followed
+    assert "line 2\nline 3\n" == line.done("logs", "lines", "-n", "2")
+
+
+def test_sigterm_stops_the_run(line: Line) -> None:
+    """A command that `timeout` ends leaves nothing running."""
+    command = subprocess.Popen(
+        [*COMMAND, "run", "jobs.py:slow", "--follow"],
+        cwd=line.folder,
+        env={**os.environ, **line.env},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stderr is not None
+    while command.stderr.readline() != "begun\n":
+        pass
+
+    command.terminate()
+    said = command.communicate(timeout=30)[1]
+
+    assert 130 == command.returncode
+    assert "STOPPED in" in said
+
+
+def test_second_ctrl_c_leaves_the_run_running(tmp_path: Path) -> None:
+    """Where the run takes long to stop, the command need not wait for it."""
+    line = Line(tmp_path)
+    (tmp_path / "pybridge.toml").write_text('[functions]\ngrace = "60s"\n')
+    (tmp_path / "deaf.py").write_text(
+        "import signal, time\n\n\ndef deaf():\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    print('begun', flush=True)\n    time.sleep(60)\n"
+    )
+    terminal = line.terminal("run", "deaf.py")
+
+    terminal.expect("begun")
+    terminal.type(CTRL_C)
+    terminal.expect("deaf: stopping")
+    terminal.type(CTRL_C)
+    terminal.expect("left running; pybridge function logs -f ")
+    code = terminal.process.wait(10)
+    end(Store.open(tmp_path / "store"))
+
+    assert 130 == code

@@ -93,6 +93,8 @@ class _Group(click.Group):
             _fail(ctx, exc, FAILED)
         except BadArgument as exc:
             _fail(ctx, exc, WRONG)
+        except KeyboardInterrupt:
+            sys.exit(STOPPED)
         except BrokenPipeError:
             sys.stderr.close()  # nobody reads on; Python would say so at its end
             sys.exit(BROKEN)

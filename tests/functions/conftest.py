@@ -44,6 +44,14 @@ def end(store: Store) -> None:
         client.of(store).end()
 
 
+@pytest.fixture
+def light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have managers that are started here wait for nothing, and load nothing."""
+    settings = tmp_path / "light.toml"
+    settings.write_text(f"{IMPATIENT}preload = false\n")
+    monkeypatch.setenv("PYBRIDGE_SETTINGS", str(settings))
+
+
 @pytest.fixture(scope="module")
 def led(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project whose runs are led by one manager for the whole file, an impatient one.

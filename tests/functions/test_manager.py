@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pybridge.functions.project import Project
     from pybridge.functions.store import Store
 
+pytestmark = pytest.mark.usefixtures("light")
+
 WAITS = """
 import time
 def f(n=60):

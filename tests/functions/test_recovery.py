@@ -14,7 +14,7 @@ import pytest
 from pybridge.functions import processes, states
 from pybridge.functions.library import get_or_create_project
 from pybridge.functions.manager import client
-from tests.functions.conftest import IMPATIENT, end
+from tests.functions.conftest import end
 from tests.functions.jobs import (
     PATIENCE,
     VERSION,
@@ -53,12 +53,7 @@ def f():
 """
 
 
-@pytest.fixture(autouse=True)
-def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings under which nothing takes long."""
-    settings = tmp_path / "pybridge.toml"
-    settings.write_text(f"{IMPATIENT}preload = false\n")
-    monkeypatch.setenv("PYBRIDGE_SETTINGS", str(settings))
+pytestmark = pytest.mark.usefixtures("light")
 
 
 def kill_manager(store: Store) -> int:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sqlite3
 import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
-from pybridge.cli import main
 from pybridge.functions.store import Store
-from tests.functions.conftest import IMPATIENT, end
-from tests.programs import run
-from tests.terminals import CTRL_C, Terminal
+from tests.functions.conftest import end
+from tests.functions.lines import COMMAND, Line
+from tests.terminals import CTRL_C
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from click.testing import Result
 
-COMMAND = (sys.executable, "-m", "pybridge", "function")
 SOURCE = """
 import os
 import sys
@@ -56,52 +50,12 @@ def seen():
 """
 
 
-class Line:
-    """A command line with a store of its own, in whose folder the sources are.
-
-    Its verbs run in this process, but those that have a terminal.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.root = folder / "store"
-        settings = folder / "pybridge.toml"
-        settings.write_text(IMPATIENT)
-        self.env = {
-            "PYBRIDGE_FUNCTIONS": str(self.root),
-            "PYBRIDGE_SETTINGS": str(settings),
-        }
-        (folder / "jobs.py").write_text(SOURCE)
-        (folder / "one.py").write_text("def only(n=2):\n    return n\n")
-
-    def run(self, *words: str, given: str | None = None) -> Result:
-        """Run a verb to its end."""
-        with contextlib.chdir(self.folder):
-            return CliRunner().invoke(main, ["function", *words], input=given)
-
-    def done(self, *words: str, given: str | None = None) -> str:
-        """Run a verb that must go well, and return what it prints."""
-        ended = self.run(*words, given=given)
-        assert 0 == ended.exit_code, ended.stderr
-        return ended.stdout
-
-    def json(self, *words: str) -> Any:
-        """Run a verb with --json and return what it prints."""
-        return json.loads(self.done(*words, "--json"))
-
-    def process(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a verb to its end in a process of its own."""
-        return run(*COMMAND, *words, cwd=self.folder, env={**os.environ, **self.env})
-
-    def terminal(self, *words: str) -> Terminal:
-        """Run a verb on a terminal."""
-        return Terminal(*COMMAND, *words, env=self.env, cwd=self.folder)
-
-
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """A command line; all tests of the file share its store and its manager."""
     made = Line(tmp_path_factory.mktemp("line"))
+    (made.folder / "jobs.py").write_text(SOURCE)
+    (made.folder / "one.py").write_text("def only(n=2):\n    return n\n")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in made.env.items():
             patch.setenv(name, value)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pybridge.functions.store import Store
-from tests.functions.conftest import IMPATIENT, end
-from tests.programs import run
-from tests.terminals import CTRL_C, Terminal, plain
+from tests.functions.conftest import end
+from tests.functions.lines import Line
+from tests.terminals import CTRL_C, plain
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
-COMMAND = (sys.executable, "-m", "pybridge", "function")
 SOURCE = """
 def times(x: float, y: int = 2):
     return {"product": x * y}
@@ -31,38 +26,27 @@ import nowhere_at_all
 """
 
 
-class Line:
-    """A command line with a store of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        settings = folder / "pybridge.toml"
-        settings.write_text(IMPATIENT)
-        self.root = folder / "store"
-        self.env = {
-            "PYBRIDGE_FUNCTIONS": str(self.root),
-            "PYBRIDGE_SETTINGS": str(settings),
-        }
-        good, _, bad = SOURCE.rpartition("\n\n")
-        (folder / "served.py").write_text(good)
-        (folder / "faulty.py").write_text(f"{bad}\n{good}")
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a verb to its end."""
-        return run(*COMMAND, *words, cwd=self.folder, env={**os.environ, **self.env})
-
-
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """A command line whose function `times` is served."""
     made = Line(tmp_path_factory.mktemp("line"))
+    good, _, bad = SOURCE.rpartition("\n\n")
+    (made.folder / "served.py").write_text(good)
+    (made.folder / "faulty.py").write_text(f"{bad}\n{good}")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in made.env.items():
+            patch.setenv(name, value)
+        yield from _served(made)
+
+
+def _served(made: Line) -> Iterator[Line]:
     served = made.run("serve", "served.py:times", "--detach")
-    assert 0 == served.returncode, served.stderr
+    assert 0 == served.exit_code, served.stderr
     assert served.stdout.startswith("http://127.0.0.1:")
     assert "curl http://127.0.0.1:" in served.stderr
     assert "'{\"x\": 1.5}'" in served.stderr
     yield made
-    assert 0 == made.run("stop", "--all").returncode
+    assert 0 == made.run("stop", "--all").exit_code
     end(Store.open(made.root))
 
 
@@ -71,7 +55,7 @@ def test_invoke_finds_the_service_of_a_function(line: Line) -> None:
     answer = line.run("invoke", "times", "--param", "x=2.5")
 
     assert (0, '{"product":5.0}', "") == (
-        answer.returncode,
+        answer.exit_code,
         answer.stdout,
         answer.stderr,
     )
@@ -81,7 +65,7 @@ def test_invoke_tells_a_refusal_by_its_exit_code(line: Line) -> None:
     """The status goes to standard error, its words to standard output."""
     answer = line.run("invoke", "times", "--json-body", '{"z": 1}')
 
-    assert 1 == answer.returncode
+    assert 1 == answer.exit_code
     assert "422 " in answer.stderr
     assert "'x', 'y'" in answer.stdout
 
@@ -102,7 +86,7 @@ def test_invoke_of_what_is_not_served_says_how_to(line: Line) -> None:
 
     refused = line.run("invoke", "broken")
 
-    assert 4 == refused.returncode
+    assert 4 == refused.exit_code
     assert "is not served; pybridge function serve default/broken" in refused.stderr
 
 
@@ -110,7 +94,7 @@ def test_service_that_cannot_start_shows_why(line: Line) -> None:
     """The user's traceback, the exit code 1."""
     ended = line.run("serve", "faulty.py:times", "--name", "faulty", "--detach")
 
-    assert (1, "") == (ended.returncode, ended.stdout)
+    assert (1, "") == (ended.exit_code, ended.stdout)
     assert "No module named 'nowhere_at_all'" in ended.stderr
 
 
@@ -123,18 +107,15 @@ def test_stopped_service_is_resumed(line: Line) -> None:
     resumed = line.run("resume", "again")
 
     assert stopped.stdout.startswith("STOPPED")
-    assert 4 == refused.returncode
+    assert 4 == refused.exit_code
     assert url == resumed.stdout.strip()
     assert '{"product":2.0}' == line.run("invoke", "again", "-p", "x=1").stdout
-    assert 0 == line.run("stop", "again").returncode
+    assert 0 == line.run("stop", "again").exit_code
 
 
 def test_terminal_follows_a_service_until_ctrl_c(line: Line) -> None:
     """Its log is shown once; Ctrl-C drains it, which is a good end."""
-    terminal = Terminal(
-        *COMMAND, "serve", "served.py:times", "--name", "shown", env=line.env,
-        cwd=line.folder,
-    )  # fmt: skip
+    terminal = line.terminal("serve", "served.py:times", "--name", "shown")
 
     terminal.expect("stop it  pybridge function stop ")
     terminal.expect("answering")

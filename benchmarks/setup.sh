@@ -76,7 +76,7 @@ install_digitalhub() {
   [ -x $venv/bin/python ] && $venv/bin/python -c 'import digitalhub, moto' 2>/dev/null && return
   say "installing digitalhub $digitalhub into $venv (a minute, once)"
   if ! { .venv/bin/uv venv -q --clear --python 3.11 $venv &&
-    .venv/bin/uv pip install -q --python $venv/bin/python "digitalhub==$digitalhub" \
+    .venv/bin/uv pip install -q --compile-bytecode --python $venv/bin/python "digitalhub==$digitalhub" \
       "digitalhub-runtime-python==$digitalhub" 'pandas<3' 'moto[server]'; } \
     >$out/digitalhub.log 2>&1; then
     echo "digitalhub: $digitalhub could not be installed, see $out/digitalhub.log" |

@@ -86,7 +86,8 @@ class Server:
         if self.user and os.getuid() == 0:
             identity = [f"--reuid={self.user}", f"--regid={self.user}"]
             identity.append("--clear-groups")
-        return ["setpriv", *identity, "--pdeathsig", "QUIT", *words]
+        alone = ["env", "-u", "LD_PRELOAD"]  # the sanitizers are for what is ours
+        return [*alone, "setpriv", *identity, "--pdeathsig", "QUIT", *words]
 
     def run(self, *words: str) -> None:
         """Run a command as the server's user."""

@@ -90,7 +90,7 @@ def test_exception_is_an_sql_error(host: Host, expression: str, says: str) -> No
         assert says.partition(":")[0] in message
         assert "\n" not in message
         assert 2 == host.eval("1 + 1")
-    host.run("del Angry.__del__")  # one is left: it would speak when another test resets
+    host.run("del Angry.__del__")  # the one that is left would speak at a reset
 
 
 def test_error_has_type_message_file_and_line(host: Host) -> None:

@@ -135,7 +135,9 @@ install_python_packages() {
     [ ".venv/.stamp-$other" -nt pyproject.toml ] && return
   done
   say "installing Python packages for '$goal' into .venv and building the library"
-  # wheel is for packages that know only of setup.py, where pip is old.
+  # An old pip wants wheel for packages that know only of setup.py, and may find no set of
+  # versions where there is one.
+  .venv/bin/python -m pip install --upgrade pip
   .venv/bin/python - <<'PYTHON' | xargs -d '\n' .venv/bin/python -m pip install wheel
 import tomllib
 with open("pyproject.toml", "rb") as file:

@@ -83,7 +83,7 @@ def environment(version: str, base: Path) -> Path:
         if not python.exists():
             _run(base, "-m", "venv", folder)
         if not _is_fresh(folder):
-            _run(python, "-m", "pip", "install", ROOT)
+            _run(python, "-m", "pip", "install", f"{ROOT}[functions]")
             (folder / ".stamp").touch()
     return python
 

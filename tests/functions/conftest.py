@@ -39,9 +39,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def end(store: Store) -> None:
-    """End the manager of a store, if a test has had one started."""
+    """End the manager of a store, if a test has had one started, and let go of it."""
     if (store.root / "manager").exists():
         client.of(store).end()
+    store.close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -697,3 +698,20 @@ def test_ended_manager_ends_its_processes(store: Store) -> None:
     until(lambda: log_of(run).count("up") == 2)
     run.stop()
     assert "STOPPED" == run.state
+
+
+@pytest.mark.usefixtures("light")
+def test_client_may_have_many_files_open(store: Store, project: Project) -> None:
+    """Descriptors beyond those that select knows, 1,024, are as good as any."""
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        run = job(project, "def f(): return 1", wait=True)
+        end(store)
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+
+    assert "COMPLETED" == run.state

@@ -52,7 +52,8 @@ def files(environ: dict[str, str]) -> Iterator[Any]:
     from pybridge.functions.sources.limits import Limits
 
     found = _file_system(environ, Limits())
-    found.mkdir("bucket")
+    found.invalidate_cache()
+    found.makedirs("bucket", exist_ok=True)  # all of a process's servers share them
     yield found
     found.rm("bucket", recursive=True)
 

@@ -26,6 +26,7 @@ _REPLY = b"A"
 _TRIES = 6
 _PAUSE = 0.01  # seconds before the second try; doubled for each more
 _LONG = 1.0  # seconds after which a manager has worked
+_LONGEST = 2**31 - 1  # milliseconds, all that poll knows
 _PATIENCE = 30  # seconds that a manager which ends is waited for
 
 
@@ -118,7 +119,7 @@ class Client:
         except ProcessLookupError:
             return
         try:
-            select.select([process], [], [], _PATIENCE)
+            _is_ready(process, _PATIENCE)
         finally:
             os.close(process)
 
@@ -138,7 +139,7 @@ class Client:
                 sock = self._idle.pop()
             except IndexError:  # another thread was faster
                 break
-            if not select.select([sock], [], [], 0)[0]:
+            if not _is_ready(sock.fileno(), 0):
                 return sock
             sock.close()  # nothing is to come here but the end
         return start.connect(self._folder) or start.start(self._store)
@@ -150,11 +151,21 @@ class Client:
         """Wait for the answer."""
         if until is not None:
             left = max(0.0, until - time.monotonic())
-            if not select.select([sock], [], [], left)[0]:
+            if not _is_ready(sock.fileno(), left):
                 return None
         _, payload, _ = wire.receive(sock)
         answer: dict[str, Any] = json.loads(payload)
         return answer
+
+
+def _is_ready(descriptor: int, seconds: float) -> bool:
+    """Wait until something is to be read; by poll, as a host may have many files open.
+
+    `select` refuses descriptors from 1,024 on.
+    """
+    asked = select.poll()
+    asked.register(descriptor, select.POLLIN)
+    return bool(asked.poll(min(seconds * 1000, _LONGEST)))
 
 
 _clients: dict[str, Client] = {}

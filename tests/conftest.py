@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Begin with the tests that are alone: among long ones they would wait long."""
+    """Begin with what others wait for, then with the tests that are alone.
+
+    Among long ones they would wait long.
+    """
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.get_closest_marker("alone") is None)
+        items.sort(
+            key=lambda item: (
+                item.get_closest_marker("first") is None,
+                item.get_closest_marker("alone") is None,
+            )
+        )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -28,6 +28,13 @@ def words_of(version: str) -> list[str]:
     return flags(environment(version, PYTHONS[version]))
 
 
+@pytest.mark.first
+@pytest.mark.parametrize("version", PYTHONS)
+def test_package_is_built_for_every_python(version: str) -> None:
+    """It takes its time, in which the other worker need not stand still."""
+    assert words_of(version)
+
+
 @pytest.mark.parametrize("name", ["mean", *c_tests()])
 @pytest.mark.parametrize("version", PYTHONS)
 def test_c_programs_pass_on_every_python(

@@ -179,7 +179,9 @@ class Manager:
     async def _listen(self, listener: socket.socket) -> None:
         """Take clients from a socket."""
         self.place = _number_of(f"{self.folder}/socket")
-        self.server = await asyncio.get_running_loop().create_unix_server(
+        # Not create_unix_server: from 3.13 on that looks for the file at the socket's
+        # name, which begins with a descriptor that means something else by now.
+        self.server = await asyncio.get_running_loop().create_server(
             lambda: _Client(self), sock=listener
         )
 

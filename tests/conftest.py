@@ -5,10 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests import apart
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -53,6 +56,32 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         fcntl.flock(turn, fcntl.LOCK_UN)  # also where a child holds a copy
         os.close(turn)
         os.close(gate)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Let another process run a test that is marked "apart", see tests/apart.py."""
+    if apart.is_here(pyfuncitem):
+        return None
+    apart.run(pyfuncitem)
+    return True
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tell the process that asked for this one how a test went."""
+    apart.tell(report)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """See that only tests that are marked "apart" load pybridge by that SQLite."""
+    beside = sys.modules.get("pybridge.beside")
+    if beside is None or apart.HERE:
+        return
+    library = beside._library  # noqa: SLF001 - nothing else tells whether it was asked
+    if library.cache_info().currsize:
+        library.cache_clear()
+        pytest.fail('this loads pybridge by Python\'s own SQLite: mark it "apart"')
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,6 +6,7 @@ reads and writes: what is not committed yet is seen, and nothing waits for its l
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -33,6 +34,12 @@ SCHEME = "sqlite:///"
 _MODES = ("fail", "replace", "append")
 _KINDS = {"pandas": "dataframe", "polars": "polars", "arrow": "arrow"}
 _OLDEST = (3, 11)  # the Python that the columns need
+# A parameter of SQL, or something else in which there may be what looks like one.
+_PARAMETER = re.compile(
+    r"(?P<other>'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^]]*\]|--[^\n]*|/\*.*?\*/|[^\W\d][\w$]*)"
+    r"|\?\d*|[:@$][\w$]+",
+    re.DOTALL,
+)
 
 
 class Place(NamedTuple):
@@ -242,8 +249,18 @@ def _plain_query(file: Path, sql: str, params: Any) -> Any:
 
 
 def _declared(connection: sqlite3.Connection, sql: str) -> dict[str, str]:
-    """Return the declared types of the columns of a query, by name."""
-    connection.execute(f"create temp view pybridge_declared as {sql.rstrip(';')}")
+    """Return the declared types of the columns of a query, by name.
+
+    What is no select, as a pragma, has none.
+    """
+    # A view has no parameters; types do not depend on what they are.
+    asked = _PARAMETER.sub(lambda found: found["other"] or "null", sql)
+    try:
+        connection.execute(
+            f"create temp view pybridge_declared as {asked.rstrip().rstrip(';')}"
+        )
+    except sqlite3.Error:
+        return {}
     rows = connection.execute("pragma table_info(pybridge_declared)").fetchall()
     return {row[1]: row[2].upper() for row in rows}
 

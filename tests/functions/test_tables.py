@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from pybridge.functions.project import Project
 
+# Databases load pybridge into Python's own SQLite.
+pytestmark = pytest.mark.apart
+
 BIG = 2**60 + 1
 
 
@@ -395,11 +398,18 @@ def test_the_hosts_own_connection_is_used_where_there_is_one(tmp_path: Path) -> 
 # ---- Queries -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("fast", [True, False], ids=["columns", "plain"])
 @pytest.mark.parametrize("place", ["file", "database", "without duckdb"])
 def test_a_dataitem_is_asked_in_sql(
-    project: Project, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    tmp_path: Path,
+    place: str,
+    fast: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """§2.3: query(sql): the table is `dataitem`, or what it is called."""
+    if not fast:
+        monkeypatch.setattr(database, "_OLDEST", (99,))
     path = f"sqlite:///{tmp_path}/x.db#trips" if place == "database" else None
     if place == "without duckdb":
         monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
@@ -420,6 +430,50 @@ def test_a_dataitem_is_asked_in_sql(
     assert [{"n": 1}] == item.query(sql, [2], engine="arrow").to_pylist()
     with pytest.raises(BadArgument, match=r"(?i)nope"):
         item.query("select nope from dataitem")
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["columns", "plain"])
+@pytest.mark.parametrize(
+    ("sql", "params"),
+    [
+        ("select d, n from t where n >= ? and d <> '?1' limit ?2;\n", [2, 5]),
+        ("select d, n from t /* :no */ where n >= :n -- ?", {"n": 2}),
+        ('select d, n as "n" from t where n between $a$ and @b', {"a$": 2, "b": 2}),
+        ("select d, n from t where n = (select ? + 1)", [1]),
+    ],
+)
+def test_a_query_of_a_database_takes_parameters(
+    tmp_path: Path,
+    sql: str,
+    params: Any,
+    fast: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By place or by name; what is declared a date is one with them as without."""
+    if not fast:
+        monkeypatch.setattr(database, "_OLDEST", (99,))
+    days = [dt.date(2024, 2, 28), dt.date(2024, 2, 29)]
+    path = f"sqlite:///{tmp_path}/x.db#t"
+    database.write(pa.table({"d": days, "n": [1, 2]}), path)
+
+    found = database.query(database.parse(path), sql, params, engine="arrow")
+
+    assert [{"d": days[1], "n": 2}] == found.to_pylist()
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["columns", "plain"])
+def test_a_database_is_asked_what_is_no_select(
+    tmp_path: Path, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pragma gives rows too."""
+    if not fast:
+        monkeypatch.setattr(database, "_OLDEST", (99,))
+    path = f"sqlite:///{tmp_path}/x.db#t"
+    database.write(pd.DataFrame({"a": [1], "b": ["x"]}), path)
+
+    found = database.query(database.parse(path), "pragma table_info(t)")
+
+    assert ["a", "b"] == found["name"].tolist()
 
 
 def test_a_table_of_a_database_is_had_as_a_file(

@@ -13,6 +13,8 @@ from pybridge.errors import HostError
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.apart
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 _PREVIEW = 1000
+_ADDRESS = re.compile(" at 0x[0-9a-fA-F]+(?=[ >])")  # in a repr; it means nothing
 
 
 @contextmanager
@@ -192,8 +194,8 @@ def search(
             sources = _sources(at, one.id) if wanted else {}
             for entry in [*whole.modules, *whole.functions, *whole.variables]:
                 words = (
-                    entry.repr, entry.docs, entry.json or "", entry.module,
-                    sources.get(entry.name, ""),
+                    _ADDRESS.sub("", entry.repr), entry.docs, entry.json or "",
+                    entry.module, sources.get(entry.name, ""),
                 )  # fmt: skip
                 if (
                     by_name(entry.name)

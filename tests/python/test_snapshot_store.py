@@ -352,6 +352,17 @@ def test_search_finds_by_name_type_text_and_date(home: Path) -> None:
     assert set() == found(name="nothing")
 
 
+def test_search_does_not_look_into_addresses(home: Path) -> None:
+    """Where an object was in memory is no part of its value."""
+    run("def f(): return 1\nclass C: pass\nc = C()\ntold = 'is at 0x7f'")
+    snapshot.save("a")
+
+    found = snapshot.search(text="at 0x")
+
+    assert ["told"] == [one.entry.name for one in found]
+    assert {"f", "c"} == {one.entry.name for one in snapshot.search(text="<")} - {"C"}
+
+
 def test_diff_says_what_was_added_removed_and_changed(home: Path) -> None:
     """With both previews; what was only saved again is no difference."""
     run("import numpy as np\nsame = [1]\nx = 1\ngone = 2\nv = np.zeros(20_000)\n"

@@ -7,6 +7,8 @@ import dataclasses
 import json
 import sqlite3
 import threading
+import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +23,7 @@ from pybridge.functions.serve.gate import Full, Gate
 from pybridge.functions.serve.lanes import Lanes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 JSON = {"content-type": "application/json"}
 
@@ -361,6 +363,111 @@ def test_lane_brings_back_what_ends_processes() -> None:
         return found
 
     assert ["SystemExit", "KeyboardInterrupt", "ValueError"] == asyncio.run(main())
+
+
+class Moving:
+    """Lanes whose loop is run by them; notes the threads of loop and function."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.lanes = Lanes(self.loop, moving=True)
+        self.threads: set[int] = set()
+
+    async def call(self, function: Callable[[], Any] = bool) -> tuple[Any, bool]:
+        """Return what the function returns, and whether the loop is in its thread."""
+
+        def noted() -> Any:
+            self.threads.add(threading.get_ident())
+            return function()
+
+        value = await self.lanes.call(noted)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return value, threading.get_ident() in self.threads
+
+    async def until(self, *, inside: bool) -> None:
+        """Call until the loop is where it is wanted."""
+        before = time.monotonic()
+        while (await self.call())[1] != inside:
+            assert time.monotonic() - before < 60
+
+    def host(self, main: Coroutine[Any, Any, Any]) -> Any:
+        """Run the coroutine."""
+        try:
+            return self.lanes.host(main)
+        finally:
+            self.loop.close()
+
+
+def test_loop_moves_into_the_thread_of_a_quick_function() -> None:
+    """In after many quick calls, out with the first long one; always one thread."""
+    moving = Moving()
+
+    async def main() -> list[bool]:
+        found = [(await moving.call())[1]]
+        await moving.until(inside=True)
+        await moving.call(lambda: time.sleep(0.02))
+        found.append((await moving.call())[1])
+        await moving.until(inside=True)
+        found.append(await moving.lanes.run(threading.get_ident) in moving.threads)
+        moving.lanes.stay()
+        return found + [(await moving.call())[1] for _ in range(2000)]
+
+    first, after_long_one, same_thread, *stays = moving.host(main())
+
+    assert (False, False, True) == (first, after_long_one, same_thread)
+    assert not any(stays)
+    assert 1 == len(moving.threads)
+    assert threading.get_ident() not in moving.threads
+
+
+def test_function_sees_nothing_of_the_loop_in_its_thread() -> None:
+    """No running loop, no task, a context of its own, and loops that it runs itself."""
+    moving = Moving()
+    seen: ContextVar[int] = ContextVar("seen", default=0)
+
+    def look() -> tuple[list[str], int, int]:
+        raised = []
+        for ask in (asyncio.get_running_loop, asyncio.current_task):
+            try:
+                ask()
+            except RuntimeError as exc:
+                raised.append(str(exc))
+        before = seen.get()
+        seen.set(1)
+        return raised, before, asyncio.run(asyncio.sleep(0, 7))
+
+    async def main() -> Any:
+        await moving.until(inside=True)
+        for _ in range(2):
+            value = (await moving.call(look))[0]
+            await moving.until(inside=True)
+        assert asyncio.current_task() is not None
+        return value
+
+    raised, before, value = moving.host(main())
+
+    assert ["no running event loop"] * 2 == raised
+    assert (0, 7) == (before, value)
+
+
+@pytest.mark.parametrize("kind", [SystemExit, ValueError, asyncio.CancelledError])
+def test_loop_in_a_lane_outlives_what_the_function_raises(
+    kind: type[BaseException],
+) -> None:
+    """The exception comes back as it is, and the next call is made."""
+    moving = Moving()
+
+    def fail() -> None:
+        raise kind
+
+    async def main() -> Any:
+        await moving.until(inside=True)
+        with pytest.raises(kind):
+            await moving.lanes.call(fail)
+        return (await moving.call(lambda: 5))[0]
+
+    assert 5 == moving.host(main())
 
 
 def test_board_tells_who_has_the_least_to_do() -> None:

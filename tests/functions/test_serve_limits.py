@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -290,6 +291,54 @@ async def f(event):
             assert other.recv(1 << 16) == b""
         assert "slept" == service.ask("GET", "/?seconds=0").text
         assert "its loop has stood still for" in service.log()
+
+
+QUICK = """
+import sqlite3
+import time
+
+def begin(context):
+    context.user_data.database = sqlite3.connect(":memory:")  # of one thread
+
+def f(context, seconds: float = 0):
+    time.sleep(seconds)
+    return context.user_data.database.execute("select 7").fetchone()[0]
+"""
+
+
+def make_quick(service: Service) -> None:
+    """Call until the loop is in the thread of the function, and longer."""
+    for _ in range(600):
+        assert "7" == service.ask("GET", "/").text
+
+
+def test_function_that_has_long_been_quick_keeps_its_thread(root: Any) -> None:
+    """What is bound to the thread of `init_function` can be used in every call."""
+    with Service(root, QUICK, init_function="begin") as service:
+        make_quick(service)
+        assert "7" == service.ask("GET", "/?seconds=0.02").text
+        make_quick(service)
+        service.process.send(signal.SIGTERM)
+
+        assert 0 == service.ended()
+
+
+def test_call_without_a_limit_is_finished_while_another_replica_takes_over(
+    root: Any,
+) -> None:
+    """A quick function that takes long for once: others are served, it is answered."""
+    with Service(root, QUICK, init_function="begin", drain_timeout=0.1) as service:
+        make_quick(service)
+        with ThreadPoolExecutor(1) as pool:
+            url = f"{service.url}/?seconds=3"
+            slow = pool.submit(requests.get, url, timeout=PATIENCE)
+            service.logged("replaces replica 1: a call holds up its loop")
+
+            assert "7" == requests.get(service.url, timeout=PATIENCE).text
+            assert not slow.done()
+            assert "7" == slow.result().text
+        text = service.ask("GET", "/metrics").text
+        assert 'pybridge_replica_restarts_total{reason="held"} 1.0' in text
 
 
 def test_concurrency_lets_calls_overlap(root: Any) -> None:

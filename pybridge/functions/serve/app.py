@@ -84,6 +84,7 @@ class App:
         explain: Callable[[BaseException], str] | None = None,
         title: str = "",
         retire: Callable[[str], None] = say,
+        lanes: Lanes | None = None,
     ) -> None:
         """Answer with `function`; `retire` is told when a call cannot be ended."""
         self.loop = asyncio.get_running_loop()
@@ -103,7 +104,7 @@ class App:
         self._gate = Gate(
             options.concurrency, options.queue_limit, options.queue_timeout
         )
-        self._lanes = Lanes(self.loop)
+        self._lanes = lanes or Lanes(self.loop)
         self.records = Records(self.loop, metrics, log=options.access_log)
         self._serial = 0
         self._prefix = os.urandom(8).hex()
@@ -122,7 +123,11 @@ class App:
     async def call(self, function: Callable[[], Any]) -> Any:
         """Call something of the user's, as the function is called."""
         value = await self._lanes.run(function)
-        return await value if inspect.isawaitable(value) else value
+        if inspect.isawaitable(value):
+            # It has seen the loop, and may have told the function of it.
+            self._lanes.stay()
+            value = await value
+        return value
 
     async def aside(self, function: Callable[[], Any]) -> Any:
         """Call something that takes a while, beside the loop and the function."""
@@ -229,11 +234,12 @@ class App:
     ) -> Answer:
         function = self._function
         if not self._async:
-            made = await self._lanes.run(
+            made = await self._lanes.call(
                 lambda: _called(function, args, keywords, accept)
             )
             if isinstance(made, Answer):
                 return made
+            self._lanes.stay()
             value = await made
         else:
             value = await function(*args, **keywords)
@@ -294,6 +300,7 @@ class App:
             return
         step = first = None
         if told.pieces is not None:
+            self._lanes.stay()
             # What fails before its first piece can still be answered as a failure.
             step = _stepper(self._lanes, told.pieces)
             try:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Callable
 from pybridge.errors import BadArgument
 from pybridge.functions.execution import Execution
 from pybridge.functions.serve.app import App
+from pybridge.functions.serve.lanes import Lanes
 from pybridge.functions.serve.log import say
 from pybridge.functions.serve.server import Server, new_loop
-from pybridge.functions.serve.watchdog import watch
+from pybridge.functions.serve.watchdog import watch, watch_calls
 
 if TYPE_CHECKING:
     import socket
@@ -72,8 +73,15 @@ class Replica:
         try:
             reserved, loaded = self._load()
             loop = new_loop()
-            asyncio.set_event_loop(loop)
-            return loop.run_until_complete(self._serve(loaded, reserved))
+            # The user's code finds no loop but its own, in whatever thread it is.
+            asyncio.set_event_loop(None)
+            options = self.options
+            self.lanes = Lanes(
+                loop,
+                moving=options.concurrency == 1 and options.request_timeout is None,
+            )
+            status: int = self.lanes.host(self._serve(loaded, reserved))
+            return status
         except BaseException as exc:  # also what the user's code ends a process with
             self._fail(exc)
             return FAILED
@@ -138,7 +146,8 @@ class Replica:
     async def _serve(self, loaded: Any, reserved: dict[str, Any]) -> int:
         loop = asyncio.get_running_loop()
         self.end = loop.create_future()
-        loop.add_signal_handler(signal.SIGTERM, self._end)
+        # Not as a handler of the loop: those want it to stay in the main thread.
+        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self._end))
         spec = self.spec
         init = loaded.get(spec["init_function"]) if spec.get("init_function") else None
         name = spec.get("function", "").rpartition("/")[2].partition(":")[0]
@@ -155,6 +164,7 @@ class Replica:
             explain=self.explain,
             title=name,
             retire=self._retire,
+            lanes=self.lanes,
         )
         context = reserved["context"]
         self.stage = "init"
@@ -167,6 +177,8 @@ class Replica:
             server.start()
             if self.options.request_timeout is not None:
                 watch(server, self.options.request_timeout, self._stuck)
+            else:
+                watch_calls(self.lanes, lambda: self.tell(held=True))
             app.ready = True
             self.tell(ready=True)
             await self.end

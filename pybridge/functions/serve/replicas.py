@@ -72,6 +72,7 @@ class _Child:
         self.born = time.monotonic()
         self.ready = False
         self.retiring = False
+        self.held = False  # a call without a time limit holds up its loop
         self.deadline: float | None = None  # when it is killed
         self.failure: dict[str, Any] | None = None
         self.replaces: _Child | None = None
@@ -203,7 +204,7 @@ class Master:
             self._rolling = deque(
                 child
                 for child in self.children.values()
-                if child.ready and not child.retiring
+                if child.ready and not (child.retiring or child.held)
             )
             if not any(child.replaces for child in self.children.values()):
                 self._roll()
@@ -218,9 +219,21 @@ class Master:
                 self._retire(child, tell=False)
                 if not self.stopping:
                     self._start()
+            elif "held" in words:
+                self._relieve(child)
             elif "ready" in words:
                 child.ready = True
                 self._on_ready(child)
+
+    def _relieve(self, child: _Child) -> None:
+        """Start another replica beside one whose loop is held up by a call."""
+        taken = child.retiring or child in self._rolling or self._successor(child)
+        if self.stopping or taken:
+            return
+        say(f"service: replaces replica {child.number}: a call holds up its loop")
+        self._metrics.restarted("held")
+        child.held = True
+        self._start(replaces=child)
 
     def _on_ready(self, child: _Child) -> None:
         if child.replaces is not None:
@@ -328,6 +341,7 @@ class Master:
             return
         if child.replaces is not None:
             say(f"service: {told}; the others stay, and the restart is given up")
+            child.replaces.held = False
             self._rolling.clear()
             return
         say(f"service: {told}")
@@ -344,18 +358,17 @@ class Master:
             often = f"{len(self._crashes)} times in {self.options.crash_window:g} s"
             self._fail(f"{told}; replicas ended {often}", child.failure)
         else:
-            if self._has_successor(child):
+            successor = self._successor(child)
+            if successor is not None:
+                successor.replaces = None
                 return
             delay = _FIRST_DELAY * 2 ** (len(self._crashes) - 1)
             self._births.append(now + min(delay, _LONGEST_DELAY))
 
-    def _has_successor(self, gone: _Child) -> bool:
-        """Return whether there is one already, of a restart that was in progress."""
-        for child in self.children.values():
-            if child.replaces is gone:
-                child.replaces = None
-                return True
-        return False
+    def _successor(self, child: _Child) -> _Child | None:
+        """Return the replica that is to take the place of this one."""
+        others = self.children.values()
+        return next((one for one in others if one.replaces is child), None)
 
     def _roll(self) -> None:
         """Start the replica that takes the place of the next to be replaced."""
@@ -367,11 +380,15 @@ class Master:
                 return
 
     def _retire(self, child: _Child, *, tell: bool = True) -> None:
-        """Let a replica finish what it has begun, and end."""
+        """Let a replica finish what it has begun, and end.
+
+        The call that holds one up has no time limit, until the service ends.
+        """
+        if child.deadline is None and (self.stopping or not child.held):
+            child.deadline = time.monotonic() + self.options.drain_timeout + _GRACE
         if child.retiring:
             return
         child.retiring = True
-        child.deadline = time.monotonic() + self.options.drain_timeout + _GRACE
         if tell:
             _send(child, signal.SIGTERM)
 

@@ -1,7 +1,8 @@
 """The watchdog of a replica: sees that its loop stands still, and ends it decently.
 
 An `async def` that never awaits, a thread that keeps the interpreter to itself for a
-while: nothing on the loop could answer any more. A thread of its own still can.
+while, a function that had been quick for long: nothing on the loop could answer any
+more. A thread of its own still can.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from pybridge.functions.serve.server import raw_answer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pybridge.functions.serve.lanes import Lanes
     from pybridge.functions.serve.server import Protocol, Server
 
-__all__ = ["watch"]
+__all__ = ["watch", "watch_calls"]
 
 _PERIOD = 0.25
 _GRACE = 1.0  # above the time limit of a request; the loop turns twice a second
+_HELD = 0.5
 STUCK = 4  # the exit status
 
 
@@ -36,6 +39,24 @@ def watch(server: Server, limit: float, tell: Callable[[str], None]) -> None:
                 tell(f"its loop has stood still for {late:.1f} s")
                 _say_goodbye(server, limit)
                 os._exit(STUCK)
+
+    threading.Thread(target=look, name="watchdog", daemon=True).start()
+
+
+def watch_calls(lanes: Lanes, tell: Callable[[], None]) -> None:
+    """Watch the calls that hold up the loop; tell of the first that takes too long.
+
+    Where calls have no time limit it goes on, and has its answer however late; what the
+    loop would do meanwhile somebody else has to do.
+    """
+
+    def look() -> None:
+        while True:
+            time.sleep(_PERIOD)
+            held = lanes.held
+            if held is not None and time.perf_counter() - held > _HELD:
+                tell()
+                return
 
     threading.Thread(target=look, name="watchdog", daemon=True).start()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pybridge.errors import BadArgument, Unsupported
+from pybridge.functions import trail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +74,12 @@ class _Build:
         self.spec: Mapping[str, Any] = run.spec.to_dict()
         self.attempt = attempt
         self.last = last
-        self.stage = "source"
+        self.reach("source")
+
+    def reach(self, stage: str) -> None:
+        """Begin a stage, and leave word of it."""
+        self.stage = stage
+        trail.note(stage)
 
     def go(self) -> int:
         """Do it, and write what came of it; return the exit status."""
@@ -106,7 +112,7 @@ class _Build:
         warnings = []
         tree = sources.fetch(spec["source"], store=self.store, environ=os.environ)
         whole = self.store.root / "cache" / "sources" / "trees" / tree.digest
-        self.stage = "environment"
+        self.reach("environment")
         base = spec.get("base_image")
         if dockerfile.may_be_root(base):
             warnings += _root(str(base))
@@ -118,7 +124,7 @@ class _Build:
                 "container here to run it in"
             )
         environment, hit = self._environment(told)
-        self.stage = "context"
+        self.reach("context")
         plan = dockerfile.Plan(
             name=_name(spec),
             python=_version(spec),

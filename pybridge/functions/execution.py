@@ -105,19 +105,20 @@ class Execution:
             self.tree = sources.fetch(
                 self.spec["source"], store=self.run.store, environ=environ
             )
+            self.reach("source")
             start = self.spec.get("start_context")
             with loading.load(
                 self.tree, self.spec.get("handler"), start and saved(start)
             ) as loaded:
-                self.stage = "inputs"
+                self.reach("inputs")
                 inputs = self.inputs()
-                self.stage = "compose"
+                self.reach("compose")
                 function = loaded.function
                 args, kwargs = self.compose(function, inputs)
                 self.initialize(loaded)
-                self.stage = "execute"
+                self.reach("execute", function)
                 value = called(function, args, kwargs)
-                self.stage = "outputs"
+                self.reach("outputs")
                 note = marked(function)
                 return outputs.collect(
                     value,
@@ -126,6 +127,11 @@ class Execution:
                     project=self.run.project,
                     run=self.running,
                 )
+
+    def reach(self, stage: str, function: object = None) -> None:
+        """Begin a stage, in which a function of the user's may be called."""
+        del function
+        self.stage = stage
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables of the run: envs, and the secrets' values.
@@ -223,7 +229,7 @@ class Execution:
         }
         given = decoded(self.spec.get("init_parameters"))
         args, kwargs = plan.compose(given, {}, reserved, only=reserved)
-        self.stage = "init"
+        self.reach("init", function)
         called(function, args, kwargs)
 
     # ---- States ----------------------------------------------------------------------

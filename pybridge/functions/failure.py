@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import CodeType, TracebackType
 
-__all__ = ["PREFIX", "describe", "type_of", "words_of"]
+__all__ = ["PREFIX", "describe", "located", "text", "type_of", "words_of"]
 
 PREFIX = "_pybridge_function_"  # what the modules of loaded functions begin with
 _LONGEST = 16_384  # characters of a message that are kept
@@ -43,6 +43,21 @@ def describe(
     return found
 
 
+def located(
+    places: Sequence[tuple[str, int, str]], *, tree: Any, secrets: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return those of some places, the outermost first, that are in a tree, as frames.
+
+    A place is a path, a line and the name of a function.
+    """
+    describer = _Describer(str(tree), tuple(one for one in secrets if one))
+    return [
+        describer.frame(path, file, line, function)
+        for path, line, function in places
+        if (file := describer.own(path)) is not None
+    ]
+
+
 class _Describer:
     """What all exceptions of one failure are described with."""
 
@@ -61,7 +76,7 @@ class _Describer:
             "type": kind,
             "message": message,
             "frames": frames,
-            "traceback": _text(frames, f"{kind}: {message}" if message else kind),
+            "traceback": text(frames, f"{kind}: {message}" if message else kind),
         }
         faults = getattr(exc, "faults", None)
         if isinstance(faults, list):
@@ -94,11 +109,12 @@ class _Describer:
         for code, line in _walk(exc.__traceback__):
             file = self.own(code.co_filename)
             if file is not None:
-                found.append(self.frame(code.co_filename, file, line, code))
+                found.append(self.frame(code.co_filename, file, line, code.co_name))
         if isinstance(exc, SyntaxError) and exc.filename:
             file = self.own(exc.filename)
             if file is not None:
-                found.append(self.frame(exc.filename, file, exc.lineno or 0, None))
+                line = exc.lineno or 0
+                found.append(self.frame(exc.filename, file, line, "<module>"))
         if len(found) > _FRAMES:
             half = _FRAMES // 2
             left = {"left_out": len(found) - 2 * half}
@@ -114,14 +130,12 @@ class _Describer:
                 return filename[len(root) :]
         return None
 
-    def frame(
-        self, path: str, file: str, line: int, code: CodeType | None
-    ) -> dict[str, Any]:
+    def frame(self, path: str, file: str, line: int, function: str) -> dict[str, Any]:
         text = linecache.getline(path, line).strip() if line else ""
         return {
             "file": file,
             "line": line,
-            "function": "<module>" if code is None else code.co_name,
+            "function": function,
             "text": mask(text, self.secrets)[:200],
         }
 
@@ -132,7 +146,7 @@ def _walk(traceback: TracebackType | None) -> Iterator[tuple[CodeType, int]]:
         traceback = traceback.tb_next
 
 
-def _text(frames: list[dict[str, Any]], last: str) -> str:
+def text(frames: Sequence[dict[str, Any]], last: str) -> str:
     """Return frames as the text that Python writes."""
     lines = []
     if frames:

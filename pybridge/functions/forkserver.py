@@ -12,6 +12,7 @@ It runs in the environments of runs too, so it stays with what Python 3.9 knows.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import gc
 import io
 import json
@@ -39,7 +40,7 @@ __all__ = [
     "run",
 ]
 
-# From the manager: JSON, with the descriptors of the output and of the channel.
+# From the manager: JSON, with the descriptors of output, channel and trail.
 FORK = b"F"
 # To the manager: JSON.
 READY = b"R"
@@ -137,7 +138,7 @@ class _Server:
     def _hear(self) -> None:
         for kind, payload in self.frames.read(self.sock):
             if kind == FORK:
-                fds, self.frames.fds = self.frames.fds[:2], self.frames.fds[2:]
+                fds, self.frames.fds = self.frames.fds[:3], self.frames.fds[3:]
                 self._fork(json.loads(payload), fds)
 
     def _fork(self, request: dict[str, Any], fds: list[int]) -> None:
@@ -340,19 +341,22 @@ def die_with(parent: int) -> None:
 
 
 def _take_streams(fds: Sequence[int]) -> None:
-    output, channel = fds
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
+    # None of the three may be where another one goes.
+    output, channel, trail = (fcntl.fcntl(fd, fcntl.F_DUPFD, 5) for fd in fds)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(channel, 3)
+    os.dup2(trail, 4)
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 3:
+        if int(name) > 4:
             try:
                 os.close(int(name))
             except OSError:  # that of the list itself
                 continue
     os.set_inheritable(3, False)
+    os.set_inheritable(4, False)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = io.TextIOWrapper(

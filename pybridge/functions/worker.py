@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pybridge.functions import spare
+from pybridge.functions import spare, trail
 from pybridge.functions.execution import Execution
 from pybridge.functions.run import Run
 from pybridge.functions.store import Store
@@ -18,9 +18,10 @@ from pybridge.functions.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["CHANNEL", "Attempt", "Terminated", "changed", "main", "terminate"]
+__all__ = ["CHANNEL", "TRAIL", "Attempt", "Terminated", "changed", "main", "terminate"]
 
 CHANNEL = 3  # the descriptor on which the manager listens, in what it has forked
+TRAIL = 4  # the descriptor of what is left when the process has died
 _channel = -1
 
 
@@ -40,6 +41,8 @@ def main(argv: Sequence[str]) -> int:
     faulthandler.enable(2)  # what crashes says where, in the log
     words = list(argv)
     role = words[words.index("--role") + 1]
+    if role != "serve":  # the replicas of a service say themselves how they end
+        trail.take(TRAIL)
     # What the forkserver has registered is not for its children to do.
     atexit._clear()  # noqa: SLF001
     code = _job(words) if role == "job" else _other(role, words)
@@ -55,6 +58,11 @@ class Terminated(BaseException):
 
 class Attempt(Execution):
     """An attempt in a process of its own."""
+
+    def reach(self, stage: str, function: object = None) -> None:
+        """Begin a stage, and leave word of it."""
+        super().reach(stage, function)
+        trail.note(stage, getattr(self.tree, "path", ""), function)
 
     @contextmanager
     def shielded(self) -> Iterator[None]:

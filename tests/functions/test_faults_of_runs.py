@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,56 +14,115 @@ from tests.functions.jobs import PATIENCE, ended, job, log_of, nothing_left, unt
 if TYPE_CHECKING:
     from pybridge.functions.project import Project
 
-# What the function does -> what the run says of it.
-DEATHS: dict[str, tuple[str, str]] = {
-    "sys.exit": ("import sys\n    sys.exit(3)", "SystemExit: 3"),
-    "os._exit": (
-        "import os\n    os._exit(4)",
-        "ended with exit status 4 before the function had returned",
-    ),
-    "os._exit(0)": (
-        "import os\n    os._exit(0)",
-        "ended with exit status 0 before the function had returned",
-    ),
-    "segfault": (
-        "import ctypes\n    ctypes.string_at(0)",
-        "was ended by signal 11 (SIGSEGV",
-    ),
-    "abort": ("import os\n    os.abort()", "was ended by signal 6 (SIGABRT"),
+# What the function does in its fourth line -> what the run says of it, and the line of
+# the function where that was: where a process leaves no time to look, its first.
+DIED, EXITED = (
+    "ProcessDied: the process of the run ",
+    "before the function had returned",
+)
+DEATHS: dict[str, tuple[str, str, int]] = {
+    "sys.exit": ("sys.exit(3)", "SystemExit: 3", 4),
+    "os._exit": ("os._exit(4)", f"{DIED}ended with exit status 4 {EXITED}", 3),
+    "os._exit(0)": ("os._exit(0)", f"{DIED}ended with exit status 0 {EXITED}", 3),
+    "segfault": ("ctypes.string_at(0)", f"{DIED}was ended by signal 11 (SIGSEGV", 4),
+    "abort": ("os.abort()", f"{DIED}was ended by signal 6 (SIGABRT", 4),
     "kill": (
-        "import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)",
-        "was ended by signal 9 (SIGKILL): somebody killed it, or the system was out of",
+        "os.kill(os.getpid(), 9)",
+        f"{DIED}was ended by signal 9 (SIGKILL): somebody killed it, or the system was",
+        3,
     ),
-    "kill its group": (
-        "import os, signal\n    os.killpg(0, signal.SIGKILL)",
-        "was ended by signal 9 (SIGKILL)",
-    ),
+    "kill its group": ("os.killpg(0, 9)", f"{DIED}was ended by signal 9 (SIGKILL)", 3),
     "terminate": (
-        "import os, signal, time\n    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    time.sleep(9)",
+        "os.kill(os.getpid(), 15); time.sleep(9)",
         "Terminated: the process was told to end (SIGTERM)",
+        4,
     ),
-    "interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
-    "recursion": ("f()", "RecursionError: maximum recursion depth exceeded"),
+    "interrupt": ("os.kill(os.getpid(), 2); time.sleep(9)", "KeyboardInterrupt", 4),
+    "recursion": ("f()", "RecursionError: maximum recursion depth exceeded", 4),
 }
+DEATH = """
+import ctypes, os, subprocess, sys, time
+def f():
+    {}
+"""
 
 
 @pytest.mark.parametrize("death", list(DEATHS))
-def test_death_of_a_job_is_an_error_within_a_second(led: Project, death: str) -> None:
-    """However the process of a job ends, the run is in ERROR and says how (S-58)."""
-    does, words = DEATHS[death]
-    run = job(led, f"def f():\n    {does}\n")
-    until(lambda: run.refresh().state == "RUNNING" or run.is_final)
-    began = time.monotonic()
+def test_death_of_a_job_is_an_error(led: Project, death: str) -> None:
+    """However its process ends, the run says how, in which stage, and where (S-58)."""
+    does, words, line = DEATHS[death]
+    orphan = "subprocess.Popen(['sleep', '67'], start_new_session=True); "
 
-    run.wait(timeout=PATIENCE)
+    run = ended(led, DEATH.format(orphan + does))
 
-    assert "ERROR" == run.state
-    assert words in run.status.message
-    assert 1 == run.status.error["attempt"]
+    error = run.status.error
+    assert ("ERROR", "execute", 1) == (run.state, error["stage"], error["attempt"])
+    assert f"{error['type']}: {error['message']}".startswith(words)
+    assert run.status.message.startswith(words)
+    assert ("main.py", line, "f") == place(error)
+    assert f'File "main.py", line {line}, in f' in error["traceback"]
     assert nothing_left(run)
-    assert time.monotonic() - began < PATIENCE
     assert "COMPLETED" == ended(led, "def f():\n    return 1\n").state
+
+
+def place(error: dict[str, Any]) -> tuple[str, int, str]:
+    """Return where something happened, the innermost frame of the user's."""
+    frame = error["frames"][-1]
+    return frame["file"], frame["line"], frame["function"]
+
+
+def test_death_while_the_source_is_loaded_has_that_stage(led: Project) -> None:
+    """A process that ends when its module is imported never got to the function."""
+    run = ended(led, "import os\nos._exit(5)\ndef f(): pass\n")
+
+    assert ("ERROR", "source") == (run.state, run.status.error["stage"])
+    assert "ended with exit status 5" in run.status.message
+    assert nothing_left(run)
+
+
+def test_death_while_the_outputs_are_kept_has_that_stage(led: Project) -> None:
+    """What the function returned can end the process too."""
+    run = ended(
+        led,
+        """
+        import os
+        class Trap:
+            def __reduce__(self):
+                os._exit(6)
+        def f():
+            return Trap()
+        """,
+    )
+
+    assert ("ERROR", "outputs") == (run.state, run.status.error["stage"])
+    assert nothing_left(run)
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_timeout_says_where_the_time_was_spent(led: Project, deaf: bool) -> None:
+    """The frames of a timeout are those of the moment, also with SIGTERM ignored."""
+    ignored = "signal.signal(15, signal.SIG_IGN)" if deaf else "pass"
+    run = ended(
+        led,
+        f"""
+        import signal, time
+        def g():
+            time.sleep(60)
+        def f():
+            {ignored}
+            g()
+        """,
+        timeout=0.5,
+    )
+
+    error = run.status.error
+    assert ("TimeoutError", "execute", 1) == (
+        error["type"],
+        error["stage"],
+        error["attempt"],
+    )
+    assert [("f", 7), ("g", 4)] == [(f["function"], f["line"]) for f in error["frames"]]
+    assert nothing_left(run)
 
 
 def test_segfault_leaves_the_python_frames_in_the_log(led: Project) -> None:
@@ -96,6 +154,7 @@ def test_killed_worker_is_noticed(led: Project) -> None:
 
     assert "ERROR" == run.state
     assert "SIGKILL" in run.status.message
+    assert ("main.py", 3, "f") == place(run.status.error)
     assert nothing_left(run)
 
 
@@ -207,6 +266,8 @@ def test_memory_that_no_process_limit_counts_ends_the_run(led: Project) -> None:
 
     told: Any = run.status.message
     assert ("ERROR", True) == (run.state, "memory limit of 100Mi" in str(told))
+    assert "execute" == run.status.error["stage"]
+    assert "f" == place(run.status.error)[2]
     assert nothing_left(run)
     assert "COMPLETED" == ended(led, "def f():\n    return 1\n").state
 

@@ -21,6 +21,7 @@ from pybridge.functions import (
     processes,
     pythons,
     states,
+    trail,
 )
 from pybridge.functions.manager.nursery import _PROGRAM, Ended
 from tests.functions.jobs import PATIENCE, job, until
@@ -37,6 +38,7 @@ class Server:
 
     def __init__(self, folder: Path, python: str = sys.executable) -> None:
         self.folder = folder
+        self.trail = -1
         self.sock, its = socket.socketpair()
         self.sock.settimeout(PATIENCE)
         self.process = subprocess.Popen(
@@ -64,10 +66,10 @@ class Server:
             "limits": [None, None, ""],
             "groups": [],
         }
-        wire.send(
-            self.sock, forkserver.FORK, json.dumps(request).encode(), [writing, writing]
-        )
+        fds = [writing, writing, trail.make()]
+        wire.send(self.sock, forkserver.FORK, json.dumps(request).encode(), fds)
         os.close(writing)
+        self.trail = fds[2]
         kind, fields = self.hear()
         assert (forkserver.STARTED, 7) == (kind, fields["number"])
         return fields["pid"], reading
@@ -76,6 +78,9 @@ class Server:
         """Go away, as a manager that is killed does."""
         self.sock.close()
         self.process.wait(PATIENCE)
+        if self.trail >= 0:
+            os.close(self.trail)
+            self.trail = -1
 
 
 @pytest.fixture

@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import shutil
-import signal
 import sys
 import time
 import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pybridge.errors import BridgeError
-from pybridge.functions import cgroups, limits, processes, states
+from pybridge.functions import cgroups, limits, states
 from pybridge.functions.manager import outcome
-from pybridge.functions.manager.output import Log, Masker, Pump
+from pybridge.functions.manager.output import Log
+from pybridge.functions.manager.process import Process
 
 if TYPE_CHECKING:
-    from pybridge.functions.manager.nursery import Child, Ended, Nursery
+    from pybridge.functions.manager.nursery import Ended, Nursery
     from pybridge.functions.manager.server import Manager
 
 __all__ = ["Life", "Origin"]
@@ -31,7 +30,6 @@ _MANY = 3  # times that a service which was ready once is started again
 _LONG = 60.0  # seconds after which a service that answered has proved itself
 _LOOK = 0.05  # seconds between looks whether a service answers
 _PAUSE = 0.25  # seconds between tries to write into a store that refuses
-_KILLED = 2.0  # seconds that a killed process is waited for
 
 
 class Origin(NamedTuple):
@@ -200,18 +198,21 @@ class Life:
         self.failure = None
         bounds = limits.of(self.spec.get("resources"))
         group = cgroups.make(f"{self.id}-{self.attempt}", bounds)
-        process = _Process(self, group, bounds)
+        process = Process(self, group, bounds)
         try:
-            await process.start(nursery)
-            how = await self._watch(process)
+            try:
+                await process.start(nursery)
+                how = await self._watch(process)
+            finally:
+                ended = await process.end()
+            failure = await self._verdict(how or ended, process)
         finally:
-            ended = await process.end()
-        failure = self._verdict(how or ended, process)
+            os.close(process.trail)
         if failure is None or self.attempt >= self.last:
             raise _Finished
         return failure
 
-    async def _watch(self, process: _Process) -> Optional[Ended]:
+    async def _watch(self, process: Process) -> Optional[Ended]:
         """Wait until the process ends, or its time is over; None: it is."""
         if self.is_service:
             await self._watch_service(process)
@@ -231,17 +232,15 @@ class Life:
             await asyncio.wait({ended}, timeout=self.manager.policy.grace)
             return ended.result() if ended.done() else None
         self._fail(
-            outcome.failure(
+            await process.failure(
                 "TimeoutError",
                 f"attempt {self.attempt} took longer than its timeout of {timeout:g} s",
-                "execute",
-                self.attempt,
             ),
             last=self.attempt >= self.last,
         )
         return None
 
-    async def _watch_service(self, process: _Process) -> None:
+    async def _watch_service(self, process: Process) -> None:
         """Tell when the service answers, and forgive it what is long ago."""
         ended = process.child.ended
         began = time.monotonic()
@@ -256,7 +255,7 @@ class Life:
             self.first = self.attempt
             self.last = self.first + self._retries()
 
-    def _verdict(self, how: Ended, process: _Process) -> Optional[dict[str, Any]]:
+    async def _verdict(self, how: Ended, process: Process) -> Optional[dict[str, Any]]:
         """Return how the attempt failed; None where the run is final or stopped."""
         entity = self.store.get(self.key)
         if entity is None:
@@ -268,8 +267,7 @@ class Life:
         if attempts and attempts[-1].get("attempt") == self.attempt:
             failed: dict[str, Any] = attempts[-1]
             return failed
-        message, kind = process.epitaph(how), "ProcessDied"
-        failed = outcome.failure(kind, message, "execute", self.attempt)
+        failed = await process.failure("ProcessDied", process.epitaph(how))
         self._fail(failed, last=self.attempt >= self.last)
         return failed
 
@@ -280,146 +278,3 @@ class Life:
         if last:
             self.log.say(outcome.line(failure))
         self.manager.announce(self.key)
-
-
-class _Process:
-    """The processes of one attempt: their pipes, their limits, their end."""
-
-    child: Child
-
-    def __init__(self, life: Life, group: cgroups.Group, bounds: limits.Limits) -> None:
-        self.life = life
-        self.manager = life.manager
-        self.group = group
-        self.bounds = bounds
-        self.loop = asyncio.get_running_loop()
-        self.over = asyncio.Event()  # the run is final, its process not yet gone
-        self.killed_for_memory = False
-        self.pump: Optional[Pump] = None
-        self.channel = -1
-
-    async def start(self, nursery: Nursery) -> None:
-        """Have the process forked."""
-        life = self.life
-        work = os.path.join(life.folder, "work")
-        os.makedirs(work, mode=0o700, exist_ok=True)
-        out, its_out = os.pipe2(os.O_CLOEXEC)
-        self.pump = Pump(self.loop, out, life.log, Masker(life.secrets.values()))
-        self.channel, its_channel = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self.loop.add_reader(self.channel, self._hear)
-        request = {
-            "run": life.id,
-            "cwd": work,
-            "environ": self._environ(),
-            "argv": self._argv(),
-            "limits": list(self.bounds),
-            "groups": [str(path) for path in self.group.paths],
-        }
-        try:
-            fds = [its_out, its_channel]
-            heavy = self.bounds.memory is not None
-            self.child = await nursery.fork(request, fds, heavy=heavy)
-        finally:
-            os.close(its_out)
-            os.close(its_channel)
-
-    def _environ(self) -> dict[str, str]:
-        """Return the environment of the run."""
-        life = self.life
-        declared = {e["name"]: str(e["value"]) for e in life.spec.get("envs") or ()}
-        return {
-            **life.origin.environ,
-            **declared,
-            **life.secrets,
-            processes.MARK: life.id,
-            "RUN_ID": life.id,
-            "PROJECT_NAME": life.project,
-            "PYBRIDGE_FUNCTIONS": str(life.store.root),
-        }
-
-    def _argv(self) -> list[str]:
-        life = self.life
-        words = ["--role", life.action, "--store", str(life.store.root)]
-        words += ["--run", life.key, "--attempt", str(life.attempt)]
-        return words if life.attempt >= life.last else [*words, "--more"]
-
-    def _hear(self) -> None:
-        """The process has written something into the store that others wait for."""
-        try:
-            heard = os.read(self.channel, 512)
-        except BlockingIOError:
-            return
-        if not heard:
-            self.loop.remove_reader(self.channel)
-            return
-        if self.pump is not None:
-            self.pump.read()  # what was written before belongs before
-        self.manager.announce(self.life.key)
-        if not self.life.is_service and self.manager.is_final(self.life.key):
-            self.over.set()
-
-    async def end(self) -> Ended:
-        """End all that is left of it, and take what it has written last."""
-        try:
-            return await self._end()
-        finally:
-            if self.pump is not None:
-                self.pump.finish()
-            if self.channel >= 0:
-                self.loop.remove_reader(self.channel)
-                os.close(self.channel)
-            self.killed_for_memory = self.group.killed_for_memory()
-            if self.group:
-                await asyncio.to_thread(self.group.remove)
-            await self._tidy()
-
-    async def _end(self) -> Ended:
-        from pybridge.functions.manager.nursery import Ended
-
-        if not hasattr(self, "child"):
-            return Ended(reason="was not started")
-        child, policy = self.child, self.manager.policy
-        forced = False
-        if not child.ended.done():
-            service = self.life.is_service
-            # A service ends its own processes, when they have answered all.
-            child.signal(signal.SIGTERM, group=not service)
-            child.signal(signal.SIGCONT)
-            grace = policy.drain if service else policy.grace
-            await asyncio.wait({child.ended}, timeout=grace)
-        if not child.ended.done():
-            forced = True
-            child.kill()
-            await asyncio.wait({child.ended}, timeout=_KILLED)
-        how = child.ended.result() if child.ended.done() else Ended(reason="is stuck")
-        if forced or how.left or how.status is None or self.group.processes():
-            also = {*how.left, *self.group.processes()}
-            await asyncio.to_thread(processes.end, child.run_id, child.pid, also)
-        return how
-
-    async def _tidy(self) -> None:
-        """Remove the directory that the run has worked in, if it did what it should."""
-        work = os.path.join(self.life.folder, "work")
-        try:
-            os.rmdir(work)
-        except OSError:
-            entity = self.life.store.get(self.life.key)
-            if entity is None or entity["status"]["state"] == "COMPLETED":
-                await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
-
-    def epitaph(self, how: Ended) -> str:
-        """Say how the process ended, where it has not done so itself."""
-        words = f"the process of the run {how.words}"
-        told = limits.words(self.bounds)
-        if self.killed_for_memory:
-            return f"{words}: the {told} was reached"
-        if how.status is None:
-            return words
-        if os.WIFEXITED(how.status):
-            return f"{words} before the function had returned (os._exit, or a library)"
-        number = os.WTERMSIG(how.status)
-        if number == signal.SIGKILL:
-            return f"{words}: somebody killed it, or the system was out of memory"
-        if told and number in {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS}:
-            return f"{words}; it may be that the {told} was reached"
-        return words

@@ -11,7 +11,7 @@ from pybridge.functions.store import enter
 from pybridge.masking import mask as mask_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pybridge.functions.store import Store
 
@@ -35,13 +35,24 @@ class Failed(Exception):  # noqa: N818 - a state of the run, no fault of the man
         self.failure = failure
 
 
-def failure(kind: str, message: str, stage: str, attempt: int) -> dict[str, Any]:
+def failure(
+    kind: str,
+    message: str,
+    stage: str,
+    attempt: int,
+    frames: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
     """Return a failure as runs have them."""
+    told = f"{kind}: {message}"
+    if frames:
+        from pybridge.functions.failure import text
+
+        told = text(frames, told)
     return {
         "type": kind,
         "message": message,
-        "frames": [],
-        "traceback": f"{kind}: {message}",
+        "frames": list(frames),
+        "traceback": told,
         "stage": stage,
         "attempt": attempt,
     }

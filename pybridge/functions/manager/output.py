@@ -124,6 +124,15 @@ class Log:
         start = b"\n" if self._broken else b""
         self.write(start + b"\n".join(lines) + b"\n")
 
+    def end(self, size: int) -> str:
+        """Return what it ends with, so many bytes at the most."""
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+                return file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
     def close(self) -> None:
         """Close the file."""
         if self._fd >= 0:

@@ -1,0 +1,227 @@
+"""The processes of one attempt: their pipes, their limits, their end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from typing import TYPE_CHECKING, Any, Optional
+
+from pybridge.functions import limits, processes, trail
+from pybridge.functions.manager import outcome
+from pybridge.functions.manager.output import Masker, Pump
+
+if TYPE_CHECKING:
+    from pybridge.functions import cgroups
+    from pybridge.functions.manager.life import Life
+    from pybridge.functions.manager.nursery import Child, Ended, Nursery
+
+__all__ = ["Process"]
+
+_CRASHES = {
+    signal.SIGSEGV,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+}
+_CRASH = 1 << 16  # bytes at the end of a log that tell of a crash
+_ANSWER = 0.2  # seconds that a process has to say where its code is
+_GLANCE = 0.002
+_KILLED = 2.0  # seconds that a killed process is waited for
+
+
+class Process:
+    """The processes of one attempt: their pipes, their limits, their end."""
+
+    child: Child
+
+    def __init__(self, life: Life, group: cgroups.Group, bounds: limits.Limits) -> None:
+        self.life = life
+        self.manager = life.manager
+        self.group = group
+        self.bounds = bounds
+        self.loop = asyncio.get_running_loop()
+        self.over = asyncio.Event()  # the run is final, its process not yet gone
+        self.killed_for_memory = False
+        self.pump: Optional[Pump] = None
+        self.channel = -1
+        self.trail = trail.make()
+        self.told = ""  # why it is ended, where that is for what it took
+
+    async def start(self, nursery: Nursery) -> None:
+        """Have the process forked."""
+        life = self.life
+        work = os.path.join(life.folder, "work")
+        os.makedirs(work, mode=0o700, exist_ok=True)
+        out, its_out = os.pipe2(os.O_CLOEXEC)
+        self.pump = Pump(self.loop, out, life.log, Masker(life.secrets.values()))
+        self.channel, its_channel = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.loop.add_reader(self.channel, self._hear)
+        request = {
+            "run": life.id,
+            "cwd": work,
+            "environ": self._environ(),
+            "argv": self._argv(),
+            "limits": list(self.bounds),
+            "groups": [str(path) for path in self.group.paths],
+        }
+        try:
+            fds = [its_out, its_channel, self.trail]
+            heavy = self.bounds.memory is not None
+            self.child = await nursery.fork(request, fds, heavy=heavy)
+        finally:
+            os.close(its_out)
+            os.close(its_channel)
+
+    def _environ(self) -> dict[str, str]:
+        """Return the environment of the run."""
+        life = self.life
+        declared = {e["name"]: str(e["value"]) for e in life.spec.get("envs") or ()}
+        return {
+            **life.origin.environ,
+            **declared,
+            **life.secrets,
+            processes.MARK: life.id,
+            "RUN_ID": life.id,
+            "PROJECT_NAME": life.project,
+            "PYBRIDGE_FUNCTIONS": str(life.store.root),
+        }
+
+    def _argv(self) -> list[str]:
+        life = self.life
+        words = ["--role", life.action, "--store", str(life.store.root)]
+        words += ["--run", life.key, "--attempt", str(life.attempt)]
+        return words if life.attempt >= life.last else [*words, "--more"]
+
+    def _hear(self) -> None:
+        """The process has written something into the store that others wait for."""
+        try:
+            heard = os.read(self.channel, 512)
+        except BlockingIOError:
+            return
+        if not heard:
+            self.loop.remove_reader(self.channel)
+            return
+        if self.pump is not None:
+            self.pump.read()  # what was written before belongs before
+        self.manager.announce(self.life.key)
+        if not self.life.is_service and self.manager.is_final(self.life.key):
+            self.over.set()
+
+    # ---- Its end ---------------------------------------------------------------------
+
+    async def failure(self, kind: str, message: str) -> dict[str, Any]:
+        """Return how it fails, with the stage that it is in and where its code is."""
+        if self.life.is_service:
+            return outcome.failure(kind, message, "execute", self.life.attempt)
+        await self._ask()
+        left = trail.read(self.trail)
+        places = left.places
+        if self._crashed:
+            places = trail.of_crash(self.life.log.end(_CRASH)) or places
+        frames: list[dict[str, Any]] = []
+        if places and left.root:
+            from pybridge.functions.failure import located
+
+            secrets = tuple(self.life.secrets.values())
+            frames = located(places, tree=left.root, secrets=secrets)
+        stage = left.stage or "start"
+        return outcome.failure(kind, message, stage, self.life.attempt, frames)
+
+    async def _ask(self) -> None:
+        """Have it write where its code is, if it still can."""
+        child = getattr(self, "child", None)
+        if child is None or child.ended.done() or not trail.answers(child.pid):
+            return
+        size = os.fstat(self.trail).st_size
+        child.signal(trail.ASK, group=False)
+        until = self.loop.time() + _ANSWER
+        while os.fstat(self.trail).st_size == size:
+            if self.loop.time() > until:
+                return
+            await asyncio.sleep(_GLANCE)
+
+    @property
+    def _crashed(self) -> bool:
+        """Was it ended by a signal of its own making?"""
+        child = getattr(self, "child", None)
+        if child is None or not child.ended.done():
+            return False
+        status = child.ended.result().status
+        return (
+            status is not None
+            and os.WIFSIGNALED(status)
+            and os.WTERMSIG(status) in _CRASHES
+        )
+
+    async def end(self) -> Ended:
+        """End all that is left of it, and take what it has written last."""
+        try:
+            return await self._end()
+        finally:
+            if self.pump is not None:
+                self.pump.finish()
+            if self.channel >= 0:
+                self.loop.remove_reader(self.channel)
+                os.close(self.channel)
+            self.killed_for_memory = self.group.killed_for_memory()
+            if self.group:
+                await asyncio.to_thread(self.group.remove)
+            await self._tidy()
+
+    async def _end(self) -> Ended:
+        from pybridge.functions.manager.nursery import Ended
+
+        if not hasattr(self, "child"):
+            return Ended(reason="was not started")
+        child, policy = self.child, self.manager.policy
+        forced = False
+        if not child.ended.done():
+            service = self.life.is_service
+            # A service ends its own processes, when they have answered all.
+            child.signal(signal.SIGTERM, group=not service)
+            child.signal(signal.SIGCONT)
+            grace = policy.drain if service else policy.grace
+            await asyncio.wait({child.ended}, timeout=grace)
+        if not child.ended.done():
+            forced = True
+            child.kill()
+            await asyncio.wait({child.ended}, timeout=_KILLED)
+        how = child.ended.result() if child.ended.done() else Ended(reason="is stuck")
+        if forced or how.left or how.status is None or self.group.processes():
+            also = {*how.left, *self.group.processes()}
+            await asyncio.to_thread(processes.end, child.run_id, child.pid, also)
+        return how
+
+    async def _tidy(self) -> None:
+        """Remove the directory that the run has worked in, if it did what it should."""
+        work = os.path.join(self.life.folder, "work")
+        try:
+            os.rmdir(work)
+        except OSError:
+            entity = self.life.store.get(self.life.key)
+            if entity is None or entity["status"]["state"] == "COMPLETED":
+                await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+
+    def epitaph(self, how: Ended) -> str:
+        """Say how the process ended, where it has not done so itself."""
+        if self.told:
+            return self.told
+        words = f"the process of the run {how.words}"
+        told = limits.words(self.bounds)
+        if self.killed_for_memory:
+            return f"{words}: the {told} was reached"
+        return words if how.status is None else self._cause(words, told, how.status)
+
+    def _cause(self, words: str, told: str, status: int) -> str:
+        """Say what may be behind an exit status; `told` is the memory limit, if any."""
+        if os.WIFEXITED(status):
+            return f"{words} before the function had returned (os._exit, or a library)"
+        number = os.WTERMSIG(status)
+        if number == signal.SIGKILL:
+            return f"{words}: somebody killed it, or the system was out of memory"
+        if told and number in {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS}:
+            return f"{words}; it may be that the {told} was reached"
+        return words

@@ -210,7 +210,14 @@ class Function(Entity):
         return cast("Run", found)
 
     def list_runs(self, **filters: Any) -> list[Run]:
-        """Return the runs of this version, the oldest first."""
+        """Return the runs of this version, the oldest first, narrowed as a project's.
+
+        Raises:
+            Faults: there are filters that are none.
+
+        """
+        known = [one for one in lookup.FILTERS if one != "function"]
+        lookup.check_filters("list_runs", filters, known)
         found = lookup.several(
             self.store, self.project, "run", function=self.executable, **filters
         )

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterable, Optional
+from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Sequence
 
 from pybridge.errors import BadArgument
 from pybridge.functions import keys
-from pybridge.functions.faults import nearest
+from pybridge.functions.faults import Fault, Faults, nearest
 
 if TYPE_CHECKING:
     from pybridge.functions.entity import Entity
     from pybridge.functions.store import Store
 
-__all__ = ["delete", "entity_of", "find", "get", "several", "versions"]
+__all__ = [
+    "FILTERS",
+    "check_filters",
+    "delete",
+    "entity_of",
+    "find",
+    "get",
+    "several",
+    "versions",
+]
+
+# What a list may be narrowed by.
+FILTERS = ("kind", "name", "state", "labels", "function", "all_versions")
 
 
 def entity_of(data: dict[str, Any], store: Store) -> Entity:
@@ -141,7 +153,27 @@ def versions(store: Store, project: str, type_: str, identifier: str) -> list[En
     return [entity_of(one, store) for one in store.find(project, type_, name=name)]
 
 
-def several(  # what lists may be narrowed by
+def check_filters(
+    what: str, given: Mapping[str, Any], known: Sequence[str] = FILTERS
+) -> None:
+    """Refuse filters that there are not.
+
+    Raises:
+        Faults: there are some; the nearest of each is told.
+
+    """
+    faults = []
+    for name, value in given.items():
+        if name not in known:
+            meant = nearest(name, known)
+            there = f"there are {', '.join(known)}"
+            hint = f"did you mean '{meant}'?" if meant else there
+            faults.append(Fault(name, value, f"unknown; {hint}"))
+    if faults:
+        raise Faults(what, faults)
+
+
+def several(
     store: Store,
     project: str,
     type_: str,
@@ -191,10 +223,16 @@ def delete(
     all_of_name = store.find(one["project"], type_, name=one["name"])
     if delete_all_versions:
         return sum(entity_of(entry, store).delete() for entry in all_of_name)
-    named = entity_id or one["id"] in str(identifier)
-    if len(all_of_name) > 1 and not named:
+    if len(all_of_name) > 1 and not (entity_id or _names_one(identifier, one)):
         raise BadArgument(
             f"{type_} '{one['name']}' has {len(all_of_name)} versions; name one by its "
             "key or entity_id, or say delete_all_versions=True"
         )
     return int(entity_of(one, store).delete())
+
+
+def _names_one(identifier: str, one: dict[str, Any]) -> bool:
+    """Tell whether an identifier means this version, and not the newest of a name."""
+    if keys.is_key(identifier):
+        return bool(keys.parse(identifier).id)
+    return one["id"] in {identifier, str(identifier).partition(":")[2]}

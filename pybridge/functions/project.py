@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional, Union, cast
 from pybridge.errors import BadArgument
 from pybridge.functions import keys, lookup, verbs
 from pybridge.functions.entity import Entity
-from pybridge.functions.faults import Fault, Faults, nearest
 
 if TYPE_CHECKING:
     import os
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Project"]
 
 PathLike = Union[str, "os.PathLike[str]"]
-_FILTERS = ("kind", "name", "state", "labels", "function", "all_versions")
 
 
 class Project(Entity):
@@ -224,13 +222,7 @@ class Project(Entity):
             Faults: there are filters that are none.
 
         """
-        faults = [
-            Fault(name, value, _unknown_filter(name))
-            for name, value in filters.items()
-            if name not in _FILTERS
-        ]
-        if faults:
-            raise Faults(f"list_{type_}s", faults)
+        lookup.check_filters(f"list_{type_}s", filters)
         given = dict(filters)
         function = given.get("function")
         if isinstance(function, Entity):
@@ -255,10 +247,3 @@ class Project(Entity):
                 f"that get_{type_} returned"
             )
         return entity.save(update=True)
-
-
-def _unknown_filter(name: str) -> str:
-    """Return the message about a filter that is none."""
-    meant = nearest(name, _FILTERS)
-    hint = f"did you mean '{meant}'?" if meant else f"there are {', '.join(_FILTERS)}"
-    return f"unknown; {hint}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Optional, cast
 
 from pybridge.errors import BadArgument, Undefined
 from pybridge.functions import keys, lookup
+from pybridge.functions.store import created
 
 if TYPE_CHECKING:
     from pybridge.functions.entity import Entity
@@ -129,7 +130,7 @@ def _newest_run(store: Store, text: str, project: Optional[str]) -> Run:
     ]
     if not found:
         raise Undefined(f"function '{its.project}/{its.name}' has no run yet")
-    newest = max(found, key=lambda one: str(one["metadata"].get("created")))
+    newest = max(found, key=created)
     return cast("Run", lookup.entity_of(newest, store))
 
 

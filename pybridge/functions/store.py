@@ -12,13 +12,13 @@ import time
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Optional, Union
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Union
 from weakref import WeakSet
 
 from pybridge.errors import BadArgument, HostError
 from pybridge.functions import keys, states
 
-__all__ = ["VARIABLE", "Store", "now"]
+__all__ = ["VARIABLE", "Store", "created", "enter", "now"]
 
 VARIABLE = "PYBRIDGE_FUNCTIONS"
 _APPLICATION = 0x70796266  # "pybf": what kind of file it is
@@ -600,14 +600,14 @@ def _row(entity: dict[str, Any]) -> tuple[Any, ...]:
         identity or entity["id"],
         status.get("state") or "CREATED",
         spec.get("function") if type_ in keys.NAMELESS else None,
-        _created(entity),
+        created(entity),
         _dumps(head, "metadata"),
         _dumps(spec, "spec"),
         _dumps(status, "status"),
     )
 
 
-def _created(entity: dict[str, Any]) -> float:
+def created(entity: Mapping[str, Any]) -> float:
     """Return when an entity was made, by its own account if that can be read."""
     given = (entity.get("metadata") or {}).get("created")
     with suppress(TypeError, ValueError):

@@ -240,6 +240,10 @@ def test_runs_are_listed_by_function(
     assert mine == project.list_runs(function=function.key)
     assert [*mine, others] == project.list_runs()
     assert mine == function.list_runs(state="READY")
+    with pytest.raises(dh.Faults, match=r"stat: unknown; did you mean 'state'\?"):
+        function.list_runs(stat="READY")
+    with pytest.raises(dh.Faults, match="function: unknown"):
+        function.list_runs(function="other")
     assert mine[0] == function.get_run(mine[0].id) == project.get_run(mine[0].key)
     assert function.delete_run(mine[0].id)
     assert [mine[1]] == function.list_runs()

@@ -180,6 +180,20 @@ def test_delete_of_several_versions_is_said(project: dh.Project, file: Path) -> 
     assert [] == project.list_functions()
 
 
+def test_name_with_an_id_in_it_names_no_version(
+    project: dh.Project, file: Path
+) -> None:
+    """A bare name means no version, also where the newest one's id is a part of it."""
+    make(project, "function", file, uuid="x")
+    make(project, "function", file, uuid="it")
+    make(project, "function", file, uuid="t")
+
+    with pytest.raises(BadArgument, match="3 versions"):
+        project.delete_function("it")
+    assert 1 == project.delete_function("it:t")
+    assert 1 == project.delete_function("x")
+
+
 def test_list_is_narrowed_by_filters(project: dh.Project, file: Path) -> None:
     """Name, kind, state and labels; an unknown filter is told."""
     made = make(project, "model", file, labels=["a", "b"])

@@ -94,6 +94,21 @@ def test_name_of_several_things_is_refused(project: Project) -> None:
         references.entity(project.store, "p/both")
 
 
+def test_newest_run_is_the_last_also_when_clocks_are_put_back(
+    project: Project,
+) -> None:
+    """Times are compared, not their texts: an hour is there twice a year."""
+    runs = []
+    for time in ("2026-10-25T02:50:00+02:00", "2026-10-25T02:10:00+01:00"):
+        runs.append(declared(project, "a").new_run())
+        entry = runs[-1].to_dict()
+        entry["metadata"]["created"] = time
+        project.store.delete(entry["key"])
+        project.store.create(entry)
+
+    assert runs[1] == references.run(project.store, "a", "p")
+
+
 def test_newest_are_the_last_of_all(project: Project) -> None:
     """So many, the oldest of them first."""
     function = declared(project, "a")

@@ -55,6 +55,8 @@ def _list(
 
     WHAT is runs, functions, dataitems, artifacts, models, secrets or projects.
     """
+    from pybridge.functions.store import created
+
     projects = [project] if project else store.projects()
     if what == "projects":
         rows = [_of_project(store, name) for name in projects]
@@ -67,7 +69,7 @@ def _list(
     entities = [
         one for name in projects for one in _of_type(store, name, what[:-1], versions)
     ]
-    entities.sort(key=lambda one: str(one["metadata"].get("created")), reverse=True)
+    entities.sort(key=created, reverse=True)
     rows = [_row(one) for one in entities[:limit]]
     columns = {
         "functions": ("project", "name", "handler", "python", "created", "key"),
@@ -85,6 +87,7 @@ def _runs(
 ) -> list[dict[str, Any]]:
     from pybridge.functions import references, report
     from pybridge.functions.run import look
+    from pybridge.functions.store import created
 
     executable = None
     if function is not None:
@@ -98,7 +101,7 @@ def _runs(
             name, "run", states=states, function=executable, newest=limit
         )
     ]
-    found.sort(key=lambda one: str(one["metadata"].get("created")), reverse=True)
+    found.sort(key=created, reverse=True)
     return [report.summary(look(store, one)) for one in found[:limit]]
 
 

@@ -201,7 +201,7 @@ def import_project(store: Store, file: PathLike, *, reset_id: bool = False) -> P
         BadArgument: the file has none, or something that is here already.
 
     """
-    from pybridge.functions.library import new_project
+    from pybridge.functions import library
 
     path = Path(file)
     data = _read(path)
@@ -219,13 +219,13 @@ def import_project(store: Store, file: PathLike, *, reset_id: bool = False) -> P
     ]
     about = data.get("metadata") or {}
     if store.get(str(keys.Key(name))) is None:
-        new_project(
+        own = library.drafted(
             name,
             context=str(spec.get("context") or "./"),
             description=about.get("description"),
             labels=about.get("labels"),
-            store=store,
         )
+        entries.insert(0, own)
     store.create_all(entries)
     project = lookup.get(store, name, "project", str(keys.Key(name)))
     return cast("Project", project)
@@ -301,17 +301,15 @@ def _type_of(data: Mapping[str, Any]) -> str:
     kind = str(data.get("kind"))
     if kind.endswith((":run", "+run")):
         return "run"
-    return _KINDS.get(kind, "")
+    if kind in _TYPES:
+        return _TYPES[kind]
+    from pybridge.functions.material import KINDS
+
+    return next((type_ for type_, kinds in KINDS.items() if kind in kinds), "")
 
 
-_KINDS = {
-    "project": "project",
-    "python": "function",
-    "artifact": "artifact",
-    "secret": "secret",
-    **dict.fromkeys(("table", "dataitem", "iceberg", "croissant"), "dataitem"),
-    **dict.fromkeys(("model", "mlflow", "sklearn", "huggingface"), "model"),
-}
+# Kind -> type, of what has only one.
+_TYPES = {"project": "project", "python": "function", "secret": "secret"}
 
 
 def _function(

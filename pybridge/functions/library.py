@@ -39,8 +39,25 @@ def new_project(
         BadArgument: there is one of that name, or it is no name.
 
     """
-    keys.check_name(name, "project")
+    entry = drafted(name, context=context, description=description, labels=labels)
     store = store or Store.open()
+    store.create(entry)
+    return Project(entry, store)
+
+
+def drafted(
+    name: str,
+    *,
+    context: str = "./",
+    description: Optional[str] = None,
+    labels: Optional[list[str]] = None,
+) -> dict[str, Any]:
+    """Return the entry of a new project; it is not stored yet.
+
+    Raises:
+        BadArgument: that is no name.
+
+    """
     entry = draft(
         "project",
         "project",
@@ -51,8 +68,7 @@ def new_project(
     )
     entry.update(id=name, key=str(keys.Key(name)))
     entry["metadata"]["version"] = name
-    store.create(entry)
-    return Project(entry, store)
+    return entry
 
 
 def get_project(name: str, *, store: Optional[Store] = None) -> Project:

@@ -453,6 +453,13 @@ def _stored(source: Any, target: str) -> list[dict[str, Any]]:
     if not isinstance(source, (list, tuple)):
         return files.store(files.local(source), target)
     found = []
+    names = [files.local(one).name for one in source]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadArgument(
+            f"source has '{twice[0]}' twice, and one would take the place of the "
+            "other; give them different names, or a directory with both"
+        )
     for one in source:
         place = files.local(one)
         found += files.store(place, f"{target.rstrip('/')}/{place.name}")

@@ -428,10 +428,8 @@ class Store:
             BadArgument: the file is something else's, or of a later version.
 
         """
-        (application,) = connection.execute("pragma application_id").fetchone()
-        (version,) = connection.execute("pragma user_version").fetchone()
-        if (application, version) != (_APPLICATION, _VERSION):
-            self._check(connection, application, version)
+        if _form_of(connection) != (_APPLICATION, _VERSION):
+            self._check(connection)
             connection.execute("pragma journal_mode = wal")
             connection.execute("begin immediate")
             for statement in _SCHEMA.split(";\n"):
@@ -442,17 +440,21 @@ class Store:
         level = "full" if self._full else "normal"
         connection.execute(f"pragma synchronous = {level}")
 
-    def _check(
-        self, connection: sqlite3.Connection, application: int, version: int
-    ) -> None:
-        """Refuse a database that is not ours to write into."""
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Refuse a database that is not ours to write into.
+
+        All is read at one moment: another process may be making the store.
+        """
         path = self.root / "store.db"
+        connection.execute("begin")
+        application, version = _form_of(connection)
+        (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
+        connection.execute("commit")
         if application == _APPLICATION and version > _VERSION:
             raise BadArgument(
                 f"'{path}' was made by a later version of pybridge ({version}, this "
                 f"one knows {_VERSION}); use that version, or another directory"
             )
-        (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
         if application != _APPLICATION and tables:
             raise BadArgument(
                 f"'{path}' is a database of something else; name another directory "
@@ -485,6 +487,13 @@ class Store:
                 "see which one holds it, and do it again"
             )
         return HostError(f"the store '{path}' failed: {text}")
+
+
+def _form_of(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return what a database says it is, and of which version."""
+    (application,) = connection.execute("pragma application_id").fetchone()
+    (version,) = connection.execute("pragma user_version").fetchone()
+    return application, version
 
 
 def _taken(row: tuple[Any, ...]) -> str:

@@ -224,6 +224,22 @@ def test_project_is_imported_whole_or_not_at_all(
     assert [] == project.list_functions()
 
 
+def test_project_that_cannot_be_imported_is_not_made(
+    project: dh.Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a part like the others: all of them are stored at once, or none."""
+    project.new_function(name="a", uuid="a", **GIVEN)
+    path = Path(project.export(tmp_path / "project.yaml"))
+    data = yaml.safe_load(path.read_text())
+    data["spec"]["functions"] *= 2
+    path.write_text(yaml.safe_dump(data))
+    monkeypatch.setenv("PYBRIDGE_FUNCTIONS", str(tmp_path / "other"))
+
+    with pytest.raises(BadArgument, match="id 'a' already"):
+        dh.import_project(path)
+    assert [] == dh.list_projects()
+
+
 # ---- What is wrong with files --------------------------------------------------------
 
 

@@ -109,6 +109,17 @@ def test_an_artifact_may_be_a_directory_or_several_files(
     assert ["x.txt", "y.txt"] == [Path(one).name for one in several.as_file()]
 
 
+def test_files_of_one_name_are_refused(project: Project, tmp_path: Path) -> None:
+    """None is lost because another one has its name."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.txt").write_text(folder)
+
+    with pytest.raises(BadArgument, match=r"'x\.txt' twice"):
+        project.log_artifact("s", source=[tmp_path / "a/x.txt", tmp_path / "b/x.txt"])
+    assert [] == project.list_artifacts()
+
+
 def test_download_copies_and_does_not_overwrite(project: Project, here: Path) -> None:
     """§2.3: download(destination, overwrite)."""
     (here / "a.txt").write_text("hello")

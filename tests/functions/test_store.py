@@ -351,6 +351,34 @@ def test_directory_that_was_deleted_is_made_again(store: Store) -> None:
 # ---- Several at once -----------------------------------------------------------------
 
 
+def test_store_that_another_process_makes_meanwhile_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes that open a new store at once find the one that was made first."""
+    root = tmp_path / "new"
+
+    class Late(sqlite3.Connection):
+        """The second process: between two of its looks the first one makes the file."""
+
+        def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+            if (sql == "begin" or "sqlite_schema" in sql) and not made:
+                made.append(Store(root))
+                made[0].projects()
+            return super().execute(sql, *given)
+
+    made: list[Store] = []
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **k: connect(*a, factory=Late, **k)
+    )
+
+    late = Store(root)
+
+    assert [] == late.projects()
+    late.close()
+    made[0].close()
+
+
 def test_four_processes_write_at_once(store: Store) -> None:
     """§1 Store: several processes at once; nothing is lost, nothing is refused."""
     store.create(entry("counter", uuid="counter", spec={"n": 0}))

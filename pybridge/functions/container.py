@@ -14,16 +14,20 @@ import base64
 import contextlib
 import json
 import os
+import select
 import signal
 import sys
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional
 
 from pybridge.functions import keys, states
 from pybridge.functions.store import Store, enter, now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pybridge.functions.manager.output import Masker
 
 __all__ = ["LINE", "SPEC", "STORE", "main", "portable", "report", "take", "unpack"]
 
@@ -36,6 +40,7 @@ _FILES = 512 << 10  # bytes of outputs that are told with the end
 _LAST_WORDS = "/dev/termination-log"
 _WORDS = 4000  # bytes of those that Kubernetes keeps
 _CHUNK = 1 << 16
+_PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -199,40 +204,88 @@ def _role(
 
 def _supervise(role: Callable[[], int], secrets: Sequence[str]) -> int:
     """Run a role in a child, and show what it writes; return how it ended."""
-    from pybridge.functions.manager.output import Masker
-
     source, sink = os.pipe()
+    woken, waker = os.pipe2(os.O_NONBLOCK)
     sys.stdout.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)  # until there is a child
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     child = os.fork()
     if child == 0:
-        os.close(source)
-        os.dup2(sink, 1)
-        os.dup2(sink, 2)
-        os.close(sink)
-        for name in ("stdout", "stderr"):  # the old ones may be of a file
-            number = getattr(sys, name).fileno()
-            new = open(number, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
-            setattr(sys, name, new)
-        code = 1
-        try:
-            code = role()
-        finally:
-            _flush()
-            os._exit(code)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for end in (source, woken, waker):
+            os.close(end)
+        _be(role, sink)
     os.close(sink)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _PASSED_ON:
         signal.signal(number, lambda number, _: _pass_on(child, number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
+    try:
+        return _shown(child, source, woken, secrets)
+    finally:
+        for number in _PASSED_ON:
+            signal.signal(number, signal.SIG_IGN)  # its last words are short
+        signal.set_wakeup_fd(-1)
+        for end in (source, woken, waker):
+            os.close(end)
+
+
+def _be(role: Callable[[], int], sink: int) -> NoReturn:
+    """Be the child: do what its role is, with all that it writes going to a pipe."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.close(sink)
+    for name in ("stdout", "stderr"):  # the old ones may be of a file
+        number = getattr(sys, name).fileno()
+        new = open(number, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+        setattr(sys, name, new)
+    code = 1
+    try:
+        code = role()
+    except BaseException:  # the log is the only one who can be told
+        traceback.print_exc()
+    finally:
+        _flush()
+        os._exit(code)
+
+
+def _shown(child: int, source: int, woken: int, secrets: Sequence[str]) -> int:
+    """Show what a child writes until its end, and return how that was.
+
+    What it has started may hold the pipe for ever: the end of the child counts.
+    """
+    from pybridge.functions.manager.output import Masker
+
     masker = Masker(secrets)
+    os.set_blocking(source, False)
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    poll.register(woken, select.POLLIN)
     while True:
-        data = os.read(source, _CHUNK)
-        _show(masker.feed(data) if data else masker.flush())
+        for fd, _ in poll.poll():
+            if fd == woken:
+                os.read(woken, _CHUNK)
+            elif not _copied(source, masker):
+                poll.unregister(source)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            _copied(source, masker)
+            _show(masker.flush())
+            return status
+
+
+def _copied(source: int, masker: Masker) -> bool:
+    """Show all that is in a pipe; False where nothing more can come."""
+    while True:
+        try:
+            data = os.read(source, _CHUNK)
+        except BlockingIOError:
+            return True
         if not data:
-            break
-    os.close(source)
-    status = os.waitpid(child, 0)[1]
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # its last words are short
-    return status
+            return False
+        _show(masker.feed(data))
 
 
 def _flush() -> None:
@@ -259,6 +312,7 @@ def _show(data: bytes) -> None:
 def _settled(store: Store, key: str, status: int) -> dict[str, Any]:
     """Return the run as it ended; in ERROR where its process did not say so itself."""
     from pybridge.functions import processes
+    from pybridge.functions.manager import outcome
 
     entity = store.get(key)
     assert entity is not None  # noqa: S101 - it was put there
@@ -270,15 +324,9 @@ def _settled(store: Store, key: str, status: int) -> dict[str, Any]:
         store.move(key, "STOP")
         store.move(key, "STOPPED")
     else:
-        error = {
-            "type": "ProcessDied",
-            "message": told,
-            "frames": [],
-            "traceback": f"ProcessDied: {told}",
-            "stage": "execute",
-            "attempt": len(entity["status"].get("attempts") or ()) + 1,
-        }
-        store.move(key, "ERROR", message=f"ProcessDied: {told}", error=error)
+        attempt = len(entity["status"].get("attempts") or ()) + 1
+        error = outcome.failure("ProcessDied", told, "execute", attempt)
+        store.move(key, "ERROR", message=outcome.line(error), error=error)
     return store.get(key) or entity
 
 

@@ -160,7 +160,7 @@ def _instruction(line: str) -> str:
 
 def _run(text: str) -> str:
     """Return the line that runs a text, whatever is in it."""
-    if "\n" in text or text.startswith(("[", "<<", "--")) or text.endswith("\\"):
+    if "\n" in text or "<<" in text or text[:1] in "[-" or text.endswith("\\"):
         return f"RUN {json.dumps(['/bin/sh', '-c', text])}"
     return f"RUN {text}"
 

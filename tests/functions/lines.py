@@ -53,9 +53,9 @@ class Line:
         assert 0 == ended.exit_code, ended.stderr
         return ended.stdout
 
-    def json(self, *words: str) -> Any:
+    def json(self, *words: str, given: str | None = None) -> Any:
         """Run a verb with --json and return what it prints."""
-        return json.loads(self.done(*words, "--json"))
+        return json.loads(self.done(*words, "--json", given=given))
 
     def process(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a verb to its end in a process of its own."""

@@ -189,6 +189,8 @@ def test_envs_and_secrets_are_passed_and_secrets_never_shown(line: Line) -> None
 
     assert ["red", True] == told["results"]["output_0"][:2]
     assert "hush" not in line.done("export", "TOKEN", "-")
+    key = line.json("secret", "OTHER", given="hush\n")["key"]
+    assert [key] == line.json("secret", "OTHER", "--delete")
 
 
 def test_list_and_show_tell_of_runs(line: Line) -> None:

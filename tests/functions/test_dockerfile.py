@@ -65,6 +65,7 @@ def test_dockerfile_ends_as_a_user() -> None:
         ('["x"]', 'RUN ["/bin/sh", "-c", "[\\"x\\"]"]'),
         ("--mount=type=bind x", 'RUN ["/bin/sh", "-c", "--mount=type=bind x"]'),
         ("echo \\", 'RUN ["/bin/sh", "-c", "echo \\\\"]'),
+        ("cat <<FROM >f", 'RUN ["/bin/sh", "-c", "cat <<FROM >f"]'),
         ("apt-get -y install a", "RUN apt-get update && apt-get -y install a"),
     ],
 )

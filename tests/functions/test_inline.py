@@ -63,10 +63,10 @@ def test_what_is_printed_is_in_the_log_and_where_it_goes(project: Project) -> No
             """,
         )
 
-    log = "".join(run.logs())
+    log = "\n".join(run.logs())
     assert "to stdout\n" == seen.getvalue()
     assert log.startswith("to stdout\nno newline")
-    assert log.endswith("ValueError: boom 1\n")
+    assert log.endswith("ValueError: boom 1")
     assert before == (sys.stdout, sys.stderr)
 
 
@@ -94,7 +94,7 @@ def test_secrets_are_masked_in_the_log(project: Project) -> None:
         secrets=["TOKEN"],
     )
 
-    assert ["***\n"] == list(run.logs())
+    assert ["***"] == list(run.logs())
 
 
 def test_logs_of_runs_at_once_are_their_own(project: Project) -> None:
@@ -119,7 +119,7 @@ def test_logs_of_runs_at_once_are_their_own(project: Project) -> None:
         thread.join()
 
     for n, run in runs.items():
-        assert [f"{n} {i}\n" for i in range(50)] == list(run.logs())
+        assert [f"{n} {i}" for i in range(50)] == list(run.logs())
 
 
 def test_attempts_follow_each_other(project: Project, tmp_path: Any) -> None:
@@ -283,6 +283,6 @@ def test_what_does_not_hold_in_process_is_said(project: Project) -> None:
     run = function.run(local_execution=True)
 
     assert 5 == run.result("output_0")
-    log = "".join(run.logs())
+    log = "\n".join(run.logs())
     assert f"this is {PYTHON}, its caller's, not {other}" in log
     assert "requirements" in log

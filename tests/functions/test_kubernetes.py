@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -394,6 +396,20 @@ def bundle(project: Project, folder: Path, code: str) -> Path:
     return folder / "run.json"
 
 
+def contained(spec: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Be the pod: run what a file says in a store beside it, to its end."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "pybridge.functions.container"),
+            *("--spec", str(spec), "--store", str(spec.parent / "s"), *words),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
 def test_last_words_are_where_kubernetes_looks(
     project: Project, tmp_path: Path
 ) -> None:
@@ -402,15 +418,7 @@ def test_last_words_are_where_kubernetes_looks(
     words = tmp_path / "words"
     words.touch()
 
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pybridge.functions.container"),
-            *("--spec", spec, "--store", tmp_path / "s", "--last-words", words),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = contained(spec, "--last-words", str(words))
 
     told = json.loads(words.read_text())
     assert 1 == done.returncode
@@ -418,6 +426,38 @@ def test_last_words_are_where_kubernetes_looks(
         *(told["state"], told["type"], told["stage"], told["attempt"]),
     )
     assert "KeyError" in done.stdout.splitlines()[-1]
+
+
+def test_pod_ends_with_its_function(project: Project, tmp_path: Path) -> None:
+    """What the function has left running does not keep its pod, which would cost."""
+    code = """
+    import subprocess
+    def f():
+        print("begun")
+        return subprocess.Popen(["sleep", "600"]).pid
+    """
+    spec = bundle(project, tmp_path, textwrap.dedent(code))
+
+    done = contained(spec)
+
+    *before, last = done.stdout.splitlines()
+    told = json.loads(last.removeprefix(container.LINE))
+    os.kill(told["status"]["results"]["output_0"], signal.SIGKILL)
+    assert (0, "COMPLETED") == (done.returncode, told["status"]["state"])
+    assert "begun" in before
+
+
+def test_pod_says_why_it_could_not_begin(project: Project, tmp_path: Path) -> None:
+    """Where the run's process fails before the function, the log has the reason."""
+    spec = bundle(project, tmp_path, "def f(): return 1\n")
+    run = json.loads(spec.read_text())["run"]
+    directory = Store.open(tmp_path / "s").run_directory(run["id"])
+    (directory / "work").write_text("no directory")
+
+    done = contained(spec)
+
+    assert 1 == done.returncode
+    assert "FileExistsError" in done.stdout
 
 
 def test_large_outputs_stay_where_they_are(project: Project) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pybridge.errors import BadArgument
 from pybridge.functions import engines
-from pybridge.functions.engines import local
+from pybridge.functions.engines.reader import Reader
 from tests.functions.jobs import PATIENCE, ended, job, log_of, until
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def test_pythonpath_of_a_run_is_searched(led: Project, tmp_path: Path) -> None:
 def test_log_is_read_by_lines_however_it_grows(tmp_path: Path) -> None:
     """Lines and characters that come in pieces are whole when they are read."""
     path = tmp_path / "log"
-    reader = local._Reader(str(path))  # noqa: SLF001 - the rule is its own
+    reader = Reader(path)
 
     assert [] == list(reader.lines())
     path.write_bytes(b"one\ntw")

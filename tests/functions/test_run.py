@@ -390,4 +390,4 @@ def test_logs_of_a_run_are_its_lines(done: dh.Run) -> None:
     directory: Path = done.store.run_directory(done.id)
     (directory / "log").write_text("one\ntwo\n")
 
-    assert ["one", "two"] == [line.rstrip("\n") for line in done.logs()]
+    assert ["one", "two"] == list(done.logs())

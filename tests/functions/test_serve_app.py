@@ -327,6 +327,20 @@ def test_gate_gives_places_in_order() -> None:
     assert ["d queue", "a", "c wait"] == asyncio.run(main())
 
 
+def test_gate_forgets_who_was_turned_away() -> None:
+    """While one request stands still, those that come and go take no memory."""
+
+    async def main() -> int:
+        gate = Gate(1, 3, 0.001)
+        assert gate.take()
+        for _ in range(5):
+            with pytest.raises(Full):
+                await gate.wait()
+        return len(vars(gate)["_waiting"])
+
+    assert 0 == asyncio.run(main())
+
+
 def test_lane_that_is_held_is_left_to_its_call() -> None:
     """A call nobody waits for any more keeps its thread; others have another."""
     hold = threading.Event()

@@ -222,6 +222,8 @@ def test_replicas_that_crash_too_often_end_the_run(root: Any) -> None:
 
     assert "ERROR" == service.run.state
     assert "replicas ended 2 times in 60 s" in service.run.status.message
+    error = service.run.status.error
+    assert ("ProcessDied", "serve") == (error["type"], error["stage"])
     assert service.run.status.service is None
 
 

@@ -133,7 +133,7 @@ def _logged(run: Run, screen: Screen, *, wanted: bool) -> Iterator[None]:
                     return
                 if number >= screen.lines:
                     screen.lines += 1
-                    screen.line(line.rstrip("\n"))
+                    screen.line(line)
 
     thread = threading.Thread(target=pump, daemon=True)
     thread.start()

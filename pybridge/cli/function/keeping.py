@@ -109,11 +109,15 @@ def _delete(
                 delete_all_versions=versions,
             )
         gone.append(found.key)
+    _print_gone(gone, as_json=as_json)
+
+
+def _print_gone(keys: list[str], *, as_json: bool) -> None:
     if as_json:
-        print_json(gone)
-    else:
-        for key in gone:
-            click.echo(f"deleted {key}")
+        print_json(keys)
+        return
+    for key in keys:
+        click.echo(f"deleted {key}")
 
 
 def _confirm(words: str) -> None:
@@ -149,8 +153,9 @@ def _secret(
         owner or project or references.default_project(), store=store
     )
     if gone:
+        key = home.get_secret(bare).key
         home.delete_secret(bare)
-        click.echo(f"deleted '{bare}'")
+        _print_gone([key], as_json=as_json)
         return
     if sys.stdin.isatty():
         value = click.prompt(f"value of {bare}", hide_input=True, err=True)

@@ -12,6 +12,8 @@ from pybridge.cli.function.following import COLOURS, lasted
 from pybridge.cli.output import print_json, print_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pybridge.functions.entity import Entity
     from pybridge.functions.run import Run
     from pybridge.functions.store import Store
@@ -369,9 +371,9 @@ def _logs(
     from pybridge.functions import references
 
     found = references.run(store, run, project)
-    lines = (line.rstrip("\n") for line in found.logs(follow=follow))
+    lines: Iterable[str] = found.logs(follow=follow)
     if tail is not None and not follow:
-        lines = iter(deque(lines, maxlen=max(tail, 0)))  # type: ignore[assignment]
+        lines = deque(lines, maxlen=max(tail, 0))
     if as_json:
         print_json(list(lines))
         return

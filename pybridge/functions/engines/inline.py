@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument, DeadlineExceeded, Interrupted
 from pybridge.functions import capture
+from pybridge.functions.engines.reader import Reader
 from pybridge.functions.execution import Execution
 
 if TYPE_CHECKING:
@@ -83,18 +84,11 @@ class Inline:
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield what it has written."""
-        path = _log_of(run)
-        while not path.exists():
-            if not follow or run.refresh().is_final:
-                return
+        reader = Reader(_log_of(run))
+        while follow and not run.refresh().is_final:
+            yield from reader.lines()
             time.sleep(_PAUSE)
-        with path.open(encoding="utf-8", errors="replace") as file:
-            while True:
-                ended = not follow or run.refresh().is_final
-                yield from file
-                if ended:
-                    return
-                time.sleep(_PAUSE)
+        yield from reader.rest()
 
 
 def _log_of(run: Run) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Iterator, Optional
 
 from pybridge.errors import BadArgument
 from pybridge.functions import states
+from pybridge.functions.engines.reader import Reader
 from pybridge.functions.manager import client
 from pybridge.functions.manager.policy import handed_on
 from pybridge.functions.pythons import own_version
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from pybridge.functions.run import Run
 
 __all__ = ["Local"]
-
-_CHUNK = 1 << 16
 
 
 class Local:
@@ -63,55 +62,12 @@ class Local:
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield what a run has written; with `follow` until it is final."""
-        path = os.path.join(run.store.run_directory(run.id), "log")
-        reader = _Reader(path)
+        reader = Reader(run.store.run_directory(run.id) / "log")
         yield from reader.lines()
         while follow and not states.is_final(run.refresh().state):
             for _ in client.of(run.store).follow(run.key):
                 yield from reader.lines()
         yield from reader.rest()
-
-
-class _Reader:
-    """A log that is read as it grows, a line at a time."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._offset = 0
-        self._begun: list[str] = []  # a line that has no end yet
-
-    def lines(self) -> Iterator[str]:
-        """Yield the lines that have come to their end."""
-        for text in self._chunks():
-            *whole, rest = text.split("\n")
-            for line in whole:
-                yield "".join((*self._begun, line))
-                self._begun = []
-            if rest:
-                self._begun.append(rest)
-
-    def rest(self) -> Iterator[str]:
-        """Yield what is left, as nothing more comes."""
-        yield from self.lines()
-        if self._begun:
-            yield "".join(self._begun)
-
-    def _chunks(self) -> Iterator[str]:
-        import codecs
-
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        try:
-            with open(self._path, "rb") as file:
-                if os.fstat(file.fileno()).st_size < self._offset:  # it has rolled
-                    self._offset = 0
-                file.seek(self._offset)
-                while data := file.read(_CHUNK):
-                    self._offset += len(data)
-                    yield decoder.decode(data)
-        except FileNotFoundError:  # it has not begun
-            return
-        # The first bytes of a character whose others are not there yet.
-        self._offset -= len(decoder.getstate()[0])
 
 
 def _also() -> tuple[str, ...]:

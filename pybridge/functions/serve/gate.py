@@ -30,7 +30,7 @@ class Gate:
     @property
     def waiting(self) -> int:
         """Return how many wait."""
-        return sum(not place.done() for place in self._waiting)
+        return len(self._waiting)
 
     def take(self) -> bool:
         """Take a place if one is free; the way that costs next to nothing."""
@@ -53,8 +53,10 @@ class Gate:
         late = loop.call_later(self._timeout, _turn_away, place)
         try:
             await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+        except BaseException:
+            if place in self._waiting:
+                self._waiting.remove(place)
+            elif place.done() and not place.cancelled() and not place.exception():
                 self.give()  # it was given in the moment of the cancellation
             raise
         finally:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument, BridgeError, HostError
 from pybridge.functions import states, worker
+from pybridge.functions.manager import outcome
 from pybridge.functions.processes import describe_exit
 from pybridge.functions.serve import listening, metrics
 from pybridge.functions.serve.board import Board
@@ -41,7 +42,8 @@ _SIGNALS = (
     signal.SIGHUP,
     signal.SIGCHLD,
 )
-_LONGEST = 2000
+_LONGEST = 2000  # characters of the message of a status
+_DIED = "ProcessDied"
 # What each replica would import by itself; forks have it already, and share it.
 SHARED = (
     "pydantic",
@@ -251,7 +253,9 @@ class Master:
                 self._kill(child, "took too long to end")
             elif not child.ready and now - child.born > self.options.start_timeout:
                 told = f"was not ready within {self.options.start_timeout:g} s"
-                child.failure = _failure(f"replica {child.number} {told}", self.attempt)
+                child.failure = self._failure(
+                    "TimeoutError", f"replica {child.number} {told}"
+                )
                 self._kill(child, told)
             elif child.ready and not child.retiring and self._is_stuck(child, now):
                 self._kill(child, "does not answer any more")
@@ -353,10 +357,12 @@ class Master:
         while now - self._crashes[0] > self.options.crash_window:
             self._crashes.popleft()
         if not self.serving:
-            self._fail(f"{told} before the service was ready", child.failure)
+            died = self._failure(_DIED, f"{told} before the service was ready")
+            self._fail(child.failure or died)
         elif len(self._crashes) > self.options.crash_limit:
             often = f"{len(self._crashes)} times in {self.options.crash_window:g} s"
-            self._fail(f"{told}; replicas ended {often}", child.failure)
+            died = self._failure(_DIED, f"{told}; replicas ended {often}")
+            self._fail(child.failure or died)
         else:
             successor = self._successor(child)
             if successor is not None:
@@ -405,7 +411,7 @@ class Master:
         try:
             listening.ask(self.options, self._listener, self._is_needed)
         except HostError as exc:
-            self._fail(str(exc), None)
+            self._fail(self._failure("HostError", str(exc)))
             return
         if self._is_needed():
             return
@@ -464,14 +470,15 @@ class Master:
             if self.failed is None and self._status().get("state") != "STOP":
                 self.store.move(self.run.key, "STOP")
 
-    def _fail(self, message: str, failure: dict[str, Any] | None) -> None:
+    def _failure(self, kind: str, message: str) -> dict[str, Any]:
+        return outcome.failure(kind, message, "serve", self.attempt)
+
+    def _fail(self, failure: dict[str, Any]) -> None:
         """End the run in ERROR: first in the store, and then what there is of it."""
         if self.failed is not None:
             return
-        self.failed = failure or _failure(message, self.attempt)
-        told = str(self.failed["message"])[:_LONGEST]
-        if self.failed["type"]:
-            told = f"{self.failed['type']}: {told}"
+        self.failed = failure
+        told = outcome.line(failure)[:_LONGEST]
         say(f"service: failed: {told}")
         self._stop()
         attempts = [*(self.run.status.attempts or ()), self.failed]
@@ -498,14 +505,3 @@ class Master:
 def _send(child: _Child, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):  # it is waiting to be reaped
         os.kill(child.pid, number)
-
-
-def _failure(message: str, attempt: int) -> dict[str, Any]:
-    return {
-        "type": "",
-        "message": message,
-        "traceback": "",
-        "frames": [],
-        "stage": "serve",
-        "attempt": attempt,
-    }

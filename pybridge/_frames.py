@@ -29,7 +29,8 @@ _SHOWN = 10  # names in a message
 _MATRIX = 2  # dimensions
 _DOUBLE = 8  # bytes
 _DIGITS = 38  # of a decimal128
-_SCALARS = (str, bytes, bytearray, int, float, complex, type(None), np.generic)
+_BYTES = (bytes, bytearray, memoryview)
+_SCALARS = (str, *_BYTES, int, float, complex, type(None), np.generic)
 
 
 class Columns:
@@ -39,7 +40,7 @@ class Columns:
 
     def __init__(self, names: Sequence[object], makes: list[Make], length: int) -> None:
         """Take names of any kind; a repeated one is numbered: x, x_1."""
-        self.names = unique_names([column_name(name) for name in names])
+        self.names = _told(unique_names([column_name(name) for name in names]))
         self.makes = makes
         self.length = length
 
@@ -76,6 +77,28 @@ class Columns:
         return [places[name] for name in columns]
 
 
+def _told(names: list[str]) -> list[str]:
+    """Return the names, all of which can be told to a host.
+
+    Raises:
+        Unsupported: one has a NUL or a lone surrogate in it.
+
+    """
+    for name in names:
+        if "\0" in name or not (name.isascii() or _is_utf8(name)):
+            what = "a NUL" if "\0" in name else "a lone surrogate"
+            raise Unsupported(f"column {name!a}: the name has {what} in it; rename it")
+    return names
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def stream_of(frame: object, columns: Sequence[str] | None = None) -> Any:
     """Return the rows of a frame: an object with `__arrow_c_stream__`."""
     reader = _reader(frame)
@@ -85,9 +108,19 @@ def stream_of(frame: object, columns: Sequence[str] | None = None) -> Any:
 
 
 def schema_of(frame: object) -> pa.Schema:
-    """Return the columns of a frame: an object with `__arrow_c_schema__`."""
+    """Return the columns of a frame: an object with `__arrow_c_schema__`.
+
+    Raises:
+        BadArgument: it is no frame, or its rows would be gone by that.
+
+    """
     if isinstance(frame, pa.RecordBatchReader):
         return _normal_schema(frame.schema)
+    if hasattr(frame, "__next__"):
+        raise BadArgument(
+            f"the rows of a {type_name(type(frame))} can be had once only; make a list "
+            "of it"
+        )
     reader = _reader(frame)
     if reader is not None:
         return _normal_schema(reader.schema)
@@ -126,6 +159,8 @@ def columns_of(frame: Any) -> Columns:
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
     if pandas is not None and isinstance(frame, (pandas.DataFrame, pandas.Series)):
         return _of_pandas(pandas, frame)
+    if pandas is not None and isinstance(frame, pandas.MultiIndex):
+        return _of_pandas(pandas, frame.to_frame(index=False, allow_duplicates=True))
     if pandas is not None and isinstance(frame, pandas.Index):
         return _of_pandas(pandas, frame.to_series(index=pandas.RangeIndex(len(frame))))
     if polars is not None and isinstance(frame, polars.Series):
@@ -138,7 +173,7 @@ def columns_of(frame: Any) -> Columns:
         return Columns(["c0"], [lambda _: frame], len(frame))
     if isinstance(frame, np.ndarray):
         return _of_ndarray(frame)
-    if hasattr(frame, "keys") and hasattr(frame, "__getitem__"):
+    if callable(getattr(frame, "keys", None)) and hasattr(frame, "__getitem__"):
         return _of_dict({key: frame[key] for key in frame.keys()})  # noqa: SIM118
     if isinstance(frame, _SCALARS) or not hasattr(frame, "__iter__"):
         raise BadArgument(
@@ -165,7 +200,7 @@ def _reader(frame: Any) -> Any:
 
 
 def _normal_schema(schema: pa.Schema) -> pa.Schema:
-    names = unique_names(schema.names)
+    names = _told(unique_names(schema.names))
     return pa.schema(
         [
             pa.field(name, normal(name, pa.array([], field.type)).type)
@@ -234,7 +269,7 @@ def _pandas_cells(cells: Any, typed_only: bool) -> Any:
         cells = cells[:0]
     if isinstance(dtype, np.dtype):
         return _numpy_cells(cells.to_numpy(), nan_is_null=True)
-    kind = str(dtype)
+    kind = str(getattr(getattr(dtype, "categories", None), "dtype", dtype))
     if kind.startswith("period"):
         raise pa.ArrowTypeError(
             f"{kind} has no counterpart; turn it into text or timestamps with "
@@ -273,6 +308,8 @@ def _of_arrow(table: Any) -> Columns:
 
 def _of_ndarray(array: Any) -> Columns:
     """Return the fields of a structured array, or the columns of a matrix."""
+    if isinstance(array, np.matrix):  # of which no column has one dimension
+        array = np.asarray(array)
     if array.dtype.names is not None:
         return _of_dict({name: array[name] for name in array.dtype.names})
     if array.ndim == 1:
@@ -286,9 +323,15 @@ def _of_dict(columns: dict[Any, Any]) -> Columns:
     """Return a dict's values as columns; a scalar counts for every row.
 
     Raises:
-        BadArgument: the columns are not equally long.
+        BadArgument: the columns are not equally long, or one has no order.
 
     """
+    for key, value in columns.items():
+        if isinstance(value, (dict, set, frozenset)):
+            raise BadArgument(
+                f"column '{column_name(key)}' is a {type_name(type(value))}, whose "
+                "cells have no order; make a list of them"
+            )
     lengths = {
         key: len(value) for key, value in columns.items() if not _is_scalar(value)
     }
@@ -306,6 +349,8 @@ def _of_dict(columns: dict[Any, Any]) -> Columns:
 
 def _dict_column(value: Any, length: int) -> Make:
     if _is_scalar(value):
+        if isinstance(value, np.ndarray):
+            value = value[()]
         return lambda typed: _object_cells([value] * (1 if typed else length), False)
     return lambda typed: _cells(value, typed)
 
@@ -411,16 +456,38 @@ def _numpy_cells(array: Any, nan_is_null: bool) -> Any:
     return pa.array(array, mask=mask, from_pandas=nan_is_null)
 
 
+# Units of datetime64 that Arrow has not, and those that hold the same.
+_UNITS = {"generic": "us", "Y": "D", "M": "D", "W": "D", "h": "s", "m": "s"}
+_UNITS |= {"ps": "ns", "fs": "ns", "as": "ns"}
+
+
 def _known_unit(array: Any) -> Any:
-    """Return dates with a unit that Arrow has."""
-    unit = np.datetime_data(array.dtype)[0]
-    if unit == "generic":
-        return array.astype("datetime64[us]")
-    if unit in ("Y", "M", "W"):
-        return array.astype("datetime64[D]")
-    if unit in ("h", "m"):
-        return array.astype("datetime64[s]")
-    return array
+    """Return dates with a unit that Arrow has.
+
+    Raises:
+        ArrowInvalid: one is out of range, or finer, there.
+
+    """
+    unit, step = np.datetime_data(array.dtype)
+    known = array
+    if step != 1 or unit in _UNITS:
+        known = array.astype(f"datetime64[{_UNITS.get(unit, unit)}]")
+        # numpy lets what is too large come round to the other end.
+        wrong = (known.astype(array.dtype) != array) & ~np.isnat(array)
+        _refuse_first(array, wrong)
+    if np.datetime_data(known.dtype)[0] == "D":
+        days = known.astype(np.int64)  # of which Arrow takes the lower half
+        _refuse_first(array, (days != days.astype(np.int32)) & ~np.isnat(array))
+    return known
+
+
+def _refuse_first(array: Any, wrong: Any) -> None:
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise pa.ArrowInvalid(
+            f"row {row}: {array.dtype} of {int(array[row].astype(np.int64))} has no "
+            "exact counterpart"
+        )
 
 
 def _object_cells(cells: list[Any], nan_is_null: bool) -> Any:
@@ -431,6 +498,10 @@ def _object_cells(cells: list[Any], nan_is_null: bool) -> Any:
     try:
         array = pa.array(cells, from_pandas=nan_is_null)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as exc:
+        if any(one is np.ma.masked for one in cells):
+            cells = [None if one is np.ma.masked else one for one in cells]
+        if (dates := _datetime64_cells(cells)) is not None:
+            return dates
         try:
             array = pa.array(cells, from_pandas=True)  # takes pandas.NA too
         except (pa.ArrowException, OverflowError, TypeError, ValueError):
@@ -438,13 +509,59 @@ def _object_cells(cells: list[Any], nan_is_null: bool) -> Any:
     wanted = _WANTED.get(array.type.id)
     if wanted is not None:
         _check_kinds(cells, *wanted)
-    if pa.types.is_timestamp(array.type):
-        zones = {
-            getattr(one, "tzinfo", None) is None for one in cells if _is_there(one)
-        }
-        if len(zones) > 1:
-            raise pa.ArrowTypeError("timestamps with and without a zone are mixed")
+        return _checked_times(cells, array)
     return array
+
+
+def _checked_times(cells: list[Any], array: Any) -> Any:
+    """Return dates and times; Arrow takes some that it changes, which are refused."""
+    kinds = {kind.__name__: kind for kind in set(map(type, cells))}
+    if pa.types.is_date(array.type) and "NaTType" in kinds:
+        return pa.array(cells, from_pandas=True)  # else it is the first of January 1
+    if pa.types.is_time(array.type):
+        for row, one in enumerate(cells):
+            if getattr(one, "tzinfo", None) is not None:
+                raise pa.ArrowTypeError(
+                    f"row {row}: a time of day with a zone has no counterpart; turn it "
+                    "into text"
+                )
+    if not pa.types.is_timestamp(array.type):
+        return array
+    if np.datetime64 in kinds.values():
+        dates = _datetime64_cells(cells)
+        if dates is None:
+            raise pa.ArrowTypeError(_mixture(cells, None))
+        return dates
+    zones = {getattr(one, "tzinfo", None) is None for one in cells if _is_there(one)}
+    if len(zones) > 1:
+        raise pa.ArrowTypeError("timestamps with and without a zone are mixed")
+    if "Timestamp" in kinds:
+        for row, one in enumerate(cells):
+            if getattr(one, "nanosecond", 0) or not _is_year(one):
+                raise pa.ArrowTypeError(f"row {row}: {one} has no exact counterpart")
+    return array
+
+
+def _datetime64_cells(cells: list[Any]) -> Any:
+    """Return dates of numpy, or None where there are other values.
+
+    Raises:
+        ArrowTypeError: they are of several units.
+
+    """
+    there = [one for one in cells if _is_there(one)]
+    if not there or not all(isinstance(one, np.datetime64) for one in there):
+        return None
+    kinds = sorted({str(one.dtype) for one in there})
+    if len(kinds) > 1:
+        raise pa.ArrowTypeError(f"{kinds[0]} and {kinds[1]} are mixed; take one unit")
+    cells = [one if _is_there(one) else None for one in cells]
+    return _numpy_cells(np.array(cells, there[0].dtype), nan_is_null=True)
+
+
+def _is_year(one: Any) -> bool:
+    """Is it of a year that Python's own datetime has?"""
+    return not _is_there(one) or dt.MINYEAR <= one.year <= dt.MAXYEAR
 
 
 # Arrow type -> the classes of which its values must be, and those they must not be. It
@@ -453,7 +570,7 @@ _WANTED: dict[int, tuple[tuple[type, ...], tuple[type, ...]]] = {
     pa.date32().id: ((dt.date,), (dt.datetime,)),
     pa.timestamp("us").id: ((dt.datetime, np.datetime64), ()),
     pa.time64("us").id: ((dt.time,), ()),
-    pa.binary().id: ((bytes, bytearray, memoryview), ()),
+    pa.binary().id: (_BYTES, ()),
     pa.decimal128(1).id: ((decimal.Decimal, int), (bool,)),
     pa.decimal256(1).id: ((decimal.Decimal, int), (bool,)),
 }

@@ -204,13 +204,23 @@ def _numpy(value: Any) -> tuple[int, object] | None:  # noqa: PLR0911 (a kind ea
         if isinstance(value, numpy.timedelta64):
             return None
         if isinstance(value, numpy.longdouble):
-            return FLOAT64, float(value)
+            return _longdouble(value)
         return simplify(value.item())
     if value is numpy.ma.masked:
         return NULL, None
     if isinstance(value, numpy.ndarray) and value.ndim == 0:
-        return simplify(value[()])
+        return simplify_or_null(value[()])
     return None
+
+
+def _longdouble(value: Any) -> tuple[int, object]:
+    plain = float(value)
+    if plain != value and value == value:  # noqa: PLR0124 (NaN is exact)
+        raise Unsupported(
+            f"the number {value!s} has more digits than a float; make it one, or use "
+            'serialization "str"'
+        )
+    return FLOAT64, plain
 
 
 def _datetime64(value: Any) -> tuple[int, object]:
@@ -218,15 +228,15 @@ def _datetime64(value: Any) -> tuple[int, object]:
 
     if numpy.isnat(value):
         return NULL, None
-    if numpy.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D"):
-        return DATE, int(value.astype("datetime64[D]").astype("int64"))
-    micros = value.astype("datetime64[us]")
-    if micros != value:
+    day = numpy.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D")
+    known = value.astype("datetime64[D]" if day else "datetime64[us]")
+    # What is too large comes round to the other end, and compares equal in its unit.
+    if known.astype(value.dtype) != value or known != value:
         raise Unsupported(
-            f"the time {value} is finer than a microsecond; round it, or use "
-            'serialization "str"'
+            f"the time {value} is finer than a microsecond or too far from today; "
+            'round it, or use serialization "str"'
         )
-    return TIMESTAMP, int(micros.astype("int64"))
+    return (DATE if day else TIMESTAMP), int(known.astype("int64"))
 
 
 def _pandas(value: Any) -> tuple[int, object] | None:

@@ -57,6 +57,11 @@ def series(data: Any, dtype: Any = None) -> pd.DataFrame:
     return pd.DataFrame({"c": pd.Series(data, dtype=dtype)})
 
 
+def one_batch(columns: Any) -> pa.RecordBatchReader:
+    """Make a stream of one batch."""
+    return pa.table(columns).to_reader()
+
+
 @dataclasses.dataclass
 class Point:
     x: int
@@ -102,6 +107,13 @@ def test_every_library_gives_the_same_rows(name: str) -> None:
         (range(3), {"c0": [0, 1, 2]}),
         ({1, 2}, {"c0": [1, 2]}),
         ({"a": 1, "b": "x"}, {"a": [1], "b": ["x"]}),
+        ({"a": memoryview(b"ab")}, {"a": [b"ab"]}),
+        ({"a": np.array(5), "b": [1, 2]}, {"a": [5, 5], "b": [1, 2]}),
+        (np.array([[1, 2], [3, 4]]).view(np.matrix), {"c0": [1, 3], "c1": [2, 4]}),
+        (
+            pd.MultiIndex.from_tuples([(1, "x")], names=["k", None]),
+            {"k": [1], "1": ["x"]},
+        ),
         (
             {"a": [1, 2], "k": "x", "n": None},
             {"a": [1, 2], "k": ["x"] * 2, "n": [None] * 2},
@@ -146,6 +158,8 @@ def test_what_is_no_frame_is_refused(wrong: object) -> None:
         ([Point(1, "x"), 5], "the rows are not alike"),
         ({"a": [1, 2], "b": [1]}, "column 'b' has 1 rows and column 'a' has 2"),
         (np.zeros((2, 2, 2)), "an array of 3 dimensions is no frame"),
+        ({"a": {"i": 1, "j": 2}}, "column 'a' is a dict, whose cells have no order"),
+        ({"a": [1], "b": {2}}, "column 'b' is a set, whose cells have no order"),
     ],
 )
 def test_rows_that_are_not_alike_are_refused(frame: Any, message: str) -> None:
@@ -244,6 +258,33 @@ def test_rows_that_are_not_alike_are_refused(frame: Any, message: str) -> None:
         ),
         ({"c": np.array(["NaT"], "M8[us]")}, "timestamp[us]", [None]),
         (
+            {"c": np.array([1, 2], "M8[3D]")},
+            "date32[day]",
+            ["1970-01-04", "1970-01-07"],
+        ),
+        ({"c": np.array([1], "M8[25s]")}, "timestamp[us]", ["1970-01-01 00:00:25"]),
+        (
+            {"c": list(np.array([1], "M8[25s]"))},
+            "timestamp[us]",
+            ["1970-01-01 00:00:25"],
+        ),
+        (
+            {"c": [None, np.datetime64("2024-02", "M"), np.datetime64("NaT")]},
+            "date32[day]",
+            [None, "2024-02-01", None],
+        ),
+        (
+            {"c": np.array(["1970-01-01T00:00:00.5"], "M8[ps]")},
+            "timestamp[us]",
+            ["1970-01-01 00:00:00.500000"],
+        ),
+        (
+            {"c": [dt.date(2024, 1, 2), pd.NaT]},
+            "date32[day]",
+            ["2024-01-02", None],
+        ),
+        ({"c": [np.ma.masked, 1]}, "int64", [None, 1]),
+        (
             pl.DataFrame({"c": ["a", None]}, schema={"c": pl.Categorical}),
             "large_string",
             ["a", None],
@@ -319,6 +360,31 @@ def test_types_are_those_that_hosts_know(frame: Any, kind: str, cells: Any) -> N
             series(["2024-01-02 00:00:00.000000001"], "datetime64[ns]"),
             "cannot be made timestamp",
         ),
+        (
+            series([pd.Timestamp("2024-01-02 00:00:00.000000001")], object),
+            "row 0: 2024.*no exact counterpart",
+        ),
+        (
+            {"c": [DAY, pd.Timestamp(np.datetime64("20000-01-01", "s"))]},
+            "row 1: 20000-01-01.*no exact counterpart",
+        ),
+        (
+            {"c": [dt.time(1), dt.time(2, tzinfo=dt.UTC)]},
+            "row 1: a time .* with a zone",
+        ),
+        ({"c": np.array([0, 2**40], "M8[D]")}, "row 1: .* no exact counterpart"),
+        ({"c": np.array([2**40], "M8[Y]")}, "row 0: .* no exact counterpart"),
+        ({"c": np.array([2**62], "M8[h]")}, "row 0: .* no exact counterpart"),
+        ({"c": np.array([1], "M8[as]")}, "row 0: .* no exact counterpart"),
+        (
+            {"c": [np.datetime64(1, "s"), np.datetime64(1, "D")]},
+            r"datetime64\[D\] and datetime64\[s\] are mixed",
+        ),
+        (
+            {"c": [DAY, np.datetime64(1, "us")]},
+            "datetime.datetime .* and numpy.datetime64 .* are mixed",
+        ),
+        (series(pd.cut([1, 2], 2)), "interval.*astype"),
         (series(["\ud800"], object), "lone surrogate '.ud800'"),
         (
             series([dt.date(2024, 1, 1), DAY], object),
@@ -378,6 +444,33 @@ def test_column_names_become_text() -> None:
     assert ["0", "x", "x_1", "None", "1.5"] == table(frame).column_names
     assert ["a_b", "c"] == table(multi).column_names
     assert ["1", "b"] == table({1: [1], "b": [2]}).column_names
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "what"),
+    [
+        (pd.DataFrame, "a\0b", "a NUL"),
+        (pa.table, "a\0b", "a NUL"),
+        (one_batch, "a\0b", "a NUL"),
+        (dict, "a\0b", "a NUL"),
+        (dict, "\ud800", "a lone surrogate"),
+    ],
+)
+def test_names_that_no_host_takes_are_told(make: Any, name: str, what: str) -> None:
+    """A name that would be cut, and so be that of another column, is an error."""
+    with pytest.raises(Unsupported, match=f"the name has {what} in it; rename it"):
+        table(make({name: [1]}))
+    with pytest.raises(Unsupported, match="rename it"):
+        to_schema(make({name: [1]}))
+
+
+@pytest.mark.parametrize("rows", [iter([(1,)]), map(abs, [1]), ((i,) for i in (1, 2))])
+def test_schema_of_an_iterator_leaves_its_rows(rows: Any) -> None:
+    """What can be read only once is not read for its types."""
+    with pytest.raises(BadArgument, match="can be had once only; make a list of it"):
+        to_schema(rows)
+
+    assert table(rows).num_rows
 
 
 def test_columns_are_chosen_in_order() -> None:

@@ -80,7 +80,8 @@ valgrind)
   export PYTHONMALLOC=malloc PYB_CHECKED=1
   # The child of a fork has lost the threads that own what they have allocated; and the
   # 100 ms of a deadline are nothing to a machine that is thirty times slower.
-  memcheck=(valgrind -q --error-exitcode=9 --suppressions=tests/valgrind.supp)
+  memcheck=(valgrind -q --error-exitcode=9 --num-callers=60
+    --suppressions=tests/valgrind.supp)
   tests=(tests/c/test_fork.c)
   run_c_tests "${memcheck[@]}"
   mapfile -t tests < <(printf '%s\n' tests/c/test_*.c examples/c/mean.c | grep -v 'fork\|deadline')

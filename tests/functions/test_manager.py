@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -546,6 +547,22 @@ def test_manager_ends_when_nothing_is_asked(
 
     assert not (store.root / "manager" / "socket").exists()
     assert first != client.of(store).ask("info")["pid"]
+
+
+def test_end_waits_where_processes_cannot_be_opened(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some sandboxes have no pidfd_open: the manager is gone all the same."""
+
+    def refused(pid: int, flags: int = 0) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    pid = client.of(store).ask("info")["pid"]
+    monkeypatch.setattr(os, "pidfd_open", refused)
+
+    client.of(store).end()
+
+    assert states.started(pid) is None
 
 
 def test_manager_takes_its_place_back(led: Project) -> None:

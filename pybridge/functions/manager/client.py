@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Optional
 
 from pybridge import wire
 from pybridge.errors import HostError
+from pybridge.functions import states
 from pybridge.functions.manager import start
 
 if TYPE_CHECKING:
@@ -114,14 +115,7 @@ class Client:
             return
         pid = self.ask("end")["pid"]
         self.close()
-        try:
-            process = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-        try:
-            _is_ready(process, _PATIENCE)
-        finally:
-            os.close(process)
+        _wait_for(pid, _PATIENCE)
 
     def close(self) -> None:
         """Close the connections that nobody uses; the next request opens one."""
@@ -166,6 +160,23 @@ def _is_ready(descriptor: int, seconds: float) -> bool:
     asked = select.poll()
     asked.register(descriptor, select.POLLIN)
     return bool(asked.poll(min(seconds * 1000, _LONGEST)))
+
+
+def _wait_for(pid: int, seconds: float) -> None:
+    """Wait until a process has ended."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    except OSError:  # sandboxes, valgrind among them, may not have it
+        end = time.monotonic() + seconds
+        while states.started(pid) is not None and time.monotonic() < end:
+            time.sleep(0.01)
+        return
+    try:
+        _is_ready(process, seconds)
+    finally:
+        os.close(process)
 
 
 _clients: dict[str, Client] = {}

@@ -23,6 +23,7 @@ from rich.progress import Progress
 
 from benchmarks import (
     calls,
+    faults,
     functions,
     gtm,
     memory,
@@ -55,6 +56,7 @@ FILES = {
     "odbc": odbc,
     "serve": serve,
     "runs": runs,
+    "faults": faults,
 }
 ROUNDS = {
     "read": 7,
@@ -69,6 +71,7 @@ ROUNDS = {
     "odbc": 7,
     "serve": 15,
     "runs": 9,
+    "faults": 5,
 }
 
 # ---- The machine ------------------------------------------------------------------

@@ -20,11 +20,12 @@ T = TypeVar("T")
 
 
 def keep(store: Store) -> None:
-    """Take the room, as far as there is any."""
+    """Take the room, as far as there is any; nothing where it is there already."""
     try:
         fd = os.open(_path(store), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(fd, 0, _SIZE)
+            if os.fstat(fd).st_size < _SIZE:
+                os.posix_fallocate(fd, 0, _SIZE)
         finally:
             os.close(fd)
     except OSError:

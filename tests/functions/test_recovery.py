@@ -231,23 +231,26 @@ def root(words: list[str]) -> None:
     subprocess.run([*(["sudo", "-n"] if os.geteuid() else []), *words], check=True)
 
 
-def test_full_disk_is_an_error_with_its_reason(small: Project) -> None:
-    """A job that fills the disk ends in ERROR, and the store still takes that."""
-    run = ended(
-        small,
-        """
-        def f():
-            with open("big", "wb") as file:
-                while True:
-                    file.write(bytes(1_000_000))
-                    file.flush()
-        """,
-    )
+FILLS = """
+def f():
+    with open("big", "wb") as file:
+        while True:
+            file.write(bytes(1_000_000))
+            file.flush()
+"""
 
-    assert "ERROR" == run.state
-    assert "No space left on device" in run.status.message
-    (small.store.run_directory(run.id) / "work" / "big").unlink()
-    assert "COMPLETED" == ended(small, "def f():\n    return 1\n").state
+
+def test_full_disk_is_an_error_with_its_reason(small: Project) -> None:
+    """A job that fills the disk ends in ERROR, and the store takes that every time."""
+    for _ in range(2):
+        run = ended(small, FILLS)
+
+        assert "ERROR" == run.state
+        assert "No space left on device" in run.status.message
+        assert 5 == run.status.error["frames"][-1]["line"]
+        assert nothing_left(run)
+        (small.store.run_directory(run.id) / "work" / "big").unlink()
+        assert "COMPLETED" == ended(small, "def f():\n    return 1\n").state
 
 
 def test_log_that_finds_no_room_does_not_stop_the_run(small: Project) -> None:

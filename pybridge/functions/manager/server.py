@@ -209,6 +209,7 @@ class Manager:
             self.quiet_since = now
         elif self.policy.idle and now > self.quiet_since + self.policy.idle:
             self.ending.set()
+        spare.keep(self.store)
         self.own.rest()
         for python, nursery in list(self.others.items()):
             nursery.rest()
@@ -318,6 +319,7 @@ class Manager:
         entity = self.store.get(key)
         if entity is None:
             return
+        spare.keep(self.store)  # the disk may have been full meanwhile
         known = {
             "owner": self.owner,
             "engine": "local",

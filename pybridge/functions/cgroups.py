@@ -30,6 +30,7 @@ class Group:
 
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
+        self.counts_memory = False
 
     def __bool__(self) -> bool:
         return bool(self.paths)
@@ -84,6 +85,7 @@ def make(name: str, limits: Limits) -> Group:
         made = _make_first(controller, name, wanted[controller][controller])
         if made is not None and made not in group.paths:
             group.paths.append(made)
+        group.counts_memory |= made is not None and controller == "memory"
     return group
 
 

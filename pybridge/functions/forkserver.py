@@ -26,7 +26,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Optional
 
 from pybridge import wire
-from pybridge.functions import cgroups, limits, processes
+from pybridge.functions import cgroups, limits, memory, processes, trail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -330,6 +330,8 @@ def _settle(request: Mapping[str, Any], fds: Sequence[int]) -> None:
     if bounds.memory is not None:
         limits.load_base()  # before the group counts it
     cgroups.join(request["groups"])
+    if bounds.memory is not None:
+        trail.note_base(4, memory.Base.here())
     limits.apply(bounds)
 
 

@@ -2,8 +2,8 @@
 
 What counts against the memory is what a run takes beyond a Python with pandas and
 pyarrow loaded. An allocation over the limit is a MemoryError, so that the user's code
-says where; where there are control groups (see `cgroups`), all the processes of a run
-share the limit.
+says where. All the processes of a run share the limit: where there are control groups
+(see `cgroups`) by these, elsewhere the manager adds up what they take (see `memory`).
 """
 
 from __future__ import annotations

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 __all__ = [
     "MARK",
     "adopt_orphans",
+    "children",
+    "descendants",
     "describe_exit",
     "end",
+    "fields_of",
     "left_behind",
     "marked",
     "members",
@@ -62,7 +65,7 @@ def members(
     `leader` is the number of the run's first process, whether it lives or not; `also`
     are others that are known to be of the run.
     """
-    table = {pid: stat for pid in _pids() if (stat := _stat(pid)) is not None}
+    table = {pid: stat for pid in _pids() if (stat := fields_of(pid)) is not None}
     # Fields of stat from the third on: state, ppid, pgrp, session.
     found = {*marked(run_id), *also}
     if leader is not None:
@@ -119,25 +122,39 @@ def left_behind(others: Collection[int]) -> list[int]:
     what is its own, so all else here is of runs that have ended.
     """
     found = []
-    for pid in _children():
-        stat = None if pid in others else _stat(pid)
+    for pid in children(os.getpid(), all_threads=False):
+        stat = None if pid in others else fields_of(pid)
         if stat is not None and stat[0] not in _DEAD:
             found.append(pid)
     return found
 
 
-def _children() -> list[int]:
-    """Return the children of this process's main thread."""
-    own = os.getpid()
+def descendants(pid: int) -> set[int]:
+    """Return all that a process has started, and what has come to it of that."""
+    found: set[int] = set()
+    left = [pid]
+    while left:
+        more = set(children(left.pop())) - found
+        found |= more
+        left += more
+    return found
+
+
+def children(pid: int, *, all_threads: bool = True) -> list[int]:
+    """Return the children of a process, or those of its main thread only."""
     try:
-        with open(f"/proc/{own}/task/{own}/children", "rb") as file:
-            return [int(pid) for pid in file.read().split()]
-    except OSError:  # the system was built without
+        threads = os.listdir(f"/proc/{pid}/task") if all_threads else [str(pid)]
+        found: list[int] = []
+        for thread in threads:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except OSError:  # it is gone, or the system was built without
         return [
-            pid
-            for pid in _pids()
-            if (stat := _stat(pid)) is not None and int(stat[1]) == own
+            each
+            for each in _pids()
+            if (stat := fields_of(each)) is not None and int(stat[1]) == pid
         ]
+    return found
 
 
 def describe_exit(status: int) -> str:
@@ -159,7 +176,7 @@ def _pids() -> Iterator[int]:
             yield int(name)
 
 
-def _stat(pid: int) -> list[str] | None:
+def fields_of(pid: int) -> list[str] | None:
     """Return the fields of a process from its state on; its name may hold anything."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:

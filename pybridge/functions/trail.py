@@ -17,7 +17,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Place", "Trail", "answers", "make", "note", "of_crash", "read", "take"]
+__all__ = [
+    "ASK",
+    "Place",
+    "Trail",
+    "answers",
+    "base_of",
+    "make",
+    "note",
+    "note_base",
+    "of_crash",
+    "read",
+    "take",
+]
 
 ASK = signal.SIGRTMAX - 3  # has a process write its stack into its trail
 _FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
@@ -64,6 +76,11 @@ def note(stage: str, root: object = "", function: object = None) -> None:
     os.write(fd, (json.dumps([stage, str(root), place]) + "\n").encode())
 
 
+def note_base(fd: int, base: tuple[int, int]) -> None:
+    """Note the memory that the process was born with, see `memory`."""
+    os.write(fd, "base {} {}\n".format(*base).encode())
+
+
 # ---- In the manager ------------------------------------------------------------------
 
 
@@ -82,6 +99,13 @@ def read(fd: int) -> Trail:
             trail = Trail(stage, root, (Place(*place),) if place else ())
     asked = _stack(lines)
     return trail._replace(places=asked) if asked else trail
+
+
+def base_of(fd: int) -> Optional[tuple[int, int]]:
+    """Return the memory that the process was born with, once it is at work."""
+    word, _, rest = os.pread(fd, 100, 0).decode("utf-8", "replace").partition(" ")
+    numbers = rest.partition("\n")[0].split()
+    return (int(numbers[0]), int(numbers[1])) if word == "base" else None
 
 
 def of_crash(log: str) -> tuple[Place, ...]:

@@ -54,14 +54,17 @@ def light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def led(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def led(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Project]:
     """A project whose runs are led by one manager for the whole file, an impatient one.
 
+    `SETTINGS` of the file are added to its [functions].
     At the end nothing of any run is left on the machine.
     """
     folder = tmp_path_factory.mktemp("led")
     settings = folder / "pybridge.toml"
-    settings.write_text(IMPATIENT)
+    settings.write_text(IMPATIENT + getattr(request.module, "SETTINGS", ""))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYBRIDGE_FUNCTIONS", str(folder / "functions"))
         patch.setenv("PYBRIDGE_SETTINGS", str(settings))

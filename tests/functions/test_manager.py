@@ -616,6 +616,7 @@ def test_settings_that_are_wrong_are_told(
         ('log_size = "much"', "log_size 'much' is not a quantity"),
         ('environment = "PATH"', "environment is a list of names, such as"),
         ("preload = 1", "preload is a list of names, such as"),
+        ("control_groups = 1", "control_groups is true or false, not 1"),
     ):
         settings.write_text(f"[functions]\n{words}\n")
         with pytest.raises(BadArgument, match=told):

@@ -197,7 +197,8 @@ class Life:
         """
         self.failure = None
         bounds = limits.of(self.spec.get("resources"))
-        group = cgroups.make(f"{self.id}-{self.attempt}", bounds)
+        shared = bounds if self.manager.policy.control_groups else limits.Limits()
+        group = cgroups.make(f"{self.id}-{self.attempt}", shared)
         process = Process(self, group, bounds)
         try:
             try:
@@ -267,7 +268,9 @@ class Life:
         if attempts and attempts[-1].get("attempt") == self.attempt:
             failed: dict[str, Any] = attempts[-1]
             return failed
-        failed = await process.failure("ProcessDied", process.epitaph(how))
+        failed = process.verdict or await process.failure(
+            "ProcessDied", process.epitaph(how)
+        )
         self._fail(failed, last=self.attempt >= self.last)
         return failed
 

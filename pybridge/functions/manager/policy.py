@@ -56,6 +56,7 @@ class Policy(NamedTuple):
     log_size: int = 256 << 20  # bytes of a run's output that are kept
     handed_on: tuple[str, ...] = ()
     preload: Optional[tuple[str, ...]] = ()  # loaded once for all jobs; None: nothing
+    control_groups: bool = True  # limits by them, where they may be made
 
     @classmethod
     def from_settings(cls) -> Policy:
@@ -81,6 +82,8 @@ class Policy(NamedTuple):
             given["log_size"] = _size(found["log_size"])
         if "environment" in found:
             given["handed_on"] = _names("environment", found["environment"], "MY_*")
+        if "control_groups" in found:
+            given["control_groups"] = _switch("control_groups", found["control_groups"])
         if found.get("preload") is False:
             given["preload"] = None
         elif "preload" in found:
@@ -116,6 +119,12 @@ def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise BadArgument(f"[functions] parallel is a number from 1, not {value!r}")
+    return value
+
+
+def _switch(field: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise BadArgument(f"[functions] {field} is true or false, not {value!r}")
     return value
 
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 from typing import TYPE_CHECKING, Any, Optional
 
-from pybridge.functions import limits, processes, trail
+from pybridge.functions import limits, memory, processes, trail
 from pybridge.functions.manager import outcome
 from pybridge.functions.manager.output import Masker, Pump
 
@@ -29,6 +29,7 @@ _CRASHES = {
 _CRASH = 1 << 16  # bytes at the end of a log that tell of a crash
 _ANSWER = 0.2  # seconds that a process has to say where its code is
 _GLANCE = 0.002
+_MEASURE = 0.1  # seconds between looks at the memory of a run
 _KILLED = 2.0  # seconds that a killed process is waited for
 
 
@@ -48,7 +49,8 @@ class Process:
         self.pump: Optional[Pump] = None
         self.channel = -1
         self.trail = trail.make()
-        self.told = ""  # why it is ended, where that is for what it took
+        self.verdict: Optional[dict[str, Any]] = None  # why it was ended
+        self.meter: Optional[asyncio.Task[None]] = None
 
     async def start(self, nursery: Nursery) -> None:
         """Have the process forked."""
@@ -74,6 +76,8 @@ class Process:
         finally:
             os.close(its_out)
             os.close(its_channel)
+        if self.bounds.memory is not None:
+            self.meter = asyncio.ensure_future(self._measure(self.bounds.memory))
 
     def _environ(self) -> dict[str, str]:
         """Return the environment of the run."""
@@ -111,6 +115,29 @@ class Process:
             self.over.set()
 
     # ---- Its end ---------------------------------------------------------------------
+
+    async def _measure(self, limit: int) -> None:
+        """Kill it when all of it takes more memory than it may, as the system would."""
+        pause = _MEASURE
+        while not self.child.ended.done():
+            await asyncio.sleep(pause)
+            base, pid = trail.base_of(self.trail), self.child.pid
+            if base is None or pid is None:
+                continue
+            if self.group.counts_memory and pid in self.group.processes():
+                return  # the system does
+            began = self.loop.time()
+            taken = await asyncio.to_thread(memory.taken, pid, memory.Base(*base))
+            if taken > limit:
+                message = (
+                    f"the processes of the run took {taken >> 20}Mi together: the "
+                    f"{limits.words(self.bounds)} was reached"
+                )
+                self.verdict = await self.failure("ProcessDied", message)
+                self.child.kill()
+                return
+            # Pages are counted one by one: of many that takes a while.
+            pause = max(_MEASURE, 10 * (self.loop.time() - began))
 
     async def failure(self, kind: str, message: str) -> dict[str, Any]:
         """Return how it fails, with the stage that it is in and where its code is."""
@@ -158,6 +185,8 @@ class Process:
 
     async def end(self) -> Ended:
         """End all that is left of it, and take what it has written last."""
+        if self.meter is not None:
+            self.meter.cancel()
         try:
             return await self._end()
         finally:
@@ -207,8 +236,6 @@ class Process:
 
     def epitaph(self, how: Ended) -> str:
         """Say how the process ended, where it has not done so itself."""
-        if self.told:
-            return self.told
         words = f"the process of the run {how.words}"
         told = limits.words(self.bounds)
         if self.killed_for_memory:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pybridge.columnar import column_name, unique_names
+from pybridge import _names
 from pybridge.errors import BadArgument, Undefined, Unsupported
 from pybridge.status import type_name
 
@@ -40,7 +40,7 @@ class Columns:
 
     def __init__(self, names: Sequence[object], makes: list[Make], length: int) -> None:
         """Take names of any kind; a repeated one is numbered: x, x_1."""
-        self.names = _told(unique_names([column_name(name) for name in names]))
+        self.names = _told(_names.unique([_names.text(name) for name in names]))
         self.makes = makes
         self.length = length
 
@@ -200,7 +200,7 @@ def _reader(frame: Any) -> Any:
 
 
 def _normal_schema(schema: pa.Schema) -> pa.Schema:
-    names = _told(unique_names(schema.names))
+    names = _told(_names.unique(schema.names))
     return pa.schema(
         [
             pa.field(name, normal(name, pa.array([], field.type)).type)
@@ -329,7 +329,7 @@ def _of_dict(columns: dict[Any, Any]) -> Columns:
     for key, value in columns.items():
         if isinstance(value, (dict, set, frozenset)):
             raise BadArgument(
-                f"column '{column_name(key)}' is a {type_name(type(value))}, whose "
+                f"column '{_names.text(key)}' is a {type_name(type(value))}, whose "
                 "cells have no order; make a list of them"
             )
     lengths = {
@@ -338,9 +338,9 @@ def _of_dict(columns: dict[Any, Any]) -> Columns:
     length = next(iter(lengths.values())) if lengths else int(bool(columns))
     for key, other in lengths.items():
         if other != length:
-            first = column_name(next(iter(lengths)))
+            first = _names.text(next(iter(lengths)))
             raise BadArgument(
-                f"column '{column_name(key)}' has {other} rows and column '{first}' "
+                f"column '{_names.text(key)}' has {other} rows and column '{first}' "
                 f"has {length}; columns of one frame are equally long"
             )
     makes = [_dict_column(value, length) for value in columns.values()]

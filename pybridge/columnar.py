@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pybridge import _parse
+from pybridge import _names, _parse
 from pybridge.errors import BadArgument, Unsupported
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Rows:
         """Take a table apart; columns of the same name get names of their own."""
         schema = table.schema
         self.length: int = table.num_rows
-        self.names = unique_names(schema.names)
+        self.names = _names.unique(schema.names)
         self.declared = [_declared(field) for field in schema]
         self.private = _PRIVATE in (schema.metadata or {})
         self.columns: list[Column] = [
@@ -130,32 +130,6 @@ def check(
     if made is None:
         raise BadArgument(f"the type '{type}' is unknown; known are {', '.join(TYPES)}")
     return made, Options(options)
-
-
-def column_name(name: object) -> str:
-    """Return the name of a column as text; the parts of a tuple are joined by "_"."""
-    if isinstance(name, str):
-        return name
-    if isinstance(name, tuple):
-        return "_".join(str(part) for part in name if part != "")
-    return str(name)
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Return the names with each repeated one numbered: x, x becomes x, x_1."""
-    if len(set(names)) == len(names):
-        return list(names)
-    taken = set(names)
-    seen: set[str] = set()
-    result = []
-    for name in names:
-        unique, number = name, 0
-        while unique in seen or (number and unique in taken):
-            number += 1
-            unique = f"{name}_{number}"
-        seen.add(unique)
-        result.append(unique)
-    return result
 
 
 # ---- Reading a stream ---------------------------------------------------------------

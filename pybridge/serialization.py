@@ -472,9 +472,9 @@ def _dataframe(tree: _Tree, frame: Any) -> Any:
 
 def _records(tree: _Tree, columns: list[tuple[Any, list[Any]]]) -> list[Any]:
     """Return columns as a list of objects, one a row."""
-    from pybridge.columnar import column_name, unique_names
+    from pybridge import _names
 
-    names = unique_names([column_name(name) for name, _ in columns])
+    names = _names.unique([_names.text(name) for name, _ in columns])
     cells = []
     for name, (_, values) in zip(names, columns, strict=True):
         tree.path.append(f"[*].{name}")

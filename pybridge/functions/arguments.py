@@ -317,9 +317,8 @@ def _value_as(value: Any, annotation: Any) -> Any:
             try:
                 return tables.made(value, library, series=choice.__name__ == "Series")
             except (ValueError, TypeError) as exc:
-                raise _Refused(
-                    [("", f"makes no {choice.__name__}: {exc}", value)]
-                ) from (None)
+                told = f"makes no {choice.__name__}: {exc}"
+                raise _Refused([("", told, value)]) from None
     if any(_entity_class(one) for one in choices) and isinstance(value, str):
         raise _Refused(
             [("", "is an entity; give it in inputs={…} instead of parameters", value)]

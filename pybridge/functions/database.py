@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
+from pybridge import _names
 from pybridge.errors import BadArgument, HostError
 from pybridge.functions import tables
 
@@ -151,7 +152,7 @@ def write(frame: Any, path: str, *, mode: str = "replace") -> int:
     def fast() -> int:
         from pybridge import host
 
-        return host.write(_with_index(frame), _quoted(place.table), mode)
+        return host.write(tables.to_arrow(frame), _quoted(place.table), mode)
 
     try:
         answered, count = _with_host(place.file, fast, write=True)
@@ -160,11 +161,6 @@ def write(frame: Any, path: str, *, mode: str = "replace") -> int:
         return _plain_write(place, tables.to_arrow(frame), mode)
     except (HostError, sqlite3.Error) as exc:
         raise BadArgument(_refused(place, exc)) from None
-
-
-def _with_index(frame: Any) -> Any:
-    """Return a frame whose index is a column, if it says something."""
-    return tables.to_arrow(frame)
 
 
 def _refused(place: Place, exc: Exception) -> str:
@@ -232,7 +228,7 @@ def _plain_query(file: Path, sql: str, params: Any) -> Any:
     connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
     try:
         cursor = connection.execute(sql, params or ())
-        names = tables.unique([one[0] for one in cursor.description or ()])
+        names = _names.unique([one[0] for one in cursor.description or ()])
         rows = cursor.fetchall()
         declared = _declared(connection, sql)
     finally:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from pybridge.functions.store import Store
 
-__all__ = ["METADATA", "RELATIONSHIPS", "Entity", "Record", "draft", "plain"]
+__all__ = ["Entity", "Record", "draft", "plain"]
 
-METADATA = (
+_METADATA = (
     "project",
     "name",
     "version",
@@ -40,7 +40,6 @@ METADATA = (
     "relationships",
     "ref",
 )
-RELATIONSHIPS = ("produced_by", "consumes", "run_of", "step_of", "part_of")
 
 E = TypeVar("E", bound="Entity")
 
@@ -211,7 +210,7 @@ class Entity:
     @property
     def metadata(self) -> Record:
         """What people say about it; written to the store by `save`."""
-        return self._record("metadata", METADATA)
+        return self._record("metadata", _METADATA)
 
     @property
     def spec(self) -> Record:

@@ -10,7 +10,15 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument
-from pybridge.functions import arguments, failure, loading, outputs, running, sources
+from pybridge.functions import (
+    arguments,
+    failure,
+    keys,
+    loading,
+    outputs,
+    running,
+    sources,
+)
 from pybridge.functions.marks import marked
 from pybridge.functions.start import saved
 from pybridge.functions.states import allows, is_final, owner
@@ -172,7 +180,7 @@ class Execution:
         """Return the project, from the store."""
         from pybridge.functions.project import Project
 
-        data = self.run.store.get(f"store://{self.run.project}")
+        data = self.run.store.get(str(keys.Key(self.run.project)))
         if data is None:
             raise BadArgument(f"project '{self.run.project}' is not in the store")
         project = Project(data, self.run.store)

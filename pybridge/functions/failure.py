@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import CodeType, TracebackType
 
-__all__ = ["PREFIX", "describe", "located", "text", "type_of", "words_of"]
+__all__ = ["describe", "located", "text", "type_of", "words_of"]
 
-PREFIX = "_pybridge_function_"  # what the modules of loaded functions begin with
 _LONGEST = 16_384  # characters of a message that are kept
 _FRAMES = 40  # of a traceback that are kept, half of them from either end
 _CAUSES = 5

@@ -15,6 +15,7 @@ __all__ = [
     "check_id",
     "check_name",
     "executable",
+    "executed_name",
     "format",
     "is_key",
     "new_id",
@@ -155,6 +156,11 @@ def new_id() -> str:
 def executable(project: str, name: str, id: str, kind: str = "python") -> str:  # noqa: A002
     """Return the text that a run's spec names its function by."""
     return f"{kind}://{project}/{name}:{id}"
+
+
+def executed_name(text: object) -> str:
+    """Return the name of the function in such a text; empty where there is none."""
+    return str(text or "").rpartition("/")[2].partition(":")[0]
 
 
 def parse_executable(text: object) -> Key:

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
     from pybridge.functions.sources import Tree
 
-__all__ = ["Loaded", "load", "plain"]
+__all__ = ["PREFIX", "Loaded", "load", "plain"]
 
-_PREFIX = "_pybridge_function_"
-_UNIQUE = re.compile(rf"\b{_PREFIX}[0-9a-f]+_[0-9]+\.?")
+PREFIX = "_pybridge_function_"  # what the modules of loaded functions begin with
+_UNIQUE = re.compile(rf"\b{PREFIX}[0-9a-f]+_[0-9]+\.?")
 _WORTH = 4096  # bytes of compiled code that are worth a file
 _MOST = 4096  # code objects, and directory listings, that are kept
 
@@ -223,7 +223,7 @@ def _locate(tree: Tree, handler: str) -> tuple[str, str]:
 
 def plain(text: str) -> str:
     """Return a text with the modules' names as the user knows them."""
-    return _UNIQUE.sub("", text) if _PREFIX in text else text
+    return _UNIQUE.sub("", text) if PREFIX in text else text
 
 
 class _Realm:
@@ -232,7 +232,7 @@ class _Realm:
     def __init__(self, path: os.PathLike[str], digest: str, module: str) -> None:
         self.path = os.fspath(path)
         self.digest = digest
-        self.name = f"{_PREFIX}{digest[:12]}_{next(_numbers)}"
+        self.name = f"{PREFIX}{digest[:12]}_{next(_numbers)}"
         self.injected = _injected()
         self.handlers = f"{self.name}.{module}"
         self.start: Mapping[str, object] = {}
@@ -492,7 +492,7 @@ class _Finder:
         target: ModuleType | None = None,  # noqa: ARG002 - the protocol's
     ) -> ModuleSpec | None:
         """Return the spec of a tree's module."""
-        if not fullname.startswith(_PREFIX) or path is None:
+        if not fullname.startswith(PREFIX) or path is None:
             return None
         realm = self.realms.get(fullname.partition(".")[0])
         return None if realm is None else realm.find(fullname, path)
@@ -592,7 +592,7 @@ def _is_method(owner: type, name: str) -> bool:
 
 def _make_plain(exc: ImportError) -> None:
     """Let an error of an import speak of modules by the names that the user knows."""
-    if _PREFIX in str(exc.msg):
+    if PREFIX in str(exc.msg):
         exc.msg = plain(exc.msg)
         exc.args = (exc.msg, *exc.args[1:])
     if isinstance(exc.name, str):

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from pybridge.errors import BadArgument, NotTrusted, Unsupported
-from pybridge.functions.failure import PREFIX
+from pybridge.functions.loading import PREFIX
 from pybridge.key import Key
 
 __all__ = ["dumps", "loads", "sign"]

@@ -6,6 +6,8 @@ import datetime as dt
 import math
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
+from pybridge.functions import keys
+
 if TYPE_CHECKING:
     from pybridge.functions.run import Run
 
@@ -38,7 +40,7 @@ def summary(entry: Mapping[str, Any]) -> dict[str, Any]:
         "id": entry["id"],
         "key": entry["key"],
         "project": entry["project"],
-        "function": _function(spec),
+        "function": keys.executed_name(spec.get("function")),
         "action": spec.get("action") or "job",
         "state": status.get("state"),
         "created": entry["metadata"].get("created"),
@@ -69,10 +71,6 @@ def _time(status: Mapping[str, Any], state: str, last: bool = False) -> Optional
         if one.get("status") == state
     ]
     return found[-1 if last else 0] if found else None
-
-
-def _function(spec: Mapping[str, Any]) -> str:
-    return str(spec.get("function")).rpartition("/")[2].partition(":")[0]
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911 - a table

@@ -139,6 +139,11 @@ class Run(Entity):
         """What it is of the function: `job`, `serve` or `build`."""
         return str(self._data["spec"].get("action") or "job")
 
+    @property
+    def function_name(self) -> str:
+        """The name of its function."""
+        return keys.executed_name(self._data["spec"].get("function"))
+
     def refresh(self) -> Run:
         """Read it again from the store, and return it.
 
@@ -210,13 +215,8 @@ class Run(Entity):
         if error.get("type") and not str(told).startswith(error["type"]):
             told = f"{error['type']}: {error.get('message')}"
         stage = f" in stage '{error['stage']}'" if error.get("stage") else ""
-        name = self._function_name()
+        name = self.function_name
         return RunFailed(f"run '{self.id}' of '{name}' failed{stage}: {told}", error)
-
-    def _function_name(self) -> str:
-        """Return the name of its function."""
-        executable = str(self._data["spec"].get("function"))
-        return executable.rpartition("/")[2].partition(":")[0]
 
     def stop(self) -> Run:
         """End it wherever it is, and return it; one that has ended stays as it is."""
@@ -233,7 +233,9 @@ class Run(Entity):
         return self.refresh()
 
     def resume(self) -> Run:
-        """Let a service that was stopped go on, and return it.
+        """Take it up again where it was stopped, and return it.
+
+        A service answers again, at the address that it had; a job begins anew.
 
         Raises:
             BadArgument: it is not stopped, or cannot be resumed.

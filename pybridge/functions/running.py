@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument
+from pybridge.functions import keys
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -53,7 +54,7 @@ def service_url(project: Any, name: str) -> str:
 
     """
     for run in reversed(project.store.find(project.name, "run", states=["RUNNING"])):
-        function = str(run["spec"].get("function")).rpartition("/")[2].partition(":")[0]
+        function = keys.executed_name(run["spec"].get("function"))
         service = run["status"].get("service") or {}
         if function == name and service.get("url"):
             return str(service["url"]).rstrip("/")

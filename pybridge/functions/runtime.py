@@ -16,6 +16,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 # What a run uses of the rest of the package, and what it does not use of this one.
 _OTHERS = (
     "__init__.py",
+    "_names.py",
     "errors.py",
     "host.py",
     "key.py",

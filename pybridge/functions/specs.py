@@ -43,7 +43,6 @@ from pybridge.functions.resources import (
 
 __all__ = [
     "ACTIONS",
-    "PYTHON_VERSIONS",
     "BuildFields",
     "FunctionFields",
     "JobFields",
@@ -56,14 +55,6 @@ __all__ = [
 ]
 
 ACTIONS = ("job", "serve", "build")
-PYTHON_VERSIONS = (
-    "PYTHON3_9",
-    "PYTHON3_10",
-    "PYTHON3_11",
-    "PYTHON3_12",
-    "PYTHON3_13",
-    "PYTHON3_14",
-)
 PythonVersion = Literal[
     "PYTHON3_9",
     "PYTHON3_10",
@@ -154,7 +145,10 @@ def _inputs(given: Any) -> Any:
 Seconds = Annotated[
     float, Field(gt=0, allow_inf_nan=False, description="seconds, more than 0")
 ]
-Named = Dict[str, Any]
+Parameters = Annotated[
+    Optional[Dict[str, Any]],
+    Field(description="a dict such as {'param1': 'some value'}"),
+]
 
 
 class RunFields(Fields):
@@ -177,12 +171,8 @@ class RunFields(Fields):
         BeforeValidator(_inputs),
         Field(description="a dict such as {'di': dataitem.key}"),
     ] = None
-    parameters: Annotated[
-        Optional[Named], Field(description="a dict such as {'param1': 'some value'}")
-    ] = None
-    init_parameters: Annotated[
-        Optional[Named], Field(description="a dict such as {'param1': 'some value'}")
-    ] = None
+    parameters: Parameters = None
+    init_parameters: Parameters = None
     timeout: Optional[Seconds] = None
     engine: Annotated[Optional[Text], Field(description="the name of an engine")] = None
     start_context: Annotated[

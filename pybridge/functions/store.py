@@ -217,6 +217,15 @@ class Store:
             rows = connection.execute(f"{sql} order by created, number", values)
             return [_entity(*row) for row in rows]
 
+    def run_states(self) -> dict[str, int]:
+        """Return how many runs there are in each state, the most first."""
+        sql = (
+            "select state, count(*) from entity where type = 'run' "
+            "group by state order by 2 desc"
+        )
+        with self.using() as connection:
+            return dict(connection.execute(sql).fetchall())
+
     def projects(self) -> list[str]:
         """Return the names of the projects, in the order of the alphabet."""
         sql = "select project from entity where type = 'project' order by project"

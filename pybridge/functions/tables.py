@@ -7,6 +7,7 @@ import json
 import os
 from typing import Any
 
+from pybridge import _names
 from pybridge.errors import BadArgument, Unsupported
 from pybridge.functions import files, pickles
 
@@ -195,7 +196,9 @@ def to_arrow(frame: Any) -> Any:
     if package == "pyarrow":
         if kind == "RecordBatch":
             frame = pyarrow.Table.from_batches([frame])
-        return _renamed(frame, pyarrow)
+        names = _names.unique(frame.column_names)
+        # Renaming loses what pandas has noted of the index.
+        return frame if names == frame.column_names else frame.rename_columns(names)
     if package == "polars":
         if kind == "LazyFrame":
             frame = frame.collect()
@@ -209,9 +212,7 @@ def _from_pandas(frame: Any, pyarrow: Any) -> Any:
     """Return a frame or a series of pandas as an Arrow table."""
     if not hasattr(frame, "columns"):
         frame = frame.to_frame("value" if frame.name is None else frame.name)
-    names = [one if isinstance(one, str) else _name(one) for one in frame.columns]
-    if len(set(names)) < len(names):
-        names = unique(names)
+    names = _names.unique([_names.text(one) for one in frame.columns])
     plain = _is_plain_index(frame.index)
     if not names and len(frame):
         raise Unsupported("the table has rows without columns")
@@ -240,35 +241,6 @@ def _is_plain_index(index: Any) -> bool:
         and index.start == 0
         and index.step == 1
     )
-
-
-def _name(name: Any) -> str:
-    """Return the name of a column as text."""
-    if isinstance(name, tuple):
-        return "_".join(str(part) for part in name if part != "")
-    return str(name)
-
-
-def unique(names: list[str]) -> list[str]:
-    """Return names with numbers behind those that are repeated: x, x_1."""
-    taken = set(names)
-    seen: set[str] = set()
-    found = []
-    for name in names:
-        one, number = name, 0
-        while one in seen or (number and one in taken):
-            number += 1
-            one = f"{name}_{number}"
-        seen.add(one)
-        found.append(one)
-    return found
-
-
-def _renamed(table: Any, _: Any) -> Any:
-    names = table.column_names
-    if len(set(names)) == len(names):
-        return table
-    return table.rename_columns(unique(names))
 
 
 # ---- What is known of a table --------------------------------------------------------

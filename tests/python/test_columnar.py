@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pybridge import columnar
-from pybridge.columnar import BACKENDS, TYPES, apply, load, unique_names
+from pybridge import _names, columnar
+from pybridge.columnar import BACKENDS, TYPES, apply, load
 from pybridge.errors import BadArgument, Unsupported
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -225,9 +225,9 @@ def test_no_columns_at_all() -> None:
 
 def test_repeated_names_are_numbered() -> None:
     """The second x becomes x_1, and no name is given twice."""
-    assert ["x", "x_1", "y"] == unique_names(["x", "x", "y"])
-    assert ["x", "x_2", "x_1"] == unique_names(["x", "x", "x_1"])
-    assert ["", "_1"] == unique_names(["", ""])
+    assert ["x", "x_1", "y"] == _names.unique(["x", "x", "y"])
+    assert ["x", "x_2", "x_1"] == _names.unique(["x", "x", "x_1"])
+    assert ["", "_1"] == _names.unique(["", ""])
     stream = pa.table([pa.array([1]), pa.array([2])], names=["x", "x"])
 
     for type_ in ("dataframe", "arrow", "polars", "dicts", "numpy"):
@@ -245,7 +245,7 @@ def test_repeated_names_are_numbered() -> None:
 @given(st.lists(st.sampled_from(["x", "x_1", "x_2", "y", ""])))
 def test_numbered_names_are_unique(names: list[str]) -> None:
     """Each name once, and a name that stood once stays."""
-    unique = unique_names(names)
+    unique = _names.unique(names)
 
     assert len(names) == len(set(unique))
     assert all(

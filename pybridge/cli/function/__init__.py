@@ -40,7 +40,7 @@ _VERBS = {
     "show": ("looking", "Show all of a run, a function or data, and its lineage."),
     "status": ("looking", "Show the store and the manager, or how a run is."),
     "stop": ("keeping", "Stop runs."),
-    "resume": ("keeping", "Let a service that was stopped go on."),
+    "resume": ("keeping", "Let a run that was stopped go on."),
     "delete": ("keeping", "Delete runs, functions, data."),
     "secret": ("keeping", "Give a secret its value."),
     "export": ("keeping", "Write something into a YAML file."),

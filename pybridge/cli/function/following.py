@@ -104,7 +104,7 @@ def follow(
     """Show how a run goes on until it ends, or is `over` in another way; return it."""
     from pybridge.functions import engines
 
-    name = run._function_name()  # noqa: SLF001 - what is shown of it
+    name = run.function_name
     began = time.monotonic()
     engine = engines.of(run)
     with screen.spinning(f"{name}: {_words(run)}"), _logged(run, screen, wanted=logs):
@@ -164,7 +164,7 @@ def _words(run: Run) -> str:
 
 def stop(run: Run, screen: Screen, words: str = "stopping") -> Run:
     """Stop a run; once more Ctrl-C leaves it as it is."""
-    name = run._function_name()  # noqa: SLF001 - as above
+    name = run.function_name
     screen.line(f"{words} {name}; Ctrl-C once more leaves it running")
     try:
         with screen.spinning(f"{name}: {words}"):

@@ -31,7 +31,8 @@ def _stop(
     as_json: bool,
 ) -> None:
     """Stop RUNS; a service answers first what it has been asked."""
-    from pybridge.functions import lookup, references, report, states
+    from pybridge.functions import references, report, states
+    from pybridge.functions.run import Run, look
 
     if bool(runs) == every:
         raise click.UsageError("name the runs to stop, or give --all")
@@ -39,7 +40,7 @@ def _stop(
         names = [project] if project else store.projects()
         live = [one for one in states.NAMES if not states.is_final(one)]
         found = [
-            lookup.entity_of(entry, store)
+            Run(look(store, entry), store)
             for name in names
             for entry in store.find(name, "run", states=live)
         ]
@@ -48,7 +49,7 @@ def _stop(
     told = []
     for run in found:
         with busy(f"stopping {run.id}"):
-            run = run.stop()  # type: ignore[attr-defined]  # noqa: PLW2901
+            run.stop()
         told.append(report.summary(run.to_dict()))
         if not as_json:
             click.echo(shown.ending(run))
@@ -60,7 +61,7 @@ def _stop(
 @click.argument("run")
 @options.project_option
 def _resume(store: Store, run: str, *, project: str | None, as_json: bool) -> None:
-    """Let the service of RUN go on, which was stopped."""
+    """Let RUN go on, which was stopped: a service, or a job from its beginning."""
     from pybridge.functions import references, report
 
     with busy("resuming"):

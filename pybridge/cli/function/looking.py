@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pybridge.functions.entity import Entity
+    from pybridge.functions.function import Function
     from pybridge.functions.run import Run
     from pybridge.functions.store import Store
 
@@ -174,7 +175,9 @@ def _row(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_project(store: Store, name: str) -> dict[str, Any]:
-    entry = store.get(f"store://{name}") or {"metadata": {}}
+    from pybridge.functions import keys
+
+    entry = store.get(str(keys.Key(name))) or {"metadata": {}}
     return {
         "name": name,
         "functions": len({one["name"] for one in store.find(name, "function")}),
@@ -209,10 +212,12 @@ def _show(
     KEY is a key, the id of a run or its beginning, or a name.
     """
     from pybridge.functions import references
+    from pybridge.functions.function import Function
+    from pybridge.functions.run import Run
 
     found = references.entity(store, key, project)
-    if found.TYPE == "run":
-        found = found.refresh()
+    if isinstance(found, Run):
+        found.refresh()
     if as_yaml:
         click.echo(found.to_yaml(), nl=False)
         return
@@ -221,9 +226,9 @@ def _show(
         print_json({**found.to_dict(), "lineage": lineage})
         return
     _print_head(found)
-    if found.TYPE == "run":
-        _print_run(found)  # type: ignore[arg-type]
-    elif found.TYPE == "function":
+    if isinstance(found, Run):
+        _print_run(found)
+    elif isinstance(found, Function):
         _print_function(store, found)
     preview = found.status.get("preview")
     if preview:
@@ -299,12 +304,11 @@ def _named(given: dict[str, Any] | None) -> str:
     return ", ".join(f"{name}={value}" for name, value in (given or {}).items())
 
 
-def _print_function(store: Store, found: Entity) -> None:
+def _print_function(store: Store, found: Function) -> None:
     from pybridge.functions import report
 
     versions = store.find(found.project, "function", name=found.name)
-    executable = f"python://{found.project}/{found.name}:{found.id}"
-    runs = store.find(found.project, "run", function=executable, newest=5)
+    runs = store.find(found.project, "run", function=found.executable, newest=5)
     click.echo(f"{'versions:':<14}{len(versions)}")
     if runs:
         click.echo("\nlast runs")
@@ -430,17 +434,10 @@ def _status(
 def _of_store(store: Store) -> dict[str, Any]:
     from pybridge.functions.manager import client
 
-    with store.using() as connection:
-        counts = dict(
-            connection.execute(
-                "select state, count(*) from entity where type = 'run' "
-                "group by state order by 2 desc"
-            ).fetchall()
-        )
     its = client.of(store)
     return {
         "store": str(store.root),
         "projects": len(store.projects()),
-        "runs": counts,
+        "runs": store.run_states(),
         "manager": its.ask("info", 5) if its.is_there() else None,
     }

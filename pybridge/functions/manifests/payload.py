@@ -126,7 +126,7 @@ def _carried(run: Mapping[str, Any]) -> Dict[str, Any]:
 def _around(run: Mapping[str, Any], store: Store) -> List[Dict[str, Any]]:
     """Return what a run is part of: its project and function."""
     function = str(keys.parse_executable(run["spec"]["function"]))
-    found = [store.get(f"store://{run['project']}"), store.get(function)]
+    found = [store.get(str(keys.Key(run["project"]))), store.get(function)]
     return [
         {**one, "status": {"state": one["status"].get("state")}} for one in found if one
     ]

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
     Page = Callable[[Request], Awaitable[Answer]]
 
-__all__ = ["PATHS", "Pages"]
+__all__ = ["Pages"]
 
-PATHS = ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs")
 _GET = (b"allow", b"GET, HEAD")
 _NO_STORE = (b"cache-control", b"no-store")
 # The page asks its own service, and nothing of it comes from anywhere else.

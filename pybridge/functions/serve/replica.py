@@ -12,6 +12,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Callable
 
 from pybridge.errors import BadArgument
+from pybridge.functions import keys
 from pybridge.functions.execution import Execution
 from pybridge.functions.serve.app import App
 from pybridge.functions.serve.lanes import Lanes
@@ -150,7 +151,7 @@ class Replica:
         signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self._end))
         spec = self.spec
         init = loaded.get(spec["init_function"]) if spec.get("init_function") else None
-        name = spec.get("function", "").rpartition("/")[2].partition(":")[0]
+        name = keys.executed_name(spec.get("function"))
         self.stage = "compose"
         app = App(
             loaded.function,

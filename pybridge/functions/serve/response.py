@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JSON", "Answer", "ResponseError", "answer", "piece", "problem", "tidy"]
 
-Header = "tuple[bytes, bytes]"
-
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 JSON = (b"content-type", b"application/json")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -1,8 +1,8 @@
 """Services: a function that echoes, beside a bare Starlette app on the same server.
 
 Both run on uvicorn with httptools and uvloop, as forks that share one listener, and
-are asked over one connection that is kept. Ours counts, logs and checks what it is
-asked; the bare app does none of it.
+are asked over one connection that is kept, or over several at once. Ours counts, logs
+and checks what it is asked; the bare app does none of it.
 
     python -m benchmarks.serve WORKERS PORT     serves the bare app
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["groups"]
 
 REQUESTS = 400  # one round of a case
+CROWD = 4  # connections at once, where several are
 PATIENCE = 60.0
 _PR_SET_PDEATHSIG = 1
 PLAIN, ASYNC, EVENT = "`def`", "`async def`", "`def` with an event"
@@ -65,10 +67,21 @@ class _Client:
 
     def ask(self) -> bytes:
         """Send the request and return the body of the answer."""
+        self.send()
+        return self.hear()
+
+    def send(self) -> None:
+        """Send the request."""
         self.socket.sendall(self.request)
+
+    def hear(self) -> bytes:
+        """Return the body of the answer."""
         answer = b""
         while True:
-            answer += self.socket.recv(65536)
+            piece = self.socket.recv(65536)
+            if not piece:
+                raise CaseError("the connection was closed")
+            answer += piece
             head, end, body = answer.partition(b"\r\n\r\n")
             if end:
                 wanted = (
@@ -89,6 +102,31 @@ class _Client:
     def close(self) -> None:
         """Close it."""
         self.socket.close()
+
+
+def _crowd(port: int) -> float:
+    """Return p50, in ms, of requests over connections that are all kept busy."""
+    clients = {c.socket.fileno(): c for c in map(_Client, [port] * CROWD)}
+    with select.epoll() as poll:
+        for number, client in clients.items():
+            poll.register(number, select.EPOLLIN)
+            client.ask()
+        found: list[float] = []
+        sent: dict[int, float] = {}
+        for number, client in clients.items():
+            sent[number] = time.perf_counter()
+            client.send()
+        while sent:
+            for number, _ in poll.poll(PATIENCE):
+                clients[number].hear()
+                now = time.perf_counter()
+                found.append((now - sent.pop(number)) * 1e3)
+                if len(found) + len(sent) < REQUESTS:
+                    sent[number] = now
+                    clients[number].send()
+    for client in clients.values():
+        client.close()
+    return median(found)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -158,7 +196,7 @@ def _p99(client: _Client) -> float:
 def _cases(
     name: str, workers: int, folder: Path, ends: list[Callable[[], None]]
 ) -> list[Case]:
-    """Start a service; return its cases of p50 and p99."""
+    """Start a service; return its cases of p50 and p99, and of p50 in a crowd."""
     make = _bare if name == BARE else partial(_ours, name)
     port, end = make(workers, folder)
     client = _Client(port)
@@ -166,7 +204,11 @@ def _cases(
     assert {"x": 1} == json.loads(client.ask()), name  # equal before it is timed
     client.times()
     told = f"{name}, {workers} worker{'s' if workers > 1 else ''}"
-    return [Case(told, partial(_p50, client)), Case(told, partial(_p99, client))]
+    return [
+        Case(told, partial(_p50, client)),
+        Case(told, partial(_p99, client)),
+        Case(told, partial(_crowd, port)),
+    ]
 
 
 def groups(rows: int) -> Iterable[Group]:  # noqa: ARG001 (each file's has it)
@@ -175,6 +217,11 @@ def groups(rows: int) -> Iterable[Group]:  # noqa: ARG001 (each file's has it)
     ends: list[Callable[[], None]] = []
     typical = Group("serve", "a request that is echoed, p50", "ms")
     slowest = Group("serve p99", "a request that is echoed, p99", "ms")
+    crowded = Group(
+        "serve crowd",
+        f"a request that is echoed, {CROWD} connections at once, p50",
+        "ms",
+    )
 
     def close() -> None:
         for end in reversed(ends):
@@ -184,9 +231,10 @@ def groups(rows: int) -> Iterable[Group]:  # noqa: ARG001 (each file's has it)
     names = {1: (BARE, PLAIN, ASYNC, EVENT), 2: (BARE, PLAIN)}
     for workers, those in names.items():
         for name in those:
-            middle, slow = _cases(name, workers, folder, ends)
+            middle, slow, crowd = _cases(name, workers, folder, ends)
             typical.cases.append(middle)
             slowest.cases.append(slow)
+            crowded.cases.append(crowd)
     one, two = "1 worker", "2 workers"
     typical.bars = [
         Bar(
@@ -198,18 +246,20 @@ def groups(rows: int) -> Iterable[Group]:  # noqa: ARG001 (each file's has it)
         )
         for name, many in ((PLAIN, one), (ASYNC, one), (EVENT, one), (PLAIN, two))
     ]
-    typical.bars.append(
-        Bar(
-            "serve, echo: two workers, one",
-            f"{PLAIN}, {two}",
-            (f"{PLAIN}, {one}",),
-            1.0,
-            faster=False,
+    for group, told in (typical, ""), (crowded, f", {CROWD} connections"):
+        group.bars.append(
+            Bar(
+                f"serve, echo{told}: two workers, one",
+                f"{PLAIN}, {two}",
+                (f"{PLAIN}, {one}",),
+                1.0,
+                faster=False,
+            )
         )
-    )
     yield typical
-    slowest.cases[-1].close = close
     yield slowest
+    crowded.cases[-1].close = close
+    yield crowded
 
 
 # ---- The bare app -----------------------------------------------------------------
@@ -239,6 +289,7 @@ def _serve_bare(workers: int, port: int) -> None:
         loop="uvloop",
         lifespan="off",
         log_level="warning",
+        timeout_keep_alive=75,
         access_log=False,
     )
     uvicorn.Server(config).run(sockets=[listener])

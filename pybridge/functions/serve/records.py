@@ -1,7 +1,7 @@
 """Records of requests: their numbers for the metrics, their lines for the log.
 
-They are made a moment after the answers, for many requests at once: no client waits
-for them, and there is one write for all.
+They are made a moment after the answers, for several requests at once: few clients wait
+for them, none for long, and there is one write for all.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Records"]
 
 _DELAY = 0.01
+_MANY = 32  # are not left to wait: the next request would wait for all of them
 _PRINTABLE = str.maketrans({code: f"\\x{code:02x}" for code in (*range(32), 34, 127)})
 
 
@@ -35,12 +36,20 @@ class Records:
         self._metrics = metrics
         self._log = log
         self._done: list[tuple[Request, int, float, float]] = []
+        self._due = False  # they will be written when the delay is over
 
     def add(self, request: Request, status: int, seconds: float) -> None:
         """Keep a request that has been answered."""
-        if not self._done:
-            self._loop.call_later(_DELAY, self.flush)
         self._done.append((request, status, seconds, time.time()))
+        if not self._due:
+            self._due = True
+            self._loop.call_later(_DELAY, self._on_time)
+        elif len(self._done) == _MANY:
+            self._loop.call_soon(self.flush)
+
+    def _on_time(self) -> None:
+        self._due = False
+        self.flush()
 
     def flush(self) -> None:
         """Write down what is there."""

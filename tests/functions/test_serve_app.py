@@ -420,7 +420,7 @@ def test_loop_moves_into_the_thread_of_a_quick_function() -> None:
     async def main() -> list[bool]:
         found = [(await moving.call())[1]]
         await moving.until(inside=True)
-        await moving.call(lambda: time.sleep(0.02))
+        await moving.call(lambda: time.sleep(0.05))
         found.append((await moving.call())[1])
         await moving.until(inside=True)
         found.append(await moving.lanes.run(threading.get_ident) in moving.threads)

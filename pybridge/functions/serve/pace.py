@@ -5,9 +5,9 @@ from __future__ import annotations
 __all__ = ["Pace"]
 
 _QUICK = 0.0003  # seconds, on average: what the way to a thread and back may take
-_LONG = 0.005  # seconds; one call that took longer ends the trust
+_LONG = 0.02  # seconds; one call that took longer ends the trust
 _FIRST, _MOST = 256, 16384  # calls in a row that must not be long
-_NEWEST = 1 / 64  # the weight of the newest call in the average
+_NEWEST = 1 / 256  # the weight of the newest call in the average
 
 
 class Pace:

@@ -75,14 +75,13 @@ class Group:
 def make(name: str, limits: Limits) -> Group:
     """Make the groups of a run, as far as that is allowed."""
     group = Group([])
-    wanted: dict[str, dict[str, str]] = {}
+    wanted: dict[str, str] = {}  # controller -> limit
     if limits.memory is not None:
-        wanted["memory"] = {"memory": str(limits.memory)}
+        wanted["memory"] = str(limits.memory)
     if limits.cpu is not None:
-        quota = max(_LEAST, int(limits.cpu * _PERIOD))
-        wanted["cpu"] = {"cpu": str(quota)}
-    for controller in wanted:
-        made = _make_first(controller, name, wanted[controller][controller])
+        wanted["cpu"] = str(max(_LEAST, int(limits.cpu * _PERIOD)))
+    for controller, value in wanted.items():
+        made = _make_first(controller, name, value)
         if made is not None and made not in group.paths:
             group.paths.append(made)
         group.counts_memory |= made is not None and controller == "memory"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Any,
-    Callable,
     ClassVar,
     Iterable,
     Mapping,
@@ -178,6 +177,15 @@ class Entity:
         self.store = store
 
     @property
+    def entry(self) -> dict[str, Any]:
+        """The entry as it was read: for what has to be quick, and to be set anew."""
+        return self._data
+
+    @entry.setter
+    def entry(self, data: dict[str, Any]) -> None:
+        self._data = data
+
+    @property
     def key(self) -> str:
         """The key: `store://…`."""
         return str(self._data["key"])
@@ -263,11 +271,6 @@ class Entity:
         self._data = self.store.change(
             self.key, lambda entity: entity["status"].update(status)
         )
-        return self
-
-    def edit_status(self: E, edit: Callable[[dict[str, Any]], None]) -> E:
-        """Change the status in the store, in one transaction with its reading."""
-        self._data = self.store.change(self.key, lambda entity: edit(entity["status"]))
         return self
 
     def relate(self, type_: str, dest: str) -> None:

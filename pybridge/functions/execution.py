@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["STAGES", "Execution", "execute"]
 
-_LONGEST = 1000  # characters of the message of a status
 STAGES = ("source", "inputs", "compose", "execute", "outputs")
 
 
@@ -63,7 +62,7 @@ class Execution:
     ) -> None:
         """Take the run; see `execute`."""
         self.run = run
-        self.spec: Mapping[str, Any] = run._data["spec"]  # noqa: SLF001 - on the way
+        self.spec: Mapping[str, Any] = run.entry["spec"]
         self.context = context
         self.attempt = attempt
         limit = self.spec.get("backoff_limit") or 0
@@ -252,9 +251,9 @@ class Execution:
         moved = run.store.move(run.key, "RUNNING", **status)
         if moved is None:
             moved = run.store.move(run.key, "STOPPED") or run.store.get(run.key)
-            run._data = moved or run._data  # noqa: SLF001
+            run.entry = moved or run.entry
             return False
-        run._data = moved  # noqa: SLF001
+        run.entry = moved
         return True
 
     def complete(self, collected: outputs.Collected) -> bool:
@@ -285,10 +284,9 @@ class Execution:
         if not self.last:
             self.note(status)
             return
-        words = "; ".join(filter(None, map(str.strip, told["message"].split("\n"))))
-        words = words if len(words) <= _LONGEST else words[:_LONGEST] + "…"
-        message = f"{told['type']}: {words}" if words else told["type"]
-        self.end("ERROR", message, {"error": told, **status})
+        from pybridge.functions.manager import outcome
+
+        self.end("ERROR", outcome.line(told), {"error": told, **status})
 
     def note(self, status: dict[str, Any]) -> None:
         """Write what is known of this attempt, unless it was ended from outside."""
@@ -298,7 +296,7 @@ class Execution:
             if at["state"] == "RUNNING" and at.get("attempt") == self.attempt:
                 at.update(status)
 
-        self.run._data = self.run.store.change(self.run.key, edit)  # noqa: SLF001
+        self.run.entry = self.run.store.change(self.run.key, edit)
 
     def end(self, state: str, message: str | None, status: dict[str, Any]) -> bool:
         """Move the run to its last state, with all that is known, at once."""
@@ -308,7 +306,7 @@ class Execution:
             return self.end_with(state, message, status, consumed)
         moved = run.store.move(run.key, state, message=message, **status)
         if moved is not None:
-            run._data = moved  # noqa: SLF001
+            run.entry = moved
             return state == "COMPLETED"
         return self.end_with(state, message, status, consumed)
 
@@ -336,7 +334,7 @@ class Execution:
             elif not is_final(at):
                 enter(entity["status"], "ERROR", message)
 
-        self.run._data = self.run.store.change(self.run.key, edit)  # noqa: SLF001
+        self.run.entry = self.run.store.change(self.run.key, edit)
         return bool(self.run.state == "COMPLETED")
 
     def log(self, told: Mapping[str, Any]) -> None:

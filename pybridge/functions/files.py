@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "copy",
     "describe",
+    "digest_of",
     "fetch",
     "is_url",
     "local",
@@ -263,20 +264,21 @@ def describe(path: str, named: str | None = None) -> list[dict[str, Any]]:
     root = local(path)
     name = (named or path).rstrip("/").rpartition("/")[2]
     if not root.is_dir():
-        return [_entry(named or path, name, root.stat().st_size, _digest(root))]
+        return [_entry(named or path, name, root.stat().st_size, digest_of(root))]
     found = sorted(one for one in root.rglob("*") if one.is_file())
     return [
         _entry(
             one.relative_to(root).as_posix(),
             one.name,
             one.stat().st_size,
-            _digest(one),
+            digest_of(one),
         )
         for one in found
     ]
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return the sha256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while True:

@@ -58,9 +58,9 @@ def of(resources: Optional[Mapping[str, Any]]) -> Limits:
     )
 
 
-def _limit(resources: Optional[Mapping[str, Any]], *names: str) -> Any:
+def _limit(resources: Mapping[str, Any], *names: str) -> Any:
     for name in names:
-        value = (resources or {}).get(name)
+        value = resources.get(name)
         if isinstance(value, dict):
             value = value.get("limits")
         if value is not None and value != "":

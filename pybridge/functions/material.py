@@ -11,6 +11,7 @@ from pybridge.errors import BadArgument, Unsupported
 from pybridge.functions import database, files, keys, running
 from pybridge.functions.entity import Entity, draft
 from pybridge.functions.faults import Fault, Faults, nearest
+from pybridge.functions.metrics import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -214,7 +215,7 @@ class Dataitem(Material):
         self.write_df(tables.read(os.fspath(source), engine="arrow"))
 
 
-class Model(Material):
+class Model(Material, Measured):
     """A model, and what is known about it."""
 
     TYPE = "model"
@@ -234,34 +235,6 @@ class Model(Material):
         "model_revision",
     )
     STATUS: ClassVar[tuple[str, ...]] = (*Material.STATUS, "metrics")
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """The numbers that were logged, by name."""
-        return dict(self._data["status"].get("metrics") or {})
-
-    def log_metric(
-        self,
-        key: str,
-        value: Any,
-        overwrite: bool = False,
-        single_value: bool = False,
-    ) -> None:
-        """Log a number, or several: appended to those of that name.
-
-        Raises:
-            BadArgument: it is no number.
-
-        """
-        from pybridge.functions import metrics
-
-        def edit(entity: dict[str, Any]) -> None:
-            before = entity["status"].get("metrics") or entity["spec"].get("metrics")
-            entity["status"]["metrics"] = metrics.logged(
-                before or {}, key, value, overwrite, single_value
-            )
-
-        self._data = self.store.change(self.key, edit)
 
 
 CLASSES: dict[str, type[Material]] = {

@@ -1,4 +1,4 @@
-"""Metrics: how a number joins those that were logged under its name before."""
+"""Metrics: entities that have some, and how a number joins those of its name."""
 
 from __future__ import annotations
 
@@ -6,11 +6,44 @@ import math
 from typing import Any, List, Mapping, Union
 
 from pybridge.errors import BadArgument
+from pybridge.functions.entity import Entity
 from pybridge.functions.faults import shown
 
-__all__ = ["Value", "logged"]
+__all__ = ["Measured", "Value", "logged"]
 
 Value = Union[float, int, List[Union[float, int]]]
+
+
+class Measured(Entity):
+    """An entity that numbers are logged of."""
+
+    STATUS = (*Entity.STATUS, "metrics")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The numbers that were logged, by name."""
+        return dict(self._data["status"].get("metrics") or {})
+
+    def log_metric(
+        self,
+        key: str,
+        value: Any,
+        overwrite: bool = False,
+        single_value: bool = False,
+    ) -> None:
+        """Log a number, or several: appended to those of that name; see `logged`.
+
+        Raises:
+            BadArgument: it is no number.
+
+        """
+
+        def edit(entity: dict[str, Any]) -> None:
+            status, spec = entity["status"], entity["spec"]
+            before = status.get("metrics") or spec.get("metrics") or {}
+            status["metrics"] = logged(before, key, value, overwrite, single_value)
+
+        self._data = self.store.change(self.key, edit)
 
 
 def logged(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional, Union, cast
 from pybridge.errors import BadArgument
 from pybridge.functions import keys, lookup, verbs
 from pybridge.functions.entity import Entity
+from pybridge.functions.metrics import Measured
 
 if TYPE_CHECKING:
     import os
@@ -21,12 +22,11 @@ __all__ = ["Project"]
 PathLike = Union[str, "os.PathLike[str]"]
 
 
-class Project(Entity):
+class Project(Measured):
     """Entities that belong together."""
 
     TYPE = "project"
     SPEC = ("context", "functions", "artifacts", "dataitems", "models", "secrets")
-    STATUS = (*Entity.STATUS, "metrics")
 
     @property
     def key(self) -> str:
@@ -138,29 +138,6 @@ class Project(Entity):
         if isinstance(function, str):
             function = self.get_function(function)
         return function.run(action, **given)
-
-    def log_metric(
-        self,
-        key: str,
-        value: Any,
-        overwrite: bool = False,
-        single_value: bool = False,
-    ) -> None:
-        """Add a number to the project's metrics.
-
-        Raises:
-            BadArgument: it is no number.
-
-        """
-        from pybridge.functions.metrics import logged
-
-        self.edit_status(
-            lambda status: status.update(
-                metrics=logged(
-                    status.get("metrics") or {}, key, value, overwrite, single_value
-                )
-            )
-        )
 
     def search_entity(self, text: str) -> list[Entity]:
         """Return the entities with a text in name, description or labels."""

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pybridge.errors import BadArgument, BridgeError, RunFailed
 from pybridge.functions import keys, lookup, states
-from pybridge.functions.entity import Entity
+from pybridge.functions.metrics import Measured
 
 if TYPE_CHECKING:
     import requests
@@ -71,7 +71,7 @@ def _revive(store: Store) -> bool:
     return True
 
 
-class Run(Entity):
+class Run(Measured):
     """One execution of a function."""
 
     TYPE = "run"
@@ -111,12 +111,11 @@ class Run(Entity):
         "engine",
     )
     STATUS = (
-        *Entity.STATUS,
+        *Measured.STATUS,
         "error",
         "attempts",
         "outputs",
         "results",
-        "metrics",
         "service",
         "owner",
         "engine",
@@ -324,27 +323,6 @@ class Run(Entity):
     def values(self) -> dict[str, Any]:
         """Return outputs and results together, by name."""
         return {**self.outputs(), **self.results()}
-
-    def log_metric(
-        self,
-        key: str,
-        value: Any,
-        overwrite: bool = False,
-        single_value: bool = False,
-    ) -> None:
-        """Add a number to the run's metrics; see `metrics.logged`.
-
-        Raises:
-            BadArgument: it is no number.
-
-        """
-        from pybridge.functions.metrics import logged
-
-        def add(status: dict[str, Any]) -> None:
-            before = status.get("metrics") or {}
-            status["metrics"] = logged(before, key, value, overwrite, single_value)
-
-        self.edit_status(add)
 
     def _entities(
         self, named: Mapping[str, str], as_key: bool, as_dict: bool

@@ -38,7 +38,7 @@ class Inline:
             KeyboardInterrupt: Ctrl-C was pressed meanwhile; the run is in ERROR.
 
         """
-        action = run._data["spec"].get("action", "job")  # noqa: SLF001 - on the way
+        action = run.entry["spec"].get("action", "job")
         if action != "job":
             refused = _Inline(run, engine=self.name)
             refused.fail(

@@ -15,6 +15,7 @@ from pybridge.errors import BadArgument, BridgeError, HostError
 from pybridge.functions import container, states
 from pybridge.functions.engines import pods
 from pybridge.functions.engines.cluster import Cluster, Gone, Unreachable, node_host
+from pybridge.functions.manager import outcome
 from pybridge.functions.store import enter
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Kubernetes:
         except BridgeError as exc:
             self._fail(run, exc)
             for one in reversed(made):
-                self._remove(cluster, one["kind"], one["metadata"]["name"])
+                cluster.delete(one["kind"], one["metadata"]["name"])
 
     def observe(self, run: Run, timeout: Optional[float]) -> bool:
         """Wait until a run is final or its service answers; False: it took too long."""
@@ -170,7 +171,7 @@ class Kubernetes:
                 f"{noted['kind']} '{noted['name']}' is not in the cluster any more "
                 f"({exc}); run the function again"
             )
-            _settle(store, key, "ERROR", message, {"error": _error(message)})
+            _fail(store, key, _lost(message))
         except Unreachable:
             return entity
         return store.get(key) or entity
@@ -218,7 +219,7 @@ class Kubernetes:
         reason, words = pods.waiting(newest)
         if reason in pods.HOPELESS:
             failed = pods.failure(newest, 1)
-            _settle(store, entity["key"], "ERROR", _line(failed), {"error": failed})
+            _fail(store, entity["key"], failed)
             self._delete(cluster, entity["status"]["k8s"])
         elif pods.has_started(newest):
             _at(store, entity, "RUNNING")
@@ -255,15 +256,14 @@ class Kubernetes:
             return
         if failed is None:
             told = "the job is complete, and what became of it is not in its log"
-            _settle(store, entity["key"], "ERROR", told, {"error": _error(told)})
+            _fail(store, entity["key"], _lost(told))
             return
         error = attempts[-1] if attempts else pods.failure(None, 1)
         if failed.get("reason") == "DeadlineExceeded":
             words = failed.get("message") or "it took longer than its timeout"
             error = {**error, "type": "TimeoutError", "message": words}
             error["traceback"] = f"TimeoutError: {words}"
-        more = {"error": error, "attempts": attempts or [error]}
-        _settle(store, entity["key"], "ERROR", _line(error), more)
+        _fail(store, entity["key"], error, attempts=attempts or [error])
 
     def _update_service(
         self,
@@ -283,7 +283,7 @@ class Kubernetes:
                 error = ((last or {}).get("status") or {}).get("error")
                 error = error or pods.failure(pod, 1)
                 self._keep_log(cluster, store, entity, found)
-                _settle(store, entity["key"], "ERROR", _line(error), {"error": error})
+                _fail(store, entity["key"], error)
                 cluster.scale(noted["name"], 0)
                 return
         if current and int(status.get("readyReplicas") or 0) > 0:
@@ -389,15 +389,11 @@ class Kubernetes:
 
     def _delete(self, cluster: Cluster, noted: Mapping[str, Any]) -> None:
         """Remove all objects of a run that are its own, its workload first."""
-        self._remove(cluster, noted["kind"], noted["name"])
+        cluster.delete(noted["kind"], noted["name"])
         for one in noted.get("objects") or ():
             kind, _, name = one.partition("/")
             if name != noted["name"] and not _is_shared(kind, name):
-                self._remove(cluster, kind, name)
-
-    @staticmethod
-    def _remove(cluster: Cluster, kind: str, name: str) -> None:
-        cluster.delete(kind, name)
+                cluster.delete(kind, name)
 
     # ---- Logs -----------------------------------------------------------------------
 
@@ -452,8 +448,7 @@ class Kubernetes:
         from pybridge.functions import failure
 
         told = failure.describe(exc, stage="submit")
-        more = {"error": told, "attempts": [told], "engine": self.name}
-        _settle(run.store, run.key, "ERROR", _line(told), more)
+        _fail(run.store, run.key, told, attempts=[told], engine=self.name)
 
 
 # What a run tells at its end that its status has from then on.
@@ -558,21 +553,14 @@ def _schedule(cron: Mapping[str, Any]) -> str:
     return f"{told}, last at {last}" if last else told
 
 
-def _error(message: str) -> dict[str, Any]:
-    return {
-        "type": "HostError",
-        "message": message,
-        "frames": [],
-        "traceback": f"HostError: {message}",
-        "stage": "execute",
-        "attempt": 1,
-    }
+def _fail(store: Store, key: str, error: dict[str, Any], **more: Any) -> None:
+    """Write that a run has failed, and why."""
+    _settle(store, key, "ERROR", outcome.line(error), {"error": error, **more})
 
 
-def _line(error: Mapping[str, Any]) -> str:
-    """Return a failure as a line."""
-    words = str(error.get("message") or "").partition("\n")[0][:500]
-    return f"{error['type']}: {words}" if words else str(error["type"])
+def _lost(message: str) -> dict[str, Any]:
+    """Return the failure of a run of which the cluster does not say what it did."""
+    return outcome.failure("HostError", message, "execute", 1)
 
 
 def _log_path(store: Store, run_id: str) -> Path:

@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+_LONGEST = 1000  # characters of a line
+
+
 class Failed(Exception):  # noqa: N818 - a state of the run, no fault of the manager
     """The run has failed before it could begin."""
 
@@ -67,9 +70,12 @@ def describe(exc: BaseException, stage: str, attempt: int) -> dict[str, Any]:
 
 
 def line(found: Mapping[str, Any]) -> str:
-    """Return a failure as a line."""
-    message = str(found.get("message") or "")
-    return f"{found.get('type')}: {message}" if message else str(found.get("type"))
+    """Return a failure as a line, which is the message of the status of a run."""
+    told = str(found.get("message") or "")
+    words = "; ".join(filter(None, map(str.strip, told.split("\n"))))
+    if len(words) > _LONGEST:
+        words = f"{words[:_LONGEST]}…"
+    return f"{found.get('type')}: {words}" if words else str(found.get("type"))
 
 
 def mask(found: dict[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:

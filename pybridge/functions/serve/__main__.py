@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from pybridge.errors import BridgeError
     from pybridge.functions import failure
+    from pybridge.functions.manager import outcome
     from pybridge.functions.run import Run
     from pybridge.functions.serve import options
     from pybridge.functions.serve.log import say
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _master()(run, read, attempt=given.attempt, signals=signals).main()
     except Exception as exc:
         told = failure.describe(exc, stage="serve", attempt=given.attempt)
-        message = f"{told['type']}: {told['message']}"
+        message = outcome.line(told)
         say(f"service: failed: {message}")
         attempts = [*(run.status.attempts or ()), told]
         with contextlib.suppress(BridgeError):  # the run has been deleted

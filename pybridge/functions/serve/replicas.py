@@ -42,7 +42,6 @@ _SIGNALS = (
     signal.SIGHUP,
     signal.SIGCHLD,
 )
-_LONGEST = 2000  # characters of the message of a status
 _DIED = "ProcessDied"
 # What each replica would import by itself; forks have it already, and share it.
 SHARED = (
@@ -478,7 +477,7 @@ class Master:
         if self.failed is not None:
             return
         self.failed = failure
-        told = outcome.line(failure)[:_LONGEST]
+        told = outcome.line(failure)
         say(f"service: failed: {told}")
         self._stop()
         attempts = [*(self.run.status.attempts or ()), self.failed]

@@ -53,6 +53,19 @@ class Address(NamedTuple):
     archive: bool
     shown: str
 
+    def verify(self, sha256: str) -> None:
+        """Compare bytes that came with the checksum that the address has.
+
+        Raises:
+            BadArgument: it has another one.
+
+        """
+        if self.checksum not in {None, sha256}:
+            raise BadArgument(
+                f"'{self.shown}' is refused: its sha256 is {sha256}, not "
+                f"{self.checksum}; it was changed, or the checksum is wrong"
+            )
+
     @property
     def filename(self) -> str:
         """Return the last component of the path, "" where there is none."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument, BridgeError
+from pybridge.functions import files
 from pybridge.functions.faults import Fault, Faults, shown
 from pybridge.functions.sources import (
     address,
@@ -115,7 +115,8 @@ def _take_code_src(value: str, cache: Cache, store: Store) -> dict[str, Any]:
     if parsed.kind != "local":
         return {"source": value}
     path = local.find(parsed.url)
-    _check_sum(path, parsed)
+    if parsed.checksum is not None and path.is_file():
+        parsed.verify(files.digest_of(path))
     beside: list[Path] = []
     if path.is_file() and not parsed.archive:
         content = path.read_bytes()
@@ -134,23 +135,6 @@ def _take_code_src(value: str, cache: Cache, store: Store) -> dict[str, Any]:
             local.take_directory(path, staging, without=store.root)
 
     return _take_tree(path, fill, cache, store)
-
-
-def _check_sum(path: Path, parsed: address.Address) -> None:
-    """Compare a file with the checksum that its address has.
-
-    Raises:
-        BadArgument: it has another one.
-
-    """
-    if parsed.checksum is None or not path.is_file():
-        return
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != parsed.checksum:
-        raise BadArgument(
-            f"code_src '{parsed.shown}' is refused: its sha256 is {found}, not "
-            f"{parsed.checksum}; it was changed, or the checksum is wrong"
-        )
 
 
 _TAKERS: dict[str, Callable[[str, Cache, Store], dict[str, Any]]] = {

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybridge.errors import BadArgument, HostError, TooLarge
+from pybridge.errors import HostError, TooLarge
 from pybridge.functions.sources import archive, text
 from pybridge.functions.sources.cache import PARTIAL
 
@@ -89,11 +89,7 @@ class Download:
             BadArgument: it has not the checksum, or is refused.
 
         """
-        if address.checksum not in {None, self.sha256}:
-            raise BadArgument(
-                f"'{address.shown}' is refused: its sha256 is {self.sha256}, not "
-                f"{address.checksum}; it was changed, or the checksum is wrong"
-            )
+        address.verify(self.sha256)
         with cache.staging(address.shown, limits, strict=address.archive) as staging:
             if address.archive:
                 archive.unpack(self.path, staging)

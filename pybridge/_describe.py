@@ -204,7 +204,21 @@ def missing(path: str, trace: TracebackType, at: Context, exc: BaseException) ->
         close = _close_to(name, _names_there(exc, at)) if name else None
     except Exception:  # __dir__ is the user's code, and a namespace takes any keys
         close = None
-    return f"{message}; is it '{part.removesuffix(name)}{close}'" if close else message
+    if close:
+        return f"{message}; is it '{part.removesuffix(name)}{close}'"
+    if isinstance(exc, NameError) and name and _is_module(name):
+        return f"{message}; it is a module: import it first"
+    return message
+
+
+def _is_module(name: str) -> bool:
+    """Could a name be imported? Found without importing anything."""
+    from importlib.util import find_spec
+
+    try:
+        return name.isidentifier() and find_spec(name) is not None
+    except Exception:  # a finder is anybody's code
+        return False
 
 
 def _names_there(exc: BaseException, at: Context) -> list[str]:

@@ -228,8 +228,22 @@ def _compiled(
 
 def _expression(text: str, filename: str, mode: str) -> CodeType:
     """Compile an expression; blanks before it are no indentation, as for eval()."""
-    code: CodeType = compile(text.lstrip(" \t"), filename, mode, 0, True)
+    try:
+        code: CodeType = compile(text.lstrip(" \t"), filename, mode, 0, True)
+    except SyntaxError as exc:
+        if _is_statement(text):
+            exc.msg += "; it is a statement where an expression is wanted: run it as code"
+        raise
     return code
+
+
+def _is_statement(text: str) -> bool:
+    """Would a text that is no expression be code?"""
+    try:
+        compile(text, "<text>", "exec", _ONLY_AST, True)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return bool(text.strip())
 
 
 def _statements(text: str, filename: str, mode: str) -> CodeType:

@@ -254,6 +254,18 @@ def test_undefined_suggests_what_is_alike() -> None:
         main.get_variable("prnt")
 
 
+def test_undefined_says_what_only_wants_an_import() -> None:
+    """Forgetting an import is told apart from a thing that is nowhere."""
+    with pytest.raises(Undefined) as caught:
+        main.get_variable("colorsys.hls_to_rgb")
+
+    assert (
+        "'colorsys' is not defined in context 'main'; it is a module: import it first"
+        == str(caught.value)
+    )
+    assert "colorsys" not in sys.modules
+
+
 def test_undefined_survives_hostile_names() -> None:
     """Looking for what is alike never gets in the way of the error."""
     main.execute_code("""

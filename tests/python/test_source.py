@@ -22,6 +22,22 @@ def _fresh() -> None:
     gc.collect()
 
 
+@pytest.mark.parametrize("text", ["x = 1", "import math", "if x:\n    y = 1"])
+def test_statement_given_as_an_expression_is_told_so(text: str) -> None:
+    """The first mistake one makes with an expression is answered with what to do."""
+    with pytest.raises(SyntaxError, match="where an expression is wanted: run it as"):
+        source.compile_expression(text)
+
+
+@pytest.mark.parametrize("text", ["1 +", "", " ", "x = = 1"])
+def test_what_is_no_code_either_is_not_called_a_statement(text: str) -> None:
+    """The advice is given only where it helps."""
+    with pytest.raises(SyntaxError) as caught:
+        source.compile_expression(text)
+
+    assert "statement" not in str(caught.value)
+
+
 def test_expression_is_compiled_once() -> None:
     """The same text gives the same code, found in EXPRESSIONS by the text."""
     code = source.compile_expression("1 + 1")

@@ -281,7 +281,7 @@ def test_export_is_imported_into_another_database(filled: Host, tmp_path: Path) 
     ("sql", "says"),
     [
         ("select py_restore(99)", "py_restore: pybridge.UnknownSnapshot: there is no"
-                                  " saved context 99; there are 1 'a'"),
+                                  " saved context 99; saved here: 1 'a'"),
         ("select py_display('b')", "no saved context 'b'"),
         ("select py_restore()", "wrong number of arguments"),
         ("select py_restore(null)", "py_restore: snapshot is missing"),

@@ -707,11 +707,23 @@ def test_define_after_reset_is_an_error(host: Host) -> None:
     [
         ("'f', 'scaler', 'abs'", 'kind "scaler" is not known'),
         ("'f', 'scalar', 'nothing'", "'nothing'"),
-        ("'f', 'scalar', 'number'", "it cannot be called"),
+        (
+            "'f', 'scalar', 'number'",
+            "'number' cannot be called; a function or class is wanted",
+        ),
         ("'f', 'scalar', '1 +'", "SyntaxError"),
-        ("'f', 'aggregate', 'Half'", "Half has no finish"),
-        ("'f', 'window', 'Whole'", "Whole has no inverse"),
-        ("'f', 'window', 'abs'", "abs has no step"),
+        (
+            "'f', 'aggregate', 'Half'",
+            "'Half' has no finish; an aggregate is a function of columns, or",
+        ),
+        (
+            "'f', 'window', 'Whole'",
+            "'Whole' has no inverse; a window function is a class with",
+        ),
+        (
+            "'f', 'window', 'abs'",
+            "'abs' has no step; a window function is a class with",
+        ),
         ("'', 'scalar', 'abs'", "name is missing"),
         ("'f', null, 'abs'", "kind is missing"),
         ("'f'", "kind is missing"),

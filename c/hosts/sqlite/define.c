@@ -697,10 +697,18 @@ static pyb_status check_callable(pyb__definition *d, const char *callable,
     d->whole = 1;
     return PYB_OK;
   }
-  for (int i = 0; i < n; i++)
+  if (!found[0])
+    return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                              "'%s' cannot be called; a function or class is wanted",
+                              callable);
+  for (int i = 1; i < n; i++)
     if (!found[i])
-      return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "%s has no %s", callable,
-                                i == 0 ? "__call__: it cannot be called" : methods[i]);
+      return pyb__sqlite_refuse(
+          error, PYB_BAD_ARGUMENT, "'%s' has no %s; %s", callable, methods[i],
+          d->kind == PYB__WINDOW
+              ? "a window function is a class with step, inverse, value and finish"
+              : "an aggregate is a function of columns, or a class with step and "
+                "finish");
   return PYB_OK;
 }
 

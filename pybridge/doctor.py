@@ -69,7 +69,10 @@ class Examination:
         return json.dumps({"healthy": self.healthy, "findings": findings}, indent=2)
 
     def show(self) -> None:
-        """Print the findings for people."""
+        """Print the findings for people; over a pipe a line each, of any length."""
+        if not sys.stdout.isatty():
+            self._print_lines()
+            return
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
@@ -84,12 +87,21 @@ class Examination:
             table.add_row(Text(mark, style=colour), finding.what, words)
         console = Console(highlight=False)
         console.print(table)
+        console.print(self._verdict(), style="green" if self.healthy else "bold red")
+
+    def _print_lines(self) -> None:
+        for one in self.findings:
+            mark = one.state if one.state != "wrong" else "WRONG"
+            cure = f"; {one.cure}" if one.cure else ""
+            line = f"{mark:<6}{one.what:<17}{one.found}{cure}".replace("\n", "; ")
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.write(f"{self._verdict()}\n")
+
+    def _verdict(self) -> str:
+        if self.healthy:
+            return "nothing is wrong"
         count = sum(finding.state == "wrong" for finding in self.findings)
-        things = "thing is" if count == 1 else "things are"
-        console.print(
-            "nothing is wrong" if self.healthy else f"{count} {things} wrong",
-            style="green" if self.healthy else "bold red",
-        )
+        return f"{count} {'thing is' if count == 1 else 'things are'} wrong"
 
 
 def examine() -> Examination:

@@ -232,7 +232,9 @@ def _expression(text: str, filename: str, mode: str) -> CodeType:
         code: CodeType = compile(text.lstrip(" \t"), filename, mode, 0, True)
     except SyntaxError as exc:
         if _is_statement(text):
-            exc.msg += "; it is a statement where an expression is wanted: run it as code"
+            exc.msg += (
+                "; it is a statement where an expression is wanted: run it as code"
+            )
         raise
     return code
 

@@ -40,10 +40,11 @@ class Terminal:
         *command: str | Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        columns: int = 100,
     ) -> None:
         """Start it; in `env`, "" takes a variable away."""
         self.terminal, self.slave = pty.openpty()
-        size = struct.pack("HHHH", 40, 100, 0, 0)
+        size = struct.pack("HHHH", 40, columns, 0, 0)
         _set_size(self.terminal, size)
         words = {
             **os.environ,

@@ -76,6 +76,21 @@ def test_config_without_an_option_says_what_is_missing() -> None:
     assert "name --cflags, --libs or both" in said.stderr
 
 
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("confg", "there is no command 'confg'; did you mean 'config'?"),
+        ("xyzzy", "there is no command 'xyzzy'; --help lists them all"),
+    ],
+)
+def test_slip_in_a_command_is_answered_with_the_nearest(word: str, answer: str) -> None:
+    """The exit code is 2."""
+    said = run(*COMMAND, word)
+
+    assert 2 == said.returncode
+    assert answer in said.stderr
+
+
 def test_version_names_the_package() -> None:
     """Both ways to ask give the version."""
     assert f"pybridge {pybridge.__version__} " in run(*COMMAND, "version").stdout

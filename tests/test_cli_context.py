@@ -164,6 +164,33 @@ def test_restore_runs_a_program(filled: Line) -> None:
     assert "3.14 True\n" == printed
 
 
+@pytest.mark.parametrize("words", [("restore", "first"), ("save", "again")])
+def test_json_is_all_that_comes_on_stdout(line: Line, words: tuple[str, ...]) -> None:
+    """What the program prints goes to standard error then."""
+    line.done("save", "first", "-c", "x = 1")
+
+    ended = line.run(*words, "-c", "print('hello')", "--json")
+
+    assert words[1] == json.loads(ended.stdout)["name"]
+    assert "hello" in ended.stderr
+
+
+def test_program_that_is_not_there_is_a_wrong_use(line: Line) -> None:
+    """The error names the file, not a number of the system."""
+    ended = line.run("save", "x", "nowhere.py")
+
+    assert 2 == ended.returncode
+    assert "there is no file 'nowhere.py'" in ended.stderr
+
+
+def test_help_says_of_every_verb_a_whole_sentence(line: Line) -> None:
+    """None ends in the dots of what was cut off."""
+    told = line.done("--help")
+
+    assert "verify" in told
+    assert "...\n" not in told.partition("Commands:")[2]
+
+
 def test_restore_takes_a_mask(filled: Line) -> None:
     """Only what it means is restored."""
     report = filled.json("restore", "first", "--mask", "w*,rate")

@@ -307,8 +307,8 @@ def _no_counterpart(value: object) -> str:
             'serialization "json", "arrow"'
         )
     return (
-        f"an object of type {kind} has no counterpart; make a plain value of it, or use "
-        'serialization "str", "repr", "json" or "pickle"'
+        f"an object of type {kind} has no counterpart; make a plain value of it, or "
+        'use serialization "str", "repr", "json" or "pickle"'
     )
 
 

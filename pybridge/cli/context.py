@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,22 @@ class _Snapshot(click.ParamType):  # type: ignore[type-arg]
 
 _SNAPSHOT = _Snapshot()
 
+# What `--help` of all says of each; click would cut the first sentence off.
+_VERBS = {
+    "delete": "Remove snapshots.",
+    "diff": "Show what differs between two.",
+    "export": "Write one to a file of its own.",
+    "import": "Read such a file.",
+    "inspect": "List what restoring one would import.",
+    "list": "List the snapshots, the newest first.",
+    "restore": "Restore one, then run a program, or open a shell.",
+    "save": "Run a program in a new context and save that.",
+    "search": "Find items in all snapshots.",
+    "show": "Show what is in one, and what could not be saved.",
+    "trust": "Sign one, as it is now, with your own key.",
+    "verify": "Say whether some, or all, are what was saved.",
+}
+
 
 def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command of the group, with the options that all of them have."""
@@ -96,7 +112,8 @@ def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
             type=click.Path(dir_okay=False),
             help="The SQLite file of the snapshots, instead of your own.",
         )
-        return context.command(name)(place(shown(checked)))
+        its = context.command(name, short_help=_VERBS[name])
+        return its(place(shown(checked)))
 
     return made
 
@@ -125,11 +142,21 @@ def _code(file: str | None, code: str | None) -> tuple[str, str] | None:
         return None
     if file == "-":
         return sys.stdin.read(), "<stdin>"
+    if not Path(file).exists():
+        raise click.UsageError(f"there is no file '{file}'")
     return Path(file).read_text(encoding="utf-8"), file
 
 
-def _run(text: str, file: str) -> None:
-    """Run code in the context "main"; a failure is shown, and ends with its code."""
+def _run(text: str, file: str, *, as_json: bool) -> None:
+    """Run code in the context "main"; a failure is shown, and ends with its code.
+
+    Where the command prints JSON, what the code prints goes to standard error.
+    """
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        _execute(text, file)
+
+
+def _execute(text: str, file: str) -> None:
     from pybridge import status
     from pybridge.context import get
 
@@ -179,7 +206,7 @@ def _save(
     given = _code(file, code)
     if given is None:
         raise click.UsageError("there is nothing to run; give a FILE or -c CODE")
-    _run(*given)
+    _run(*given, as_json=as_json)
     with shown(f"saving {name}") as progress:
         report = main.save_context(
             name, mask, max_length, description, store=store, progress=progress
@@ -235,7 +262,7 @@ def _restore(
     else:
         _say_skipped(report, "not restored")
     if given is not None:
-        _run(*given)
+        _run(*given, as_json=as_json)
     elif not as_json:
         from pybridge.shell import interact
 

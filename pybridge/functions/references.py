@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional, cast
+from typing import TYPE_CHECKING, Any, Optional, Sequence, cast
 
 from pybridge.errors import BadArgument, Undefined
 from pybridge.functions import keys, lookup
@@ -59,10 +59,16 @@ def function(store: Store, text: str, project: Optional[str] = None) -> Function
     return cast("Function", _found(store, owner, "function", name))
 
 
-def run(store: Store, text: str, project: Optional[str] = None) -> Run:
+def run(
+    store: Store,
+    text: str,
+    project: Optional[str] = None,
+    states: Optional[Sequence[str]] = None,
+) -> Run:
     """Return the run that a text means.
 
-    That is its key or id, the beginning of an id, or a function: its newest run.
+    That is its key or id, the beginning of an id, or a function: its newest run, if
+    there is one the newest that is in one of `states`.
 
     Raises:
         Undefined: there is none.
@@ -80,7 +86,7 @@ def run(store: Store, text: str, project: Optional[str] = None) -> Run:
     if found and (len(text) >= _SHORTEST or keys.parse(found[0]).id == text):
         key = keys.parse(found[0])
         return cast("Run", _found(store, key.project, "run", found[0]))
-    return _newest_run(store, text, project)
+    return _newest_run(store, text, project, states)
 
 
 def entity(store: Store, text: str, project: Optional[str] = None) -> Entity:
@@ -114,7 +120,9 @@ def entity(store: Store, text: str, project: Optional[str] = None) -> Entity:
     return run(store, text, project)
 
 
-def _newest_run(store: Store, text: str, project: Optional[str]) -> Run:
+def _newest_run(
+    store: Store, text: str, project: Optional[str], states: Optional[Sequence[str]]
+) -> Run:
     try:
         its = function(store, text, project)
     except Undefined as exc:
@@ -125,11 +133,16 @@ def _newest_run(store: Store, text: str, project: Optional[str]) -> Run:
         one
         for version in store.find(its.project, "function", name=its.name)
         for one in store.find(
-            its.project, "run", function=_executable(version), newest=1
+            its.project,
+            "run",
+            function=_executable(version),
+            newest=1 if states is None else None,
         )
     ]
     if not found:
         raise Undefined(f"function '{its.project}/{its.name}' has no run yet")
+    if states is not None:
+        found = [one for one in found if one["status"].get("state") in states] or found
     newest = max(found, key=created)
     return cast("Run", lookup.entity_of(newest, store))
 

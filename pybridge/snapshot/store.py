@@ -230,7 +230,9 @@ class Store:
         if not rows:
             return "nothing is saved here"
         more = ", …" if rows[0][2] > len(rows) else ""
-        return "saved here: " + ", ".join(f"{id} '{name}'" for id, name, _ in rows) + more
+        return (
+            "saved here: " + ", ".join(f"{id} '{name}'" for id, name, _ in rows) + more
+        )
 
 
 def _into(table: str, row: Sequence[object]) -> str:

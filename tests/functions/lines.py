@@ -61,6 +61,8 @@ class Line:
         """Run a verb to its end in a process of its own."""
         return run(*COMMAND, *words, cwd=self.folder, env={**os.environ, **self.env})
 
-    def terminal(self, *words: str) -> Terminal:
+    def terminal(self, *words: str, columns: int = 100) -> Terminal:
         """Run a verb on a terminal."""
-        return Terminal(*COMMAND, *words, env=self.env, cwd=self.folder)
+        return Terminal(
+            *COMMAND, *words, env=self.env, cwd=self.folder, columns=columns
+        )

@@ -14,7 +14,7 @@ import yaml
 from pybridge.functions.store import Store
 from tests.functions.conftest import end
 from tests.functions.lines import COMMAND, Line
-from tests.terminals import CTRL_C
+from tests.terminals import CTRL_C, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,6 +206,95 @@ def test_list_and_show_tell_of_runs(line: Line) -> None:
     assert "run_of      store://default/function/python/add:" in shown
     assert "adding\n" == line.done("logs", "add")
     assert "COMPLETED\n" == line.done("status", told["id"])
+
+
+def test_lists_have_a_line_each_on_a_narrow_terminal(line: Line) -> None:
+    """What went wrong ends early, and keys are left out, before a row is broken."""
+    line.run("run", "jobs.py:add", "-p", "nothing=1", "--local")
+    runs, functions = (
+        line.terminal("list", *words, columns=80) for words in ([], ["functions"])
+    )
+    for one in (runs, functions):
+        one.wait()
+
+    shown = plain(runs.raw).splitlines()
+    assert {"id", "message"} < set(shown[0].split())
+    assert any(text.rstrip().endswith("…") for text in shown)
+    assert 80 >= max(map(len, shown))
+    shown = plain(functions.raw).splitlines()
+    assert ["project", "name", "handler", "python", "created"] == shown[0].split()
+    assert 80 >= max(map(len, shown))
+
+
+def test_keys_of_outputs_are_whole_on_a_terminal(line: Line) -> None:
+    """They are not broken into two lines of a table: they can be copied."""
+    (line.folder / "t.csv").write_text("a\n1\n")
+    terminal = line.terminal("run", "jobs.py:doubled", "-i", "df=t.csv", columns=60)
+
+    key = terminal.expect("store://default/dataitem/table/output_0:")
+    shown = terminal.expect("\n")
+
+    assert 0 == terminal.wait()
+    assert "output_0  " in key
+    assert 32 == len(shown)
+
+
+def test_stop_of_what_has_ended_says_so(line: Line) -> None:
+    """It is no error, and is not told as if it had failed now."""
+    ended = line.run("run", "jobs.py:bad", "--local", "--json")
+    run_id = json.loads(ended.stdout)["id"]
+
+    told = line.run("stop", run_id)
+
+    assert (0, "") == (told.exit_code, told.stdout)
+    assert f"{run_id} has ended already: ERROR\n" == told.stderr
+
+
+def test_stop_of_a_function_means_the_run_that_goes_on(line: Line) -> None:
+    """A run that was begun later, and has ended, is not the one that is meant."""
+    detached = line.done("run", "jobs.py:slow", "--detach").strip()
+    refused = line.run("run", "slow", "-p", "no=1", "--local")
+
+    told = line.done("stop", "slow")
+
+    assert 1 == refused.exit_code
+    assert told.startswith("STOPPED in ")
+    assert detached.endswith(told.split()[-1])
+
+
+def test_json_is_all_that_is_printed(line: Line) -> None:
+    """Also where the verb has something of another form to say."""
+    line.done("secret", "GONE", given="x")
+    line.done("run", "one.py")
+
+    assert ["store://default/secret"] == [
+        key.rpartition("/secret:")[0] or key.rpartition("/secret/")[0] + "/secret"
+        for key in line.json("secret", "GONE", "--delete")
+    ]
+    exported = line.json("export", "only", "-")
+    assert "kind: python" in exported["yaml"]
+    assert exported["key"].startswith("store://default/function/python/only:")
+
+
+def test_import_of_what_is_here_says_how_to(line: Line, tmp_path: Path) -> None:
+    """The cure is an option of the verb."""
+    line.done("run", "one.py")
+    file = line.done("export", "only", str(tmp_path / "only.yaml")).strip()
+
+    refused = line.run("import", file)
+
+    assert 2 == refused.exit_code
+    assert "already in project 'default'; --new-id makes a new version" in (
+        refused.stderr
+    )
+
+
+def test_file_of_parameters_that_is_not_there_is_a_wrong_use(line: Line) -> None:
+    """As any other file that is not there."""
+    refused = line.run("run", "one.py", "--params-json", "@nowhere.json")
+
+    assert 2 == refused.exit_code
+    assert "there is no file 'nowhere.json'" in refused.stderr
 
 
 def test_detached_run_is_stopped_by_its_id(line: Line) -> None:

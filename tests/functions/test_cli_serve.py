@@ -70,6 +70,38 @@ def test_invoke_tells_a_refusal_by_its_exit_code(line: Line) -> None:
     assert "'x', 'y'" in answer.stdout
 
 
+def test_invoke_of_a_body_that_is_no_json_names_the_option(line: Line) -> None:
+    """Any JSON will do as a body, also a list."""
+    refused = line.run("invoke", "times", "--json-body", "{x: 1}")
+    listed = line.run("invoke", "times", "--json-body", "[1]")
+
+    assert 2 == refused.exit_code
+    assert "--json-body is not JSON" in refused.stderr
+    assert "4" == listed.stderr[:1]
+
+
+def test_serve_takes_parameters_for_all_requests(line: Line) -> None:
+    """What the command line gives, a request need not."""
+    line.done("serve", "served.py:times", "--name", "given", "-p", "y=7", "--detach")
+
+    answer = line.run("invoke", "given", "-p", "x=2")
+
+    assert '{"product":14.0}' == answer.stdout
+    line.done("stop", "given")
+
+
+def test_example_with_a_token_lets_the_shell_fill_it_in(line: Line) -> None:
+    """The secret's name is a variable that has to be expanded."""
+    line.done("secret", "PASS", given="hush")
+
+    told = line.run(
+        "serve", "served.py:times", "--name", "closed", "--token", "PASS", "--detach"
+    )
+
+    assert '-H "authorization: Bearer $PASS"' in told.stderr
+    line.done("stop", "closed")
+
+
 def test_invoke_of_a_path_with_json(line: Line) -> None:
     """A method follows from the body, or is given; --json has status and headers."""
     answer = json.loads(

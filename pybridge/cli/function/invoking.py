@@ -74,7 +74,7 @@ def _invoke(
     if params:
         request["json"] = options.parameters(params, None)
     elif json_body is not None:
-        request["json"] = options.parameters((), json_body)
+        request["json"] = _json(json_body)
     elif data is not None:
         request["data"] = _body(data)
     answer = _sent(found, method, url, request)
@@ -130,6 +130,14 @@ def _sent(run: Run, method: str | None, url: str | None, request: Any) -> Any:
         ) from None
     except requests.RequestException as exc:
         raise HostError(f"the service cannot be asked: {exc}") from None
+
+
+def _json(given: str) -> Any:
+    """Return a body of JSON, of any type."""
+    try:
+        return json.loads(options.text_of(given))
+    except ValueError as exc:
+        raise click.UsageError(f"--json-body is not JSON: {exc}") from None
 
 
 def _headers(given: tuple[str, ...]) -> dict[str, str]:
@@ -193,12 +201,16 @@ def example(run: Run) -> str:
     url = str(run.status.service["url"])
     url = url if "://" in url else f"http://{url}"
     body = _sample(run)
-    words = ["curl", url]
-    if run.spec.get("token"):
-        words += ["-H", f"authorization: Bearer ${{{run.spec.token}}}"]
+    words = [shlex.quote(url)]
+    if run.spec.get("token"):  # in double quotes: the shell puts the value in
+        words.append(f'-H "authorization: Bearer ${run.spec.token}"')
     if body is not None:
-        words += ["-H", "content-type: application/json", "-d", json.dumps(body)]
-    return shlex.join(words)
+        words.append(f"-H 'content-type: application/json' -d {_quoted(body)}")
+    return " ".join(["curl", *words])
+
+
+def _quoted(body: dict[str, Any]) -> str:
+    return shlex.quote(json.dumps(body, ensure_ascii=False))
 
 
 def _sample(run: Run) -> dict[str, Any] | None:

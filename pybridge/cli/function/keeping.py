@@ -36,18 +36,21 @@ def _stop(
 
     if bool(runs) == every:
         raise click.UsageError("name the runs to stop, or give --all")
+    live = [one for one in states.NAMES if not states.is_final(one)]
     if every:
         names = [project] if project else store.projects()
-        live = [one for one in states.NAMES if not states.is_final(one)]
         found = [
             Run(look(store, entry), store)
             for name in names
             for entry in store.find(name, "run", states=live)
         ]
     else:
-        found = [references.run(store, one, project) for one in runs]
+        found = [references.run(store, one, project, live) for one in runs]
     told = []
     for run in found:
+        if run.refresh().state not in live and not as_json:
+            click.echo(f"{run.id} has ended already: {run.state}", err=True)
+            continue
         with busy(f"stopping {run.id}"):
             run.stop()
         told.append(report.summary(run.to_dict()))
@@ -65,7 +68,8 @@ def _resume(store: Store, run: str, *, project: str | None, as_json: bool) -> No
     from pybridge.functions import references, report
 
     with busy("resuming"):
-        found = references.run(store, run, project).resume().wait(log_info=False)
+        stopped = references.run(store, run, project, ["STOPPED"])
+        found = stopped.resume().wait(log_info=False)
     if as_json:
         print_json({**report.summary(found.to_dict()), **report.outcome(found)})
         return
@@ -184,7 +188,10 @@ def _export(
 
     found = references.entity(store, key, project)
     if file == "-":
-        click.echo(found.to_yaml(), nl=False)
+        if as_json:
+            print_json({"key": found.key, "yaml": found.to_yaml()})
+        else:
+            click.echo(found.to_yaml(), nl=False)
         return
     if file is not None and Path(file).exists():
         raise BadArgument(f"'{file}' is there already; name a new file")
@@ -205,7 +212,13 @@ def _import(
     """Read FILE, which `export` has written, and print the key."""
     from pybridge.functions import archive
 
-    made = archive.load_any(store, file, project, reset_id=new_id)
+    try:
+        made = archive.load_any(store, file, project, reset_id=new_id)
+    except BadArgument as exc:
+        if "give another uuid, or none" in str(exc):
+            words = str(exc).partition(";")[0]
+            raise BadArgument(f"{words}; --new-id makes a new version") from None
+        raise
     if as_json:
         print_json({"key": made.key})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -119,10 +120,10 @@ def _print_runs(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     for row in rows:
         row["time"] = lasted(row["seconds"])
         row["name"] = f"{row['project']}/{row['function']}"
-        row["message"] = _short(row["message"] if row["state"] == "ERROR" else "")
+        row["message"] = _first(row["message"] if row["state"] == "ERROR" else "")
         if terminal:
             row["id"] = row["id"][:_SHORT]
-            row["created"] = _date(row["created"])
+            row["created"] = _when(row["created"])
     print_rows(
         rows,
         {
@@ -136,17 +137,37 @@ def _print_runs(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         },
         right=("time",),
         styles=COLOURS,
+        cut="message",
     )
 
 
+def _first(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
+
+
 def _short(text: str | None) -> str:
-    words = (text or "").partition("\n")[0]
+    words = _first(text)
     return words if len(words) <= 60 or not sys.stdout.isatty() else f"{words[:59]}…"
+
+
+def _local(text: str | None) -> datetime | None:
+    """Return a moment in the time of who looks at it."""
+    return datetime.fromisoformat(text).astimezone() if text else None
 
 
 def _date(text: str | None) -> str:
     """Return a time as people read it, to the second."""
-    return (text or "")[:19].replace("T", " ")
+    moment = _local(text)
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""
+
+
+def _when(text: str | None) -> str:
+    """Return the time of something of today, the day of what is older."""
+    moment = _local(text)
+    if moment is None:
+        return ""
+    today = datetime.now(moment.tzinfo).date()
+    return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d}"
 
 
 def _of_type(
@@ -178,11 +199,12 @@ def _of_project(store: Store, name: str) -> dict[str, Any]:
     from pybridge.functions import keys
 
     entry = store.get(str(keys.Key(name))) or {"metadata": {}}
+    made = entry["metadata"].get("created")
     return {
         "name": name,
         "functions": len({one["name"] for one in store.find(name, "function")}),
         "runs": len(store.find(name, "run")),
-        "created": _date(entry["metadata"].get("created")),
+        "created": _date(made) if sys.stdout.isatty() else made,
     }
 
 
@@ -194,7 +216,12 @@ def _print(
     elif not rows and sys.stdout.isatty():
         click.echo("there are none")
     else:
-        print_rows(rows, {name: name for name in columns}, right=("functions", "runs"))
+        print_rows(
+            rows,
+            {name: name for name in columns},
+            right=("functions", "runs"),
+            spare="key",
+        )
 
 
 # ---- One thing -----------------------------------------------------------------------
@@ -288,7 +315,8 @@ def _print_run(run: Run) -> None:
     click.echo("\nstates")
     for one in run.status.get("transitions") or ():
         words = _short(one.get("message"))
-        click.echo(f"  {str(one.get('time'))[11:23]}  {one.get('status'):<10} {words}")
+        at = f"{_local(one.get('time')):%H:%M:%S.%f}"[:-3]
+        click.echo(f"  {at}  {one.get('status'):<10} {words}".rstrip())
     if run.state == "ERROR":
         click.echo()
         error = run.status.get("error") or {}

@@ -142,10 +142,17 @@ def pairs(given: Iterable[str], option: str) -> list[tuple[str, str]]:
 
 
 def text_of(given: str) -> str:
-    """Return a text that is given as itself, as @FILE, or as - for standard input."""
+    """Return a text that is given as itself, as @FILE, or as - for standard input.
+
+    Raises:
+        UsageError: there is no such file.
+
+    """
     if given == "-":
         return sys.stdin.read()
     if given.startswith("@"):
+        if not Path(given[1:]).exists():
+            raise click.UsageError(f"there is no file '{given[1:]}'")
         return Path(given[1:]).read_text(encoding="utf-8")
     return given
 

@@ -149,6 +149,7 @@ def _code(run: Run) -> int:
 
 @command("serve")
 @click.argument("function")
+@options.passing
 @options.declaring
 @options.limiting
 @click.option("--port", type=int, help="The port; without it, one that is free.")
@@ -169,6 +170,9 @@ def _serve(
     store: Store,
     function: str,
     *,
+    params: tuple[str, ...],
+    params_json: str | None,
+    inputs: tuple[str, ...],
     init_params: tuple[str, ...],
     detach: bool,
     logs: bool | None,
@@ -179,12 +183,15 @@ def _serve(
 
     \b
       pybridge function serve train.py:predict --port 8080
-      pybridge function serve demo/predict --replicas 2 --detach
+      pybridge function serve train.py:predict --input model=KEY --detach
 
+    What --param and --input give, requests need not give.
     Its log is shown until Ctrl-C, which lets it answer what it has been asked and ends
     it. With --detach it is left running as soon as it answers.
     """  # noqa: D301 (\b is click's)
     its = declared(store, function, given)
+    given["parameters"] = options.parameters(params, params_json) or None
+    given["inputs"] = options.inputs(inputs) or None
     given["init_parameters"] = options.parameters(init_params, None) or None
     screen = following.Screen()
     with following.terminated():

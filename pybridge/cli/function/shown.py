@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pybridge.cli.function.following import COLOURS, lasted
-from pybridge.cli.output import print_json, print_rows
+from pybridge.cli.output import print_json, print_pairs, print_rows
 
 if TYPE_CHECKING:
     from pybridge.functions.run import Run
@@ -73,13 +73,12 @@ def results(run: Run) -> None:
     """Print the results and outputs of a run, and the first rows of its tables."""
     values = run.results()
     made = run.outputs()
-    rows = [
-        {"name": name, "value": _short(value)} for name, value in values.items()
-    ] + [{"name": name, "value": entity.key} for name, entity in made.items()]
+    rows = [(name, _short(value)) for name, value in values.items()]
+    rows += [(name, entity.key) for name, entity in made.items()]
     built = run.status.get("build") or {}
-    rows += [{"name": n, "value": v} for n, v in built.items() if isinstance(v, str)]
+    rows += [(name, value) for name, value in built.items() if isinstance(value, str)]
     if rows:
-        print_rows(rows, {"name": "name", "value": "value"}, right=())
+        print_pairs(rows)
     if sys.stdout.isatty():
         for name, entity in made.items():
             found = getattr(entity, "preview", None)

@@ -14,7 +14,7 @@ import yaml
 from pybridge.functions.store import Store
 from tests.functions.conftest import end
 from tests.functions.lines import COMMAND, Line
-from tests.terminals import CTRL_C, plain
+from tests.terminals import CTRL_C
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

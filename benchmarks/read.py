@@ -189,9 +189,9 @@ class Reading:
         sql = f"select py_query({quote(self.query)}, 'df')"
         group.cases.append(host(self.path, sql, wanted))
         group.cases[0].name = QUERY
+        case = host(self.path, sql, came, pages=False)
+        group.cases.append(_alike(GENERIC, case, wanted, came))
         if self.whole:
-            case = host(self.path, sql, came, pages=False)
-            group.cases.append(_alike(GENERIC, case, wanted, came))
             sql = f"select py_table({quote(self.whole)}, 'df')"
             case = host(self.path, sql, came)
             group.cases.append(_alike(TABLE, case, wanted, came))
@@ -225,11 +225,13 @@ def groups(rows: int) -> Iterable[Group]:
     )
     query = "select id, k, price, word, at from t where small < 30"
     yield Reading("where", path, query, leave_out=SLOW).group(
-        Bar("py_query, a filter", QUERY, DRIVERS, 0)
+        Bar("py_query, a filter", QUERY, DRIVERS, 2.5),
+        Bar("py_query not by pages, a filter", GENERIC, DRIVERS, 0),
     )
     query = "select * from t order by noise, id limit 200000"
     yield Reading("sorted", path, query, leave_out=SLOW).group(
-        Bar("py_query, a sort", QUERY, DRIVERS, 0)
+        Bar("py_query, a sort", QUERY, DRIVERS, 0),
+        Bar("py_query not by pages, a sort", GENERIC, DRIVERS, 0),
     )
 
 

@@ -4,7 +4,8 @@
  * the bytes are it must not read or write beyond its memory, nor loop. Build it with
  * -DSQLITE_CORE -DPYB_TEST and -fsanitize=address,undefined together with
  * c/core/{error,memory,pool,linux,table,value,stream}.c,
- * c/hosts/sqlite/{pages,btree,leaf,value}.c and -lsqlite3.
+ * c/hosts/sqlite/{pages,program,constants,plan,predicate,btree,leaf,value}.c and
+ * -lsqlite3.
  *
  *     fuzz_pages SECONDS SEED [FOLDER]   images of its own, damaged at random
  *     fuzz_pages FILE ...                these images once each
@@ -28,11 +29,20 @@ pyb_status pyb_handle_release(const pyb_session *session, pyb_handle handle,
   return PYB_OK;
 }
 
+/* Nor have the queries parameters. */
+pyb_status pyb__sqlite_parameters(sqlite3 *db, sqlite3_stmt *statement,
+                                  const pyb_value *params, const char *const *names,
+                                  size_t n, pyb_error *error) {
+  (void)db, (void)params, (void)names, (void)error;
+  return n == 0 && sqlite3_bind_parameter_count(statement) == 0 ? PYB_OK
+                                                                : PYB_BAD_ARGUMENT;
+}
+
 /* c/core/memory.c, with -DPYB_TEST. */
 int64_t pyb_test_fail(int64_t nth, int on);
 
 static struct {
-  long images, scanned, declined, starved, rows, walks, walked;
+  long images, scanned, filtered, declined, starved, rows, walks, walked;
 } counts;
 
 static char folder[200] = "/tmp";
@@ -158,23 +168,66 @@ static pyb_table *new_table(size_t n) {
   return table;
 }
 
-/* What SQL returns for the scan; NULL where that is an error. */
-static pyb_table *select_rows(sqlite3 *db, const pyb__sqlite_scan *scan, char **names,
-                              char message[400]) {
-  pyb_table *table = new_table(scan->n);
+/* "select ... from table" and the clause. */
+static char *query_text(sqlite3 *db, const pyb__sqlite_scan *scan, char **names,
+                        const char *clause) {
   sqlite3_str *sql = sqlite3_str_new(db);
-  sqlite3_stmt *rows = NULL;
-  char *text;
-  int code;
 
   for (size_t i = 0; i < scan->n; i++)
     sqlite3_str_appendf(sql, "%s\"%w\"", i == 0 ? "select " : ", ", names[i]);
-  sqlite3_str_appendf(sql, " from \"%w\" ", scan->table);
+  sqlite3_str_appendf(sql, " from \"%w\" %s", scan->table, clause);
+  return sqlite3_str_finish(sql);
+}
+
+/* A comparison of one of the columns, or two of them. */
+static void add_test(sqlite3_str *sql, const pyb__sqlite_scan *scan, char **names) {
+  static const char *const operators[] = {
+      "<", "<=", ">", ">=", "=", "<>", "is", "is not"};
+  static const char *const values[] = {
+      "0",    "-3",  "2.5", "1.5e1", "1.0000000000000002",  "x'0000'", "'some'",
+      "'x7'", "'7'", "''",  "null",  "1152921504606846976", "rowid",   "70"};
+  const char *name = names[below(scan->n)];
+
+  if (below(6) == 0)
+    sqlite3_str_appendf(sql, "\"%w\"", name);
+  else if (below(5) == 0)
+    sqlite3_str_appendf(sql, "\"%w\" < \"%w\"", name, names[below(scan->n)]);
+  else
+    sqlite3_str_appendf(sql, "%s\"%w\" %s %s", below(9) == 0 ? "rowid < 80 and " : "",
+                        name, operators[below(8)],
+                        values[below(sizeof values / sizeof *values)]);
+  if (below(3) == 0) {
+    sqlite3_str_appendall(sql, below(2) == 0 ? " and " : " or ");
+    add_test(sql, scan, names);
+  }
+}
+
+/* What may come behind the table's name. */
+static char *random_clause(sqlite3 *db, const pyb__sqlite_scan *scan, char **names) {
+  sqlite3_str *sql = sqlite3_str_new(db);
+
+  if (below(4) != 0) {
+    sqlite3_str_appendall(sql, "where ");
+    add_test(sql, scan, names);
+  }
+  if (below(3) == 0)
+    sqlite3_str_appendf(sql, " limit %d", (int)below(60) - 1);
+  return sqlite3_str_finish(sql);
+}
+
+/* What SQL returns for the scan; NULL where that is an error. */
+static pyb_table *select_rows(sqlite3 *db, const pyb__sqlite_scan *scan, char **names,
+                              const char *clause, char message[400]) {
+  pyb_table *table = new_table(scan->n);
+  sqlite3_stmt *rows = NULL;
+  char between[90] = "order by rowid", *text;
+  int code;
+
   if (scan->start != INT64_MIN || scan->end != INT64_MAX)
-    sqlite3_str_appendf(sql, "where rowid between %lld and %lld", scan->start,
-                        scan->end);
-  sqlite3_str_appendf(sql, " order by rowid");
-  text = sqlite3_str_finish(sql);
+    snprintf(between, sizeof between,
+             "where rowid between %lld and %lld order by rowid", (long long)scan->start,
+             (long long)scan->end);
+  text = query_text(db, scan, names, clause != NULL ? clause : between);
   code = sqlite3_prepare_v2(db, text, -1, &rows, NULL);
   sqlite3_free(text);
   if (code == SQLITE_OK)
@@ -186,9 +239,9 @@ static pyb_table *select_rows(sqlite3 *db, const pyb__sqlite_scan *scan, char **
           abort();
       }
   if (code != SQLITE_DONE) {
-    snprintf(message, 400, "%s (%d) in \"%s\", %zu columns, rowids %lld to %lld",
-             sqlite3_errmsg(db), sqlite3_extended_errcode(db), scan->table, scan->n,
-             (long long)scan->start, (long long)scan->end);
+    snprintf(message, 400, "%s (%d) in \"%s\", %zu columns, %.200s", sqlite3_errmsg(db),
+             sqlite3_extended_errcode(db), scan->table, scan->n,
+             clause != NULL ? clause : between);
     pyb_table_release(table);
     table = NULL;
   }
@@ -197,25 +250,16 @@ static pyb_table *select_rows(sqlite3 *db, const pyb__sqlite_scan *scan, char **
 }
 
 /* The same columns by a query that is no more than a scan. */
-static pyb_status scan_query(pyb__sqlite *host, const pyb__sqlite_scan *scan,
-                             char **names, pyb_table *table, int *done,
-                             char reason[PYB__SQLITE_REASON], pyb_error *error) {
-  sqlite3_str *sql = sqlite3_str_new(host->db);
-  pyb__sqlite_plain query = {0};
+static pyb_status scan_query(pyb__sqlite *host, const char *text, pyb_table *table,
+                             int *done, char reason[PYB__SQLITE_REASON],
+                             pyb_error *error) {
+  pyb__sqlite_plain query = {.sql = text, .size = text == NULL ? 0 : strlen(text)};
   pyb_status status = PYB_OK;
-  char *text;
 
-  for (size_t i = 0; i < scan->n; i++)
-    sqlite3_str_appendf(sql, "%s\"%w\"", i == 0 ? "select " : ", ", names[i]);
-  sqlite3_str_appendf(sql, " from \"%w\"", scan->table);
-  text = sqlite3_str_finish(sql);
-  query.sql = text;
-  query.size = text == NULL ? 0 : strlen(text);
   if (text != NULL &&
       sqlite3_prepare_v2(host->db, text, -1, &query.statement, NULL) == SQLITE_OK)
     status = pyb__sqlite_pages_query(host, &query, table, done, reason, error);
   sqlite3_finalize(query.statement);
-  sqlite3_free(text);
   return status;
 }
 
@@ -224,6 +268,7 @@ static void scan_table(pyb__sqlite *host, const char *name, int whole) {
   pyb__sqlite_scan scan = {"main", name, NULL, 0, INT64_MIN, INT64_MAX};
   int columns[MOST], done = 0;
   char *names[MOST], reason[PYB__SQLITE_REASON], message[400] = "";
+  char *clause = NULL, *query = NULL;
   sqlite3_stmt *info = NULL;
   char *text = sqlite3_mprintf("pragma table_xinfo(\"%w\")", name);
   pyb_table *table;
@@ -246,12 +291,16 @@ static void scan_table(pyb__sqlite *host, const char *name, int whole) {
   }
 
   table = new_table(scan.n);
+  if (scan.n != 0 && scan.start == INT64_MIN && below(3) != 0) {
+    clause = random_clause(host->db, &scan, names);
+    query = query_text(host->db, &scan, names, clause);
+  }
   if (!whole && below(3) == 0) {
     until_failure = below(2) == 0 ? 1 + (int64_t)below(600) : 0;
     (void)pyb_test_fail(until_failure == 0 ? 1 + (int64_t)below(30) : 0, (int)below(2));
   }
-  if (scan.n != 0 && scan.start == INT64_MIN && below(2) == 0)
-    status = scan_query(host, &scan, names, table, &done, reason, &error);
+  if (query != NULL)
+    status = scan_query(host, query, table, &done, reason, &error);
   else if (scan.n != 0)
     status = pyb__sqlite_pages_scan(host, &scan, table, &done, reason, &error);
   until_failure = 0;
@@ -260,18 +309,21 @@ static void scan_table(pyb__sqlite *host, const char *name, int whole) {
     fail("an error", error.message);
   counts.starved += status != PYB_OK;
   if (done) {
-    pyb_table *selected = select_rows(host->db, &scan, names, message);
+    pyb_table *selected = select_rows(host->db, &scan, names, clause, message);
     if (selected == NULL)
       fail("SQL fails, the scan does not", message);
     else
       compare(table, selected);
     counts.scanned++;
+    counts.filtered += clause != NULL && strncmp(clause, "where", 5) == 0;
   } else {
     pyb_table_release(table);
     counts.declined++;
   }
   for (size_t i = 0; i < scan.n; i++)
     sqlite3_free(names[i]);
+  sqlite3_free(clause);
+  sqlite3_free(query);
 }
 
 /* Scan every table of the database in `path`. */
@@ -569,8 +621,8 @@ static void damage(uint8_t *data, size_t *size) {
 
 /* On a slow machine it takes longer until each outcome was seen often enough. */
 static int seen_enough(void) {
-  return counts.scanned > 500 && counts.declined > 100 && counts.starved > 50 &&
-         counts.walked > 50;
+  return counts.scanned > 500 && counts.filtered > 200 && counts.declined > 100 &&
+         counts.starved > 50 && counts.walked > 50;
 }
 
 static void run_samples(double seconds) {
@@ -612,10 +664,11 @@ int main(int argc, char **argv) {
       snprintf(folder, sizeof folder, "%s", argv[3]);
     run_samples(atof(argv[1]));
   }
-  printf("images %ld scanned %ld declined %ld starved %ld rows %ld walks %ld walked "
+  printf("images %ld scanned %ld filtered %ld declined %ld starved %ld rows %ld walks "
+         "%ld walked "
          "%ld live %ld\n",
-         counts.images, counts.scanned, counts.declined, counts.starved, counts.rows,
-         counts.walks, counts.walked, (long)pyb_live());
+         counts.images, counts.scanned, counts.filtered, counts.declined,
+         counts.starved, counts.rows, counts.walks, counts.walked, (long)pyb_live());
   return 0;
 }
 #endif

@@ -103,6 +103,14 @@ class Apsw:
 
         self.connection.authorizer = answer
 
+    def collate(self, name: str) -> None:
+        """Make a collation that does not tell cases apart."""
+
+        def compare(a: str, b: str) -> int:
+            return (a.lower() > b.lower()) - (a.lower() < b.lower())
+
+        self.connection.create_collation(name, compare)
+
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
@@ -175,6 +183,26 @@ class Stock:
             finally:
                 self._c.sqlite3_finalize(statement)
         return rows
+
+    def collate(self, name: str) -> None:
+        """Make a collation that does not tell cases apart."""
+        kind = ctypes.CFUNCTYPE(
+            ctypes.c_int,
+            *(ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p),
+            *(ctypes.c_int, ctypes.c_void_p),
+        )
+
+        def compare(_: int, n: int, a: int, m: int, b: int) -> int:
+            left = ctypes.string_at(a, n).lower() if n else b""
+            right = ctypes.string_at(b, m).lower() if m else b""
+            return (left > right) - (left < right)
+
+        self._kept = kind(compare)
+        self._check(
+            self._c.sqlite3_create_collation(
+                self.handle, name.encode(), 1, None, self._kept
+            )
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -286,8 +314,9 @@ def scan(db: Database, table: str, arguments: str = "", *, pages: bool) -> str |
 
 def _read(db: Database, call: str, pages: bool) -> str | None:
     db.sql(f"select py_option('pages', {int(pages)})")
+    name = "'by_pages'" if pages else "'by_query'"
     try:
-        db.sql("select " + call.format("'by_pages'" if pages else "'by_query'"))
+        db.sql("select " + call.replace("{}", name, 1))
     except HostError as error:
         return str(error)
     return None
@@ -304,9 +333,13 @@ def compare(db: Database, table: str, arguments: str = "") -> str:
     return _compare(db, f"py_table({quote(table)}, {{}}, 'arrow'{arguments})")
 
 
-def compare_query(db: Database, query: str) -> str:
-    """Return how py_query has read, after SQL has given the very same."""
-    return _compare(db, f"py_query({quote(query)}, {{}}, 'arrow')")
+def compare_query(db: Database, query: str, *params: str) -> str:
+    """Return how py_query has read, after SQL has given the very same.
+
+    `params` are literals of SQL, the values of the query's parameters.
+    """
+    arguments = "".join(f", {value}" for value in ("null", *params) if params)
+    return _compare(db, f"py_query({quote(query)}, {{}}, 'arrow'{arguments})")
 
 
 def _compare(db: Database, call: str) -> str:

@@ -159,18 +159,30 @@ static int interior_is_sound(const pyb__tree *tree, const uint8_t *page) {
   return 1;
 }
 
+/* May there be rows to take behind the rowid `key` and up to `last`? `from` is where
+ * the search among those that are wanted begins. */
+static int is_wanted(const pyb__tree *tree, int64_t *from, int64_t key, int64_t last) {
+  if (key >= tree->end)
+    return 0;
+  while (*from < tree->n_wanted && tree->wanted[*from] <= key)
+    ++*from;
+  return tree->wanted == NULL ||
+         (*from < tree->n_wanted && tree->wanted[*from] <= last);
+}
+
 /* Load child i, and with it those after it that lie close behind it in the file, so far
- * as they are in range: most tables are written in the order of their rowids. */
+ * as rows of them are wanted: most tables are written in the order of their rowids. */
 static pyb__tree_end load_children(pyb__tree *tree, const uint8_t *page, uint32_t i,
                                    int64_t last) {
   uint32_t room = window_room(tree), n = pyb__page_cells(page), ahead;
-  int64_t key;
+  int64_t key, previous, from = 0;
   uint32_t first = child_of(page, i, last, &key), end = first;
 
-  while (i < n && key < tree->end) {
+  while (i < n) {
+    previous = key;
     ahead = child_of(page, ++i, last, &key);
     if (ahead <= end || ahead - end > 3 || ahead - first >= room ||
-        ahead > tree->page_count)
+        ahead > tree->page_count || !is_wanted(tree, &from, previous, key))
       break;
     end = ahead;
   }
@@ -191,7 +203,11 @@ static void reserve(pyb__tree *tree, int depth, const uint8_t *leaf) {
     rows = most;
   if (rows > (uint64_t)tree->end - (uint64_t)tree->start)
     rows = (uint64_t)tree->end - (uint64_t)tree->start + 1;
+  if (tree->wanted != NULL)
+    rows = (uint64_t)tree->n_wanted;
   tree->reserved = 1;
+  if (tree->judged)
+    return; /* it cannot be told how many are taken */
   if (pyb_table_reserve(tree->table, (int64_t)rows, &error) != PYB_OK)
     return;
 }
@@ -216,7 +232,7 @@ static pyb__tree_end read_interior(pyb__tree *tree, int depth, const uint8_t *pa
       tree->next = key + 1; /* no overflow: key < start */
       continue;
     }
-    if (tree->beyond)
+    if (tree->beyond || tree->enough)
       break;
     if (--tree->budget < 0)
       return corrupt(tree);
@@ -266,6 +282,8 @@ pyb__tree_end pyb__tree_read(pyb__tree *tree) {
 
   tree->budget = tree->page_count;
   tree->next = INT64_MIN;
+  tree->rows = 0;
+  tree->reserved = tree->beyond = tree->enough = 0;
   if (!is_page(tree, tree->root) || --tree->budget < 0)
     return corrupt(tree);
   end = pyb__leaf_begin(tree);

@@ -10,6 +10,7 @@
 #ifndef PYBRIDGE_HOSTS_SQLITE_BTREE_H
 #define PYBRIDGE_HOSTS_SQLITE_BTREE_H
 
+#include "predicate.h"
 #include "sqlite.h"
 
 typedef enum pyb__tree_end {
@@ -51,9 +52,14 @@ struct pyb__tree {
   uint32_t root;
   uint32_t page_size, usable_size; /* usable = without the reserved bytes */
   uint32_t page_count;
-  int auto_vacuum;    /* the file has pages that say what other pages are for */
-  int64_t start, end; /* rowids, inclusive */
-  int64_t longest;    /* bytes that a record may have */
+  int auto_vacuum;          /* the file has pages that say what other pages are for */
+  int64_t start, end;       /* rowids, inclusive */
+  int64_t longest;          /* bytes that a record may have */
+  pyb__predicate predicate; /* which rows; no tests = all. Not released here */
+  const int64_t *wanted;    /* their rowids, n_wanted of them, ascending; NULL = all */
+  int64_t n_wanted;
+  int64_t skip, most; /* of these: so many are passed over, and so many taken
+                       * then; most 0 = all */
   pyb_table *table;   /* borrowed */
   pyb__field *fields; /* n of them, in the order of the table's columns */
   size_t n;
@@ -69,6 +75,7 @@ struct pyb__tree {
   int64_t rows;   /* rows appended */
   int reserved;   /* there is room for the rows */
   int beyond;     /* a rowid behind `end` has come: SQLite reads on until it sees one */
+  int enough;     /* no more rows are wanted */
   pyb__window leaves, chain;
   uint8_t *levels[PYB__TREE_DEPTH]; /* the interior pages from the root down */
   uint8_t *payload;                 /* a record put together from its chain */
@@ -81,6 +88,7 @@ struct pyb__tree {
   uint8_t *absent; /* of each field: the type that stands for it when it is missing */
   size_t width;    /* fields of a record up to the last that is wanted */
   int room, count; /* rows in cells */
+  int judged;      /* not every row in range is taken */
 };
 
 /* Walk the tree and append all rows in range to the columns. */
@@ -168,5 +176,60 @@ static inline uint32_t pyb__page_cells(const uint8_t *page) {
 
 #define PYB__PAGE_INTERIOR 5
 #define PYB__PAGE_LEAF 13
+
+/* ---- Cells of a record ---------------------------------------------------------- */
+
+/* A serial type that no record has: the field is missing, and has a default. */
+#define PYB__CELL_ABSENT 11
+
+/* Where a cell is, and of what type: serial type | offset << 32. */
+static inline uint32_t pyb__cell_type(uint64_t cell) {
+  return (uint32_t)cell;
+}
+
+static inline const uint8_t *pyb__cell_place(const uint8_t *base, uint64_t cell) {
+  return base + (cell >> 32);
+}
+
+/* The integer of a cell of types 1 to 6 at p: by how much the eight bytes that begin
+ * with it are shifted to be it. */
+static inline int64_t pyb__cell_integer(const uint8_t *p, uint32_t type) {
+  static const uint8_t shifts[7] = {0, 56, 48, 40, 32, 16, 0};
+
+  return (int64_t)pyb__be64(p) >> shifts[type];
+}
+
+static inline double pyb__cell_real(const uint8_t *p) {
+  uint64_t bits = pyb__be64(p);
+  double real;
+
+  __builtin_memcpy(&real, &bits, 8);
+  return real;
+}
+
+/* The value of a cell, as SQLite gives it: NaN is NULL, and an integer in a column of
+ * REAL affinity was a float whose fraction was not worth storing. */
+static inline pyb_value pyb__cell_value(uint64_t cell, const uint8_t *base, int real) {
+  uint32_t type = pyb__cell_type(cell);
+  const uint8_t *data = pyb__cell_place(base, cell);
+  pyb_value value = PYB_EMPTY;
+
+  if (type >= 12) {
+    value.type = (type & 1) != 0 ? PYB_TEXT : PYB_BLOB;
+    value.data = (const char *)data;
+    value.size = (type - 12) >> 1;
+  } else if (type == 7) {
+    value.real = pyb__cell_real(data);
+    value.type = value.real == value.real ? PYB_FLOAT64 : PYB_NULL;
+  } else if (type != 0) {
+    value.type = PYB_INT64;
+    value.integer = type >= 8 ? (int64_t)type - 8 : pyb__cell_integer(data, type);
+    if (real) {
+      value.type = PYB_FLOAT64;
+      value.real = (double)value.integer;
+    }
+  }
+  return value;
+}
 
 #endif /* PYBRIDGE_HOSTS_SQLITE_BTREE_H */

@@ -438,7 +438,8 @@ static pyb_status new_table(collection *c, pyb_error *error) {
 
 /* Fill the table from the pages below SQL where that may be, or by the query. */
 static pyb_status fill(pyb__sqlite *host, collection *c, pyb_error *error) {
-  const pyb__sqlite_plain query = {c->sql, c->size, c->statement};
+  const pyb__sqlite_plain query = {c->sql,    c->size,  c->statement,
+                                   c->params, c->names, c->n_params};
   char reason[PYB__SQLITE_REASON];
   pyb_status status = new_table(c, error);
   int done = 0;
@@ -506,7 +507,5 @@ pyb_status pyb__sqlite_read(pyb__sqlite *host, const char *sql, size_t size,
   c.size = size == PYB_NTS ? strlen(sql) : size;
   if (!host->pages)
     pyb__sqlite_scanned(host, "option \"pages\" is 0");
-  else if (n != 0)
-    pyb__sqlite_scanned(host, "the query has parameters");
-  return collect(host, &c, host->pages && n == 0, rows, error);
+  return collect(host, &c, host->pages, rows, error);
 }

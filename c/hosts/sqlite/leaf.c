@@ -9,9 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-#define ROWS 64     /* at a time: the validity bits of so many fit one word */
-#define CELLS 16384 /* at a time, so that wide tables stay in the cache too */
-#define ABSENT 11   /* a serial type that no record has: take the field's default */
+#define ROWS 64               /* at a time: the validity bits of so many fit one word */
+#define CELLS 16384           /* at a time, so that wide tables stay in the cache too */
 #define IMPOSSIBLE UINT32_MAX /* longer than any record, so that it is refused */
 #define LONGEST_HEADER 98307  /* SQLite's own limit: 32767 types of 3 bytes */
 
@@ -24,31 +23,8 @@ static const uint32_t sizes[128] = {
     TEXT8(8),  TEXT8(12), TEXT8(16), TEXT8(20),  TEXT8(24),  TEXT8(28), TEXT8(32),
     TEXT8(36), TEXT8(40), TEXT8(44), TEXT8(48),  TEXT8(52),  TEXT2(56), TEXT2(57)};
 
-/* By how much the eight bytes that begin with an integer are shifted to be it. */
-static const uint8_t shifts[7] = {0, 56, 48, 40, 32, 16, 0};
-
 static pyb__tree_end corrupt(pyb__tree *tree) {
   return pyb__tree_decline(tree, "a record is not as the file format says");
-}
-
-static inline uint32_t type_of(uint64_t cell) {
-  return (uint32_t)cell;
-}
-
-static inline const uint8_t *place_of(const uint8_t *base, uint64_t cell) {
-  return base + (cell >> 32);
-}
-
-static inline int64_t integer_at(const uint8_t *p, uint32_t type) {
-  return (int64_t)pyb__be64(p) >> shifts[type];
-}
-
-static inline double real_at(const uint8_t *p) {
-  uint64_t bits = pyb__be64(p);
-  double real;
-
-  memcpy(&real, &bits, 8);
-  return real;
 }
 
 /* ---- Columns -------------------------------------------------------------------- */
@@ -84,9 +60,9 @@ static int take_integers(pyb_column *column, const cells *cells) {
   uint64_t valid = 0;
 
   for (i = 0; i < n; i++, cell += cells->stride) {
-    uint32_t type = type_of(*cell);
+    uint32_t type = pyb__cell_type(*cell);
     if (type - 1 < 6)
-      out[i] = integer_at(place_of(cells->base, *cell), type);
+      out[i] = pyb__cell_integer(pyb__cell_place(cells->base, *cell), type);
     else if (type == 8 || type == 9)
       out[i] = type - 8;
     else if (type == 0 && nulls) {
@@ -107,12 +83,12 @@ static int take_reals(pyb_column *column, const cells *cells, int real) {
   uint64_t valid = 0;
 
   for (i = 0; i < n; i++, cell += cells->stride) {
-    uint32_t type = type_of(*cell);
+    uint32_t type = pyb__cell_type(*cell);
     double number = NAN;
     if (type == 7)
-      number = real_at(place_of(cells->base, *cell));
+      number = pyb__cell_real(pyb__cell_place(cells->base, *cell));
     else if (real && type - 1 < 6)
-      number = (double)integer_at(place_of(cells->base, *cell), type);
+      number = (double)pyb__cell_integer(pyb__cell_place(cells->base, *cell), type);
     else if (real && (type == 8 || type == 9))
       number = type - 8;
     else if (type != 0)
@@ -138,8 +114,8 @@ static int take_bytes(pyb_column *column, const cells *cells, uint32_t text) {
   uint64_t valid = 0;
 
   for (i = 0; i < n; i++, cell += cells->stride) {
-    uint32_t type = type_of(*cell), length = (type - 12) >> 1;
-    const uint8_t *data = place_of(cells->base, *cell);
+    uint32_t type = pyb__cell_type(*cell), length = (type - 12) >> 1;
+    const uint8_t *data = pyb__cell_place(cells->base, *cell);
     if (type >= 12 && (type & 1) == text && length + PYB__TREE_SLACK <= room) {
       memcpy(end, data, 16);
       if (length > 16)
@@ -168,31 +144,6 @@ static int take_rowids(pyb_column *column, const int64_t *rowids, int from, int 
 
 /* ---- One cell ------------------------------------------------------------------- */
 
-/* The value of a cell, as SQLite gives it: NaN is NULL, and an integer in a column of
- * REAL affinity was a float whose fraction was not worth storing. */
-static pyb_value value_of(const pyb__field *field, uint64_t cell, const uint8_t *base) {
-  uint32_t type = type_of(cell);
-  const uint8_t *data = place_of(base, cell);
-  pyb_value value = PYB_EMPTY;
-
-  if (type >= 12) {
-    value.type = (type & 1) != 0 ? PYB_TEXT : PYB_BLOB;
-    value.data = (const char *)data;
-    value.size = (type - 12) >> 1;
-  } else if (type == 7) {
-    value.real = real_at(data);
-    value.type = value.real == value.real ? PYB_FLOAT64 : PYB_NULL;
-  } else if (type != 0) {
-    value.type = PYB_INT64;
-    value.integer = type >= 8 ? (int64_t)type - 8 : integer_at(data, type);
-    if (field->real) {
-      value.type = PYB_FLOAT64;
-      value.real = (double)value.integer;
-    }
-  }
-  return value;
-}
-
 static pyb__tree_end append(pyb__tree *tree, size_t i, int row, const uint8_t *base) {
   pyb__field *field = &tree->fields[i];
   pyb__tree_end end = PYB__TREE_WHOLE;
@@ -202,8 +153,8 @@ static pyb__tree_end append(pyb__tree *tree, size_t i, int row, const uint8_t *b
     value = (pyb_value){.type = PYB_INT64, .integer = tree->rowids[row]};
   } else {
     uint64_t cell = tree->cells[(size_t)row * tree->width + (size_t)field->field];
-    if (type_of(cell) != ABSENT) {
-      value = value_of(field, cell, base);
+    if (pyb__cell_type(cell) != PYB__CELL_ABSENT) {
+      value = pyb__cell_value(cell, base, field->real);
     } else {
       if (field->absent == NULL)
         end = tree->ask(tree, i, tree->rowids[row]);
@@ -263,24 +214,40 @@ static pyb__tree_end flush(pyb__tree *tree, const uint8_t *base) {
 
 /* ---- Records -------------------------------------------------------------------- */
 
-/* Read the header of the record of `size` bytes at `base + at` into `cells`, up to the
- * last field that is wanted: 1, or 0 where it is not sound. The header's bytes are
- * there, those behind it need not be. *need = bytes of the record that hold the cells.
+/* The header of a record of `size` bytes at `base + at`, read so far as the fields in
+ * front of `field`. Its bytes are there, those behind it need not be. */
+typedef struct header {
+  const uint8_t *p, *end;
+  size_t at, size, field;
+  uint64_t offset; /* of the field's cell from base */
+} header;
+
+static inline int begin_header(header *header, const uint8_t *base, size_t at,
+                               size_t size) {
+  uint64_t length;
+
+  header->p = pyb__varint(base + at, &length);
+  if (length > size || length < (uint64_t)(header->p - (base + at)))
+    return 0;
+  header->end = base + at + length;
+  header->offset = at + length;
+  header->at = at;
+  header->size = size;
+  header->field = 0;
+  return 1;
+}
+
+/* Read the header on, up to field `width`, into `cells`: 1, or 0 where it is not sound.
  *
  * As in SQLite a header that ends early stands for a record made before ALTER TABLE ADD
  * COLUMN, and one that is read to its end must account for every byte. */
-static int read_header(const pyb__tree *tree, const uint8_t *base, size_t at,
-                       size_t size, uint64_t *cells, size_t *need) {
-  const uint8_t *p = base + at, *header_end;
-  uint64_t header, offset;
-  size_t field;
+static inline int read_fields(const pyb__tree *tree, header *header, size_t width,
+                              uint64_t *cells) {
+  const uint8_t *p = header->p, *header_end = header->end;
+  uint64_t offset = header->offset, last = header->at + header->size;
+  size_t field = header->field;
 
-  p = pyb__varint(p, &header);
-  if (header > size || header < (uint64_t)(p - (base + at)))
-    return 0;
-  header_end = base + at + header;
-  offset = at + header;
-  for (field = 0; field < tree->width && p < header_end; field++) {
+  for (; field < width && p < header_end; field++) {
     uint64_t type = *p++;
     cells[field] = type | offset << 32;
     if (type < 128) {
@@ -296,12 +263,37 @@ static int read_header(const pyb__tree *tree, const uint8_t *base, size_t at,
     else
       offset += (type - 12) / 2;
   }
-  if (p > header_end || offset > at + size || (p == header_end && offset != at + size))
+  if (p > header_end || offset > last || (p == header_end && offset != last))
     return 0;
-  for (; field < tree->width; field++)
+  header->p = p;
+  header->offset = offset;
+  header->field = field;
+  for (; field < width; field++)
     cells[field] = tree->absent[field];
-  *need = offset - at;
   return 1;
+}
+
+/* Is the row one of those to take? *take is set where it is. */
+static inline pyb__tree_end judge(pyb__tree *tree, const uint64_t *cells,
+                                  const uint8_t *base, int64_t rowid, int *take) {
+  const char *reason = NULL;
+
+  *take = 0;
+  switch (pyb__predicate_judge(&tree->predicate, cells, base, rowid, &reason)) {
+  case PYB__ROW_REJECTED:
+    return PYB__TREE_WHOLE;
+  case PYB__ROW_UNKNOWN:
+    return pyb__tree_decline(tree, reason);
+  case PYB__ROW_WANTED:
+    break;
+  }
+  if (tree->skip > 0)
+    tree->skip--;
+  else {
+    tree->enough = --tree->most == 0;
+    *take = 1;
+  }
+  return PYB__TREE_WHOLE;
 }
 
 /* How much of a payload of `size` bytes is on the leaf itself (§1.6: U, P, X, M, K). */
@@ -323,26 +315,54 @@ typedef struct cell {
   int64_t rowid;
 } cell;
 
-/* Append the row of a record that goes on in overflow pages. Only as much of the chain
- * is read as the wanted columns need. */
+/* Read the header of a record up to field `width`, and have the bytes of these fields
+ * in tree->payload. */
+static pyb__tree_end gather_fields(pyb__tree *tree, pyb__chain *chain, header *header,
+                                   size_t width) {
+  if (!read_fields(tree, header, width, tree->cells))
+    return corrupt(tree);
+  return pyb__tree_gather(tree, chain, header->offset);
+}
+
+/* The same, from the header's first byte on. */
+static pyb__tree_end gather_header(pyb__tree *tree, pyb__chain *chain, header *header,
+                                   size_t width) {
+  pyb__tree_end end;
+  uint64_t length;
+
+  pyb__varint(tree->payload, &length);
+  if (length > chain->size || length > LONGEST_HEADER)
+    return corrupt(tree);
+  end = pyb__tree_gather(tree, chain, length);
+  if (end != PYB__TREE_WHOLE)
+    return end;
+  if (!begin_header(header, tree->payload, 0, chain->size))
+    return corrupt(tree);
+  return gather_fields(tree, chain, header, width);
+}
+
+/* Append the row of a record that goes on in overflow pages, if it is wanted. Only as
+ * much of the chain is read as the fields need that are looked at. */
 static pyb__tree_end read_chained(pyb__tree *tree, const cell *cell) {
   pyb__chain chain = {cell->size, cell->local, pyb__be32(cell->payload + cell->local)};
   pyb__tree_end end = pyb__tree_payload_room(tree, cell->local);
-  uint64_t header;
-  size_t need = 0;
+  size_t width = (size_t)tree->predicate.width;
+  header header;
+  int take = 0;
 
   if (end != PYB__TREE_WHOLE)
     return end;
   memcpy(tree->payload, cell->payload, cell->local);
-  pyb__varint(tree->payload, &header);
-  if (header > cell->size || header > LONGEST_HEADER)
-    return corrupt(tree);
-  end = pyb__tree_gather(tree, &chain, header);
-  if (end != PYB__TREE_WHOLE)
-    return end;
-  if (!read_header(tree, tree->payload, 0, cell->size, tree->cells, &need))
-    return corrupt(tree);
-  end = pyb__tree_gather(tree, &chain, need);
+  if (tree->judged) {
+    if (width != 0)
+      end = gather_header(tree, &chain, &header, width);
+    if (end == PYB__TREE_WHOLE)
+      end = judge(tree, tree->cells, tree->payload, cell->rowid, &take);
+    if (end != PYB__TREE_WHOLE || !take)
+      return end;
+  }
+  /* From its first byte again: the payload may have moved. */
+  end = gather_header(tree, &chain, &header, tree->width);
   if (end != PYB__TREE_WHOLE)
     return end;
   tree->rowids[0] = cell->rowid;
@@ -377,7 +397,8 @@ static int read_cell(const pyb__tree *tree, const uint8_t *page, uint32_t i,
 static pyb__tree_end add_row(pyb__tree *tree, const uint8_t *page, const cell *cell) {
   uint64_t *cells = tree->cells + (size_t)tree->count * tree->width;
   pyb__tree_end end = PYB__TREE_WHOLE;
-  size_t need;
+  header header;
+  int take;
 
   if (cell->size > (uint64_t)tree->longest)
     return pyb__tree_decline(tree,
@@ -386,14 +407,32 @@ static pyb__tree_end add_row(pyb__tree *tree, const uint8_t *page, const cell *c
     end = flush(tree, page);
     return end == PYB__TREE_WHOLE ? read_chained(tree, cell) : end;
   }
-  if (tree->width != 0 && !read_header(tree, page, (size_t)(cell->payload - page),
-                                       cell->size, cells, &need))
+  if (tree->width != 0 &&
+      !begin_header(&header, page, (size_t)(cell->payload - page), cell->size))
+    return corrupt(tree);
+  if (tree->judged) {
+    if (tree->predicate.width != 0 &&
+        !read_fields(tree, &header, (size_t)tree->predicate.width, cells))
+      return corrupt(tree);
+    end = judge(tree, cells, page, cell->rowid, &take);
+    if (end != PYB__TREE_WHOLE || !take)
+      return end;
+  }
+  if (tree->width != 0 && !read_fields(tree, &header, tree->width, cells))
     return corrupt(tree);
   tree->rowids[tree->count++] = cell->rowid;
   return tree->count == tree->room ? flush(tree, page) : end;
 }
 
-/* The cells that are not in range are looked at too: SQLite would, with its pragma
+/* Of the rows that are wanted the next one has come: wait for the one behind it. */
+static void pass(pyb__tree *tree) {
+  if (--tree->n_wanted == 0)
+    tree->enough = 1;
+  else
+    tree->start = *++tree->wanted;
+}
+
+/* The cells that are not wanted are looked at too: SQLite would, with its pragma
  * cell_size_check. Rowids ascend (§1.6); SQLite trusts in it when it seeks. */
 pyb__tree_end pyb__leaf_read(pyb__tree *tree, const uint8_t *page, int64_t last) {
   uint32_t n = pyb__page_cells(page);
@@ -409,18 +448,34 @@ pyb__tree_end pyb__leaf_read(pyb__tree *tree, const uint8_t *page, int64_t last)
       return corrupt(tree);
     previous = cell.rowid;
     tree->beyond |= cell.rowid > tree->end;
-    if (cell.rowid >= tree->start && cell.rowid <= tree->end)
-      end = add_row(tree, page, &cell);
+    if (cell.rowid < tree->start || cell.rowid > tree->end || tree->enough)
+      continue;
+    if (tree->wanted != NULL) {
+      if (cell.rowid != tree->start)
+        return corrupt(tree);
+      pass(tree);
+    }
+    end = add_row(tree, page, &cell);
   }
   return end == PYB__TREE_WHOLE ? flush(tree, page) : end;
 }
 
 /* ---- Begin and end -------------------------------------------------------------- */
 
+static void mark_default(pyb__tree *tree, const pyb__operand *operand) {
+  if (operand->field >= 0 && operand->has_default)
+    tree->absent[operand->field] = PYB__CELL_ABSENT;
+}
+
 pyb__tree_end pyb__leaf_begin(pyb__tree *tree) {
   for (size_t i = 0; i < tree->n; i++)
     if (tree->fields[i].field >= 0 && (size_t)tree->fields[i].field >= tree->width)
       tree->width = (size_t)tree->fields[i].field + 1;
+  if ((size_t)tree->predicate.width > tree->width)
+    tree->width = (size_t)tree->predicate.width;
+  if (tree->most == 0)
+    tree->most = INT64_MAX;
+  tree->judged = tree->predicate.n != 0 || tree->skip != 0 || tree->most != INT64_MAX;
   tree->room = ROWS;
   if (tree->width > CELLS / ROWS)
     tree->room = tree->width < CELLS ? (int)(CELLS / tree->width) : 1;
@@ -432,7 +487,11 @@ pyb__tree_end pyb__leaf_begin(pyb__tree *tree) {
   memset(tree->absent, 0, tree->width + 1);
   for (size_t i = 0; i < tree->n; i++)
     if (tree->fields[i].field >= 0 && tree->fields[i].has_default)
-      tree->absent[tree->fields[i].field] = ABSENT;
+      tree->absent[tree->fields[i].field] = PYB__CELL_ABSENT;
+  for (int i = 0; i < tree->predicate.n; i++) {
+    mark_default(tree, &tree->predicate.tests[i].left);
+    mark_default(tree, &tree->predicate.tests[i].right);
+  }
   return PYB__TREE_WHOLE;
 }
 
@@ -440,4 +499,8 @@ void pyb__leaf_release(pyb__tree *tree) {
   sqlite3_free(tree->cells);
   sqlite3_free(tree->rowids);
   sqlite3_free(tree->absent);
+  tree->cells = NULL;
+  tree->rowids = NULL;
+  tree->absent = NULL;
+  tree->width = 0;
 }

@@ -1,5 +1,5 @@
 /* pages.c: decides whether a table may be read from its pages below SQL, and does it:
- * for py_table, or for a query that turns out to want no more than a table's columns.
+ * for py_table, or for a query that turns out to want no more than rows of one table.
  *
  * SQL stays the judge of what a scan returns. The scan below it is made only where each
  * of the following is seen to hold, in this order, and each for its own reason.
@@ -25,25 +25,30 @@
  * 5. The header is plain, its text encoding is UTF-8, its schema cookie is that of the
  *    statement, and the file is as long as it says ("Database File Format", §1.3).
  * 6. The program that SQLite itself would run for the query, which for py_table is
- *    `select columns from table`, does only this: go through one B-tree from its first
- * to its last entry, take fields of the record or the rowid, make floats of the
- * integers in a column of REAL affinity, and return them. EXPLAIN shows it, and asks
- * the authorizer of the connection on the way. So the root page, the fields, the alias
- * of the rowid, the affinities, and which fields have a default are not worked out here
- * from the text of CREATE TABLE: they are what SQLite has worked out. Generated
- * columns, views, virtual tables, tables WITHOUT ROWID and whatever a later version
- * thinks of are programs with other instructions. The shape of the program is no
- * promise of SQLite's: where it changes, the scan declines.
+ *    `select columns from table`, does only this: go through one B-tree from its
+ *    first to its last entry or through a range of rowids, go by rows for which a
+ *    comparison of fields and constants says so, take fields of the record or the
+ *    rowid, make floats of the integers in a column of REAL affinity, and return
+ *    them. EXPLAIN shows it, and asks the authorizer of the connection on the way
+ *    (program.c, plan.c). So the root page, the fields, the alias of the rowid, the
+ *    affinities, the collations, the logic of WHERE and LIMIT, and which fields have
+ *    a default are not worked out here from SQL: they are what SQLite has worked out.
+ *    Generated columns, views that compute, virtual tables, tables WITHOUT ROWID,
+ *    indexes, functions and whatever a later version thinks of are programs with
+ *    other instructions. The shape of the program is no promise of SQLite's: where it
+ *    changes, the scan declines. What it compares with is known exactly, or not at
+ *    all (constants.c); and where the values of a row call for a conversion that
+ *    predicate.c does not do, the scan declines.
  * 7. The schema on disk names the same root page: no edit of sqlite_schema that the
  *    connection has not seen. Where only a query is given, it names the table; and the
  *    query, prepared once more inside the transaction, has the columns it had before.
  *
  * What the pages then hold is checked byte for byte by btree.c and leaf.c. */
-#include "btree.h"
-
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "program.h"
 
 #define ADDED 3034001 /* the version that has all we call: sqlite3_txn_state */
 
@@ -56,9 +61,9 @@ typedef struct attempt {
   char **names;       /* of the columns to read; NULL = a query's */
   const char *rowid;  /* a name that means the rowid in this table, or NULL */
   int wal;            /* the database is in WAL mode */
-  int database;       /* number of the database that the program reads */
-  uint32_t planned;   /* schema cookie of the program */
   uint32_t cookie, change;
+  pyb__program program;
+  pyb__plan plan;
   pyb__tree tree;
 } attempt;
 
@@ -268,117 +273,13 @@ static const char *check_schema(attempt *at) {
     reason = "it is not an ordinary table";
   else if (sqlite3_column_int64(row, 0) != at->tree.root)
     reason = "the schema has been edited";
-  else if (at->planned != at->cookie)
+  else if (at->plan.cookie != at->cookie)
     reason = "the schema has changed meanwhile";
   sqlite3_finalize(row);
   return reason;
 }
 
 /* ---- The program ---------------------------------------------------------------- */
-
-/* Where reading the program has got to. */
-typedef struct program {
-  int step;        /* index in `shape` of what has come last */
-  int cursor, db;  /* of OpenRead */
-  int loop, end;   /* addresses: of the loop's first instruction, behind its last */
-  int transaction; /* address of Transaction, from Init */
-  int first;       /* register of the first column */
-  size_t fields;
-  int shared; /* the page cache may be */
-} program;
-
-enum { INIT, OPEN, REWIND, FIELDS, ROW, NEXT, HALT, TRANSACTION, GOTO };
-
-/* The instructions of the whole program but those that take a field. */
-static const char *const shape[] = {"Init", "OpenRead",    "Rewind",
-                                    NULL,   "ResultRow",   "Next",
-                                    "Halt", "Transaction", "Goto"};
-
-/* The columns of EXPLAIN. */
-enum { ADDRESS, OPCODE, P1, P2, P3, P4, P5 };
-
-/* An instruction between Rewind and ResultRow: 1 where it is one we know. */
-static int take_field(attempt *at, program *program, sqlite3_stmt *row) {
-  pyb__field *field = &at->tree.fields[program->fields];
-  int p1 = sqlite3_column_int(row, P1), p2 = sqlite3_column_int(row, P2), target;
-
-  if (text_is(row, OPCODE, "RealAffinity")) {
-    if (program->fields == 0 || p1 != program->first + (int)program->fields - 1)
-      return 0;
-    field[-1].real = 1;
-    return 1;
-  }
-  if (program->fields == at->tree.n || p1 != program->cursor)
-    return 0;
-  if (text_is(row, OPCODE, "Rowid")) {
-    field->field = -1;
-    target = p2;
-  } else if (text_is(row, OPCODE, "Column") && sqlite3_column_int(row, P5) == 0) {
-    field->field = p2;
-    field->has_default = sqlite3_column_type(row, P4) != SQLITE_NULL;
-    target = sqlite3_column_int(row, P3);
-  } else
-    return 0;
-  if (program->fields == 0)
-    program->first = target;
-  if (p2 < 0 || target != program->first + (int)program->fields)
-    return 0;
-  program->fields++;
-  return 1;
-}
-
-/* The next instruction of the shape: 1 where its operands are as they must be. */
-static int take_step(attempt *at, program *program, sqlite3_stmt *row) {
-  int address = sqlite3_column_int(row, ADDRESS), p1 = sqlite3_column_int(row, P1);
-  int p2 = sqlite3_column_int(row, P2), p3 = sqlite3_column_int(row, P3);
-  const char *p4 = (const char *)sqlite3_column_text(row, P4);
-
-  switch (program->step) {
-  case INIT:
-    program->transaction = p2;
-    return address == 0;
-  case OPEN:
-    /* An index, and so a WITHOUT ROWID table, has a key there: "k(2,,)". */
-    program->cursor = p1;
-    program->db = at->database = p3;
-    at->tree.root = (uint32_t)p2;
-    return p4 != NULL && p4[0] != '\0' && strspn(p4, "0123456789") == strlen(p4) &&
-           sqlite3_column_int(row, P5) == 0;
-  case REWIND:
-    program->end = p2;
-    program->loop = address + 1;
-    return p1 == program->cursor;
-  case ROW:
-    return program->fields == at->tree.n && p1 == program->first &&
-           p2 == (int)at->tree.n;
-  case NEXT:
-    return p1 == program->cursor && p2 == program->loop;
-  case HALT:
-    return address == program->end && p1 == 0;
-  case TRANSACTION:
-    at->planned = (uint32_t)p3;
-    return address == program->transaction && p1 == program->db && p2 == 0;
-  default:
-    return p2 == 1;
-  }
-}
-
-static int take(attempt *at, program *program, sqlite3_stmt *row) {
-  if (text_is(row, OPCODE, "Noop") || text_is(row, OPCODE, "Explain"))
-    return 1;
-  if (text_is(row, OPCODE, "TableLock"))
-    program->shared = 1;
-  if (program->step == FIELDS) {
-    if (!text_is(row, OPCODE, shape[ROW]))
-      return take_field(at, program, row);
-    program->step = ROW;
-  }
-  if (program->step > GOTO || !text_is(row, OPCODE, shape[program->step]) ||
-      !take_step(at, program, row))
-    return 0;
-  program->step++;
-  return 1;
-}
 
 /* The query that py_table stands for, of sqlite3_malloc, or NULL. */
 static char *table_query(const attempt *at) {
@@ -395,25 +296,42 @@ static char *table_query(const attempt *at) {
 /* See what SQLite would do for a query behind "explain", a string of sqlite3_malloc
  * that is taken. */
 static const char *read_program(attempt *at, char *explain) {
-  const char *reason = at->query != NULL
-                           ? "the query wants more than columns of a rowid table"
-                           : "the columns are not plainly stored in a rowid table";
-  program program = {0};
-  sqlite3_stmt *rows = NULL;
-  int code = SQLITE_ROW;
+  pyb__plan *plan = &at->plan;
+  const char *reason = pyb__program_read(at->db, explain, &at->program);
 
-  if (explain != NULL)
-    rows = prepare(at->db, "%s", explain);
-  sqlite3_free(explain);
-  if (rows == NULL)
-    return "the columns cannot be selected";
-  while ((code = sqlite3_step(rows)) == SQLITE_ROW && take(at, &program, rows))
-    ;
-  if (code == SQLITE_DONE && program.step == GOTO + 1)
-    reason = NULL;
-  if (program.shared)
-    reason = "the page cache may be shared with another connection";
-  sqlite3_finalize(rows);
+  if (reason == NULL && at->query != NULL)
+    reason = pyb__program_constants(at->db, at->query, &at->program);
+  plan->fields = at->tree.fields;
+  plan->n = at->tree.n;
+  if (reason == NULL)
+    reason = pyb__plan_make(&at->program, plan);
+  return reason;
+}
+
+/* py_table's own query has no WHERE: its rows are those from `start` to `end`. */
+static const char *read_table_program(attempt *at) {
+  const char *reason = read_program(at, table_query(at));
+
+  at->tree.root = at->plan.root;
+  return reason == pyb__plan_more
+             ? "the columns are not plainly stored in a rowid table"
+             : reason;
+}
+
+static const char *read_query_program(attempt *at) {
+  const pyb__sqlite_plain *query = at->query;
+  const pyb__plan *plan = &at->plan;
+  const char *reason =
+      read_program(at, sqlite3_mprintf("explain %.*s", (int)query->size, query->sql));
+
+  if (reason == NULL && plan->n_keys != 0)
+    return pyb__plan_more;
+  at->tree.root = plan->root;
+  at->tree.start = plan->start;
+  at->tree.end = plan->end;
+  at->tree.predicate = plan->predicate;
+  at->tree.skip = plan->skip;
+  at->tree.most = plan->most;
   return reason;
 }
 
@@ -425,7 +343,7 @@ static char *find_schema(const attempt *at) {
   char *schema = NULL;
 
   while (schema == NULL && is_row(list))
-    if (sqlite3_column_int(list, 0) == at->database)
+    if (sqlite3_column_int(list, 0) == at->plan.database)
       schema = sqlite3_mprintf("%s", sqlite3_column_text(list, 1));
   sqlite3_finalize(list);
   return schema;
@@ -461,6 +379,36 @@ static const char *check_columns(const attempt *at) {
                    sqlite3_column_decltype(query->statement, i));
   sqlite3_finalize(again);
   return same ? NULL : "the schema has changed meanwhile";
+}
+
+/* Text is compared byte by byte, unless somebody has made another collation of the name
+ * BINARY. Nothing tells, but those that people make are seen by some comparisons. */
+static const char *check_collation(const attempt *at) {
+  sqlite3_stmt *row =
+      prepare(at->db, "with t(a, b) as (values ('B', 'a'), ('a', 'a '), ('z', 'é'),"
+                      " ('10', '9'), ('a', 'b'), ('a-c', 'ab'), ('A', 'a'))"
+                      " select min(a < b collate binary) from t");
+  int same = is_row(row) && sqlite3_column_int(row, 0) == 1;
+
+  sqlite3_finalize(row);
+  return same ? NULL : "the collation \"BINARY\" is not SQLite's own";
+}
+
+/* Whether SQLite takes a partial index may depend on the parameters, and with the
+ * statistics of ANALYZE any index: then its rows have another order. */
+static const char *check_indexes(const attempt *at) {
+  sqlite3_stmt *partial =
+      prepare(at->db, "select 1 from pragma_index_list(%Q, %Q) where partial",
+              at->scan->table, at->scan->schema);
+  sqlite3_stmt *samples =
+      prepare(at->db, "select 1 from \"%w\".sqlite_stat4", at->scan->schema);
+  const char *reason = NULL;
+
+  if (partial == NULL || is_row(partial) || samples != NULL)
+    reason = "an index may be taken for the values of the parameters";
+  sqlite3_finalize(partial);
+  sqlite3_finalize(samples);
+  return reason;
 }
 
 /* ---- The scan ------------------------------------------------------------------- */
@@ -531,7 +479,7 @@ static const char *check_table(attempt *at, pyb_table *table) {
   if (reason == NULL)
     reason = prepare_tree(at, table);
   if (reason == NULL)
-    reason = read_program(at, table_query(at));
+    reason = read_table_program(at);
   if (reason == NULL)
     reason = check_schema(at);
   return reason;
@@ -539,12 +487,10 @@ static const char *check_table(attempt *at, pyb_table *table) {
 
 /* The program first, as most queries are no plain scans. */
 static const char *check_query(attempt *at, pyb__sqlite_scan *scan, pyb_table *table) {
-  const pyb__sqlite_plain *query = at->query;
   const char *reason = prepare_tree(at, table);
 
   if (reason == NULL)
-    reason =
-        read_program(at, sqlite3_mprintf("explain %.*s", (int)query->size, query->sql));
+    reason = read_query_program(at);
   if (reason != NULL)
     return reason;
   scan->schema = find_schema(at);
@@ -561,11 +507,19 @@ static const char *check_query(attempt *at, pyb__sqlite_scan *scan, pyb_table *t
   if (scan->table == NULL)
     return "the table is not found";
   reason = check_schema(at);
-  return reason == NULL ? check_columns(at) : reason;
+  if (reason == NULL)
+    reason = check_columns(at);
+  if (reason == NULL && at->plan.textual)
+    reason = check_collation(at);
+  if (reason == NULL && sqlite3_bind_parameter_count(at->query->statement) != 0)
+    reason = check_indexes(at);
+  return reason;
 }
 
 static void finish(attempt *at) {
   pyb__tree_release(&at->tree);
+  pyb__plan_release(&at->plan);
+  pyb__program_release(&at->program);
   sqlite3_free(at->tree.fields);
   for (size_t i = 0; i < at->scan->n && at->names != NULL; i++)
     sqlite3_free(at->names[i]);
@@ -633,8 +587,6 @@ pyb_status pyb__sqlite_pages_query(pyb__sqlite *host, const pyb__sqlite_plain *q
   atomic_store(&host->stopped, 0);
   if (!pyb__sqlite_has(ADDED))
     why = too_old;
-  else if (sqlite3_bind_parameter_count(query->statement) != 0)
-    why = "the query has parameters";
   sqlite3_mutex_enter(sqlite3_db_mutex(at.db));
   if (why == NULL)
     why = check_query(&at, &scan, table);

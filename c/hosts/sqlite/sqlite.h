@@ -310,16 +310,20 @@ PYB_CHECK pyb_status pyb__sqlite_pages_scan(pyb__sqlite *host,
                                             char reason[PYB__SQLITE_REASON],
                                             pyb_error *error);
 
-/* One statement that returns columns: its text, without a NUL behind it, and prepared.
- */
+/* One statement that returns columns: its text, without a NUL behind it, and prepared;
+ * its parameters, which are not bound. */
 typedef struct pyb__sqlite_plain {
   const char *sql;
   size_t size;
   sqlite3_stmt *statement;
+  const pyb_value *params;
+  const char *const *names;
+  size_t n_params;
 } pyb__sqlite_plain;
 
 /* The same for a query, into columns that are named as the statement's: *done = 1 where
- * it is seen to be no more than a scan of columns of one table. */
+ * it is seen to be no more than a scan of one table: columns of its rows, all of them
+ * or those that pass comparisons, in the order of the rowids or of columns. */
 PYB_CHECK pyb_status pyb__sqlite_pages_query(pyb__sqlite *host,
                                              const pyb__sqlite_plain *query,
                                              pyb_table *table, int *done,

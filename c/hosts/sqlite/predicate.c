@@ -1,0 +1,206 @@
+/* predicate.c: judges rows on the bytes of their records. */
+#include "predicate.h"
+
+#include <string.h>
+
+#include "btree.h"
+
+static const char text_as_number[] = "a comparison takes text for a number";
+static const char number_as_text[] = "a comparison takes a number for text";
+
+/* ---- Comparisons ---------------------------------------------------------------- */
+
+/* An integer against a float, exactly, also where a float cannot hold the integer. */
+static int compare_mixed(int64_t integer, double real) {
+  int64_t whole;
+
+  if (real < -9223372036854775808.0)
+    return 1;
+  if (real >= 9223372036854775808.0)
+    return -1;
+  whole = (int64_t)real;
+  if (integer != whole)
+    return integer < whole ? -1 : 1;
+  return (double)whole < real ? -1 : (double)whole > real;
+}
+
+static int compare_reals(double a, double b) {
+  return a < b ? -1 : a > b;
+}
+
+static int compare_bytes(const pyb_value *a, const pyb_value *b) {
+  size_t size = a->size < b->size ? a->size : b->size;
+  int order = size == 0 ? 0 : memcmp(a->data, b->data, size);
+
+  return order != 0 ? order : a->size < b->size ? -1 : a->size > b->size;
+}
+
+static int is_number(const pyb_value *value) {
+  return value->type == PYB_INT64 || value->type == PYB_FLOAT64;
+}
+
+/* Neither is NULL. Numbers come before text, text before blobs. */
+static int compare(const pyb_value *a, const pyb_value *b) {
+  if (is_number(a) && is_number(b)) {
+    if (a->type == PYB_INT64 && b->type == PYB_INT64)
+      return a->integer < b->integer ? -1 : a->integer > b->integer;
+    if (a->type == PYB_FLOAT64 && b->type == PYB_FLOAT64)
+      return compare_reals(a->real, b->real);
+    return a->type == PYB_INT64 ? compare_mixed(a->integer, b->real)
+                                : -compare_mixed(b->integer, a->real);
+  }
+  if (is_number(a) || is_number(b))
+    return is_number(a) ? -1 : 1;
+  if (a->type != b->type)
+    return a->type == PYB_TEXT ? -1 : 1;
+  return compare_bytes(a, b);
+}
+
+static int answer(pyb__operation operation, int order) {
+  switch (operation) {
+  case PYB__TEST_LT:
+    return order < 0;
+  case PYB__TEST_LE:
+    return order <= 0;
+  case PYB__TEST_GT:
+    return order > 0;
+  case PYB__TEST_GE:
+    return order >= 0;
+  case PYB__TEST_EQ:
+    return order == 0;
+  default:
+    return order != 0;
+  }
+}
+
+/* ---- Affinity ------------------------------------------------------------------- */
+
+/* Can this text not be a number? SQLite skips white space; what a number begins with
+ * then is a sign, a digit or a point. */
+static int is_wordy(const pyb_value *text) {
+  size_t i = 0;
+
+  while (i < text->size && strchr(" \t\n\v\f\r", text->data[i]) != NULL &&
+         text->data[i] != '\0')
+    i++;
+  return i == text->size || text->data[i] == '\0' ||
+         strchr("+-.0123456789", text->data[i]) == NULL;
+}
+
+/* Make an integer of a constant text that is plainly one: 1, or 0. */
+static int settle_integer(pyb_value *value) {
+  size_t i = value->size > 1 && value->data[0] == '-';
+  int64_t number = 0;
+
+  if (value->size - i > 18 || value->data[i] < '1' || value->data[i] > '9')
+    return value->size == 1 && value->data[0] == '0'
+               ? (*value = (pyb_value){.type = PYB_INT64}, 1)
+               : 0;
+  for (size_t k = i; k < value->size; k++) {
+    if (value->data[k] < '0' || value->data[k] > '9')
+      return 0;
+    number = number * 10 + (value->data[k] - '0');
+  }
+  *value = (pyb_value){.type = PYB_INT64, .integer = i != 0 ? -number : number};
+  return 1;
+}
+
+static int settle_operand(const pyb__test *test, pyb__operand *operand) {
+  pyb_value *value = &operand->value;
+
+  if (operand->field != PYB__OPERAND_CONSTANT)
+    return 1;
+  if (test->numeric && value->type == PYB_TEXT)
+    return is_wordy(value) || settle_integer(value);
+  if (test->textual && value->type == PYB_FLOAT64)
+    return 0;
+  if (test->textual && value->type == PYB_INT64) {
+    sqlite3_snprintf(sizeof operand->digits, operand->digits, "%lld",
+                     (long long)value->integer);
+    *value = (pyb_value){.type = PYB_TEXT, .size = strlen(operand->digits)};
+  }
+  return 1;
+}
+
+int pyb__test_settle(pyb__test *test) {
+  return settle_operand(test, &test->left) && settle_operand(test, &test->right);
+}
+
+/* Would the comparison change one of the values first? NULL = no. */
+static const char *check_affinity(const pyb__test *test, const pyb_value *a,
+                                  const pyb_value *b) {
+  if (test->numeric &&
+      ((a->type == PYB_TEXT && !is_wordy(a)) || (b->type == PYB_TEXT && !is_wordy(b))))
+    return text_as_number;
+  if (test->textual && (is_number(a) || is_number(b)))
+    return number_as_text;
+  return NULL;
+}
+
+/* ---- Rows ----------------------------------------------------------------------- */
+
+/* The value of an operand: 1, or 0 where it is a default that the record lacks. */
+static int load(const pyb__operand *operand, const uint64_t *cells, const uint8_t *base,
+                int64_t rowid, pyb_value *value) {
+  if (operand->field == PYB__OPERAND_CONSTANT) {
+    *value = operand->value;
+    if (value->type == PYB_TEXT && value->data == NULL)
+      value->data = operand->digits;
+  } else if (operand->field == PYB__OPERAND_ROWID) {
+    *value = (pyb_value){.type = PYB_INT64, .integer = rowid};
+  } else {
+    uint64_t cell = cells[operand->field];
+    if (pyb__cell_type(cell) == PYB__CELL_ABSENT)
+      return 0;
+    *value = pyb__cell_value(cell, base, operand->real);
+  }
+  return 1;
+}
+
+/* Does the test jump? -1 = that cannot be told. */
+static int jumps(const pyb__test *test, const uint64_t *cells, const uint8_t *base,
+                 int64_t rowid, const char **reason) {
+  pyb_value a, b;
+
+  if (!load(&test->left, cells, base, rowid, &a)) {
+    *reason = "a row from before ALTER TABLE wants a default";
+    return -1;
+  }
+  if (test->operation == PYB__TEST_NULL || test->operation == PYB__TEST_NOT_NULL)
+    return (a.type == PYB_NULL) == (test->operation == PYB__TEST_NULL);
+  if (test->operation >= PYB__TEST_TRUE) {
+    if (a.type == PYB_NULL)
+      return test->if_null;
+    *reason = text_as_number;
+    if (!is_number(&a))
+      return -1;
+    return (a.type == PYB_INT64 ? a.integer != 0 : a.real != 0.0) ==
+           (test->operation == PYB__TEST_TRUE);
+  }
+  if (!load(&test->right, cells, base, rowid, &b)) {
+    *reason = "a row from before ALTER TABLE wants a default";
+    return -1;
+  }
+  if (a.type == PYB_INT64 && b.type == PYB_INT64 && !test->textual)
+    return answer(test->operation, a.integer < b.integer ? -1 : a.integer > b.integer);
+  if (a.type == PYB_NULL || b.type == PYB_NULL)
+    return test->null_equal ? answer(test->operation, a.type != b.type) : test->if_null;
+  *reason = check_affinity(test, &a, &b);
+  return *reason != NULL ? -1 : answer(test->operation, compare(&a, &b));
+}
+
+pyb__verdict pyb__predicate_judge(const pyb__predicate *predicate,
+                                  const uint64_t *cells, const uint8_t *base,
+                                  int64_t rowid, const char **reason) {
+  int i = 0;
+
+  while (i < predicate->n) {
+    int jump = jumps(&predicate->tests[i], cells, base, rowid, reason);
+    if (jump < 0)
+      return PYB__ROW_UNKNOWN;
+    if (jump && predicate->tests[i].jump == PYB__TEST_REJECT)
+      return PYB__ROW_REJECTED;
+    i = jump ? predicate->tests[i].jump : i + 1;
+  }
+  return PYB__ROW_WANTED;
+}

@@ -1,0 +1,75 @@
+/* predicate.h: which rows a query wants, decided on the bytes of the record.
+ *
+ * A predicate is what SQLite's program does with a row before it takes the columns of
+ * the result: tests one behind the other, each of which may jump forward, to the end of
+ * the row or to where it is wanted. plan.c makes it of that program; leaf.c asks it.
+ * Comparisons are those of "Datatypes In SQLite" (section 4), and where one of them
+ * would need more than this file knows (a number of text, text of a number) nobody
+ * guesses: the scan declines.
+ */
+#ifndef PYBRIDGE_HOSTS_SQLITE_PREDICATE_H
+#define PYBRIDGE_HOSTS_SQLITE_PREDICATE_H
+
+#include "sqlite.h"
+
+typedef enum pyb__operation {
+  PYB__TEST_LT,
+  PYB__TEST_LE,
+  PYB__TEST_GT,
+  PYB__TEST_GE,
+  PYB__TEST_EQ,
+  PYB__TEST_NE,
+  PYB__TEST_NULL,     /* is left NULL? */
+  PYB__TEST_NOT_NULL, /* is it not? */
+  PYB__TEST_TRUE,     /* is left a number that is not 0? */
+  PYB__TEST_FALSE,    /* is it 0? */
+} pyb__operation;
+
+/* What `field` may say beside the number of a field of the record. */
+#define PYB__OPERAND_ROWID (-1)
+#define PYB__OPERAND_CONSTANT (-2)
+
+typedef struct pyb__operand {
+  int field;
+  int real;        /* REAL affinity: a stored integer is a float */
+  int has_default; /* a record without the field has not NULL there */
+  pyb_value value; /* of a constant, borrowed: null, int64, float64, text or blob */
+  char digits[24]; /* text of an integer that is compared as text */
+} pyb__operand;
+
+/* Where a test may lead beside the tests behind it. */
+#define PYB__TEST_REJECT (-1)
+
+typedef struct pyb__test {
+  pyb__operation operation;
+  int numeric;    /* text that looks like a number is compared as one */
+  int textual;    /* a number is compared as text */
+  int if_null;    /* jump where the answer is NULL */
+  int null_equal; /* IS, IS NOT: NULL is a value like others */
+  pyb__operand left, right;
+  int jump; /* the test to go on with, beyond the last = wanted, or PYB__TEST_REJECT */
+  int address; /* plan.c's own */
+} pyb__test;
+
+typedef struct pyb__predicate {
+  pyb__test *tests; /* of sqlite3_malloc, or NULL */
+  int n;
+  int width; /* fields of the record that it looks at, from the first */
+} pyb__predicate;
+
+typedef enum pyb__verdict {
+  PYB__ROW_REJECTED,
+  PYB__ROW_WANTED,
+  PYB__ROW_UNKNOWN, /* only SQLite knows; *reason says why */
+} pyb__verdict;
+
+/* Convert the constants as the test's affinity wants them, once for all rows: 1, or 0
+ * where it takes SQLite to say what comes out. */
+int pyb__test_settle(pyb__test *test);
+
+/* Judge one row: its cells as leaf.c has them (serial type | offset << 32). */
+pyb__verdict pyb__predicate_judge(const pyb__predicate *predicate,
+                                  const uint64_t *cells, const uint8_t *base,
+                                  int64_t rowid, const char **reason);
+
+#endif /* PYBRIDGE_HOSTS_SQLITE_PREDICATE_H */

@@ -128,6 +128,31 @@ make_venv() {
   "$python" -m venv .venv
 }
 
+# Run pip install. On a terminal one line says what it does, and the rest is in a file,
+# of which the end is shown where pip fails.
+pip_install() {
+  local log=.venv/setup.log columns line
+  if [ ! -t 1 ]; then
+    .venv/bin/python -m pip install "$@"
+    return
+  fi
+  columns=$(tput cols 2>/dev/null || echo 80)
+  if .venv/bin/python -m pip install "$@" 2>&1 | tee -a "$log" |
+    while IFS= read -r line; do
+      case $line in
+      *Collecting* | *Downloading* | *Building* | *Installing*)
+        printf '\r\033[K   %.*s' $((columns - 4)) "${line#"${line%%[! ]*}"}"
+        ;;
+      esac
+    done; then
+    printf '\r\033[K'
+  else
+    printf '\n'
+    tail -n 20 "$log" >&2
+    fail "pip failed; all that it said is in $log"
+  fi
+}
+
 # The stamp is older than pyproject.toml when what GOAL needs may have changed.
 install_python_packages() {
   local other
@@ -137,15 +162,18 @@ install_python_packages() {
   say "installing Python packages for '$goal' into .venv and building the library"
   # An old pip wants wheel for packages that know only of setup.py, and may find no set of
   # versions where there is one.
-  .venv/bin/python -m pip install --upgrade pip
-  .venv/bin/python - <<'PYTHON' | xargs -d '\n' .venv/bin/python -m pip install wheel
+  pip_install --upgrade pip
+  local requires
+  mapfile -t requires < <(.venv/bin/python - <<'PYTHON'
 import tomllib
 with open("pyproject.toml", "rb") as file:
     print(*tomllib.load(file)["build-system"]["requires"], sep="\n")
 PYTHON
+  )
+  pip_install wheel "${requires[@]}"
   touch .venv/.stamp-begun
   # As a line in a .pth file: setuptools' import hook would double Python's start-up.
-  .venv/bin/python -m pip install --no-build-isolation \
+  pip_install --no-build-isolation \
     --config-settings editable_mode=compat -e ".$extra"
   touch ".venv/.stamp-$goal"
   mv .venv/.stamp-begun .venv/.stamp-build

@@ -19,6 +19,12 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 DATABASE = Path("output", "flights.db")
 MADE = (DATABASE, Path("output", "correlations.png"))
+NEXT = f"""Go on by hand:
+  sqlite3 {DATABASE} -cmd '.load pybridge/libpybridge'
+  sqlite> select py_query('select * from flights', 'df');
+  sqlite> select py_shell();
+  >>> df.groupby("origin").dep_delay.mean()
+Then: make demo-functions, make demo-gtm, docs/sqlite.md"""
 
 
 def main() -> int:
@@ -41,7 +47,7 @@ def main() -> int:
     print("\nMade:")
     for path in MADE:
         print(f"  {path}  ({path.stat().st_size / 1e6:.1f} MB)")
-    print(f"Go on by hand:\n  sqlite3 {DATABASE} -cmd '.load pybridge/libpybridge'")
+    print(NEXT)
     return 0
 
 

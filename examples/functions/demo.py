@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from time import perf_counter
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "flights"))
+
+from load import load  # noqa: E402 (beside the other demo)
+from terminal import END, Shell  # noqa: E402
+
 ROOT = HERE.parent.parent
 DATABASE = Path("output", "flights.db")
 MADE = Path("output", "functions")
-SESSION = """
-.load pybridge/libpybridge
-create temp table september as select * from flights where month = 9;
-select json_extract(
+SESSION = (
+    ".load pybridge/libpybridge",
+    """create temp table september as
+  select * from flights where month = 9;""",
+    """select 'R² = ' || round(json_extract(
   py_job('flights/train', '{"flights": "#temp.september"}', null,
          '{"write": {"predicted": "temp.predicted"}}'),
-  '$.results.r2') as r2;
-.mode box
-select carrier, count(*) as flights, round(avg(arr_delay), 1) as delay,
+  '$.results.r2'), 3);""",
+    ".mode box",
+    """select carrier, count(*) as flights, round(avg(arr_delay), 1) as delay,
        round(avg(predicted), 1) as predicted
-  from predicted group by carrier order by delay desc limit 4;
-select function, state, seconds from py_runs limit 2;
-"""
+  from predicted group by carrier order by delay desc limit 4;""",
+    "select function, state, seconds from py_runs limit 2;",
+)
+NEXT = f"""Go on by hand:
+  export PYBRIDGE_FUNCTIONS={MADE / "store"}
+  .venv/bin/pybridge function list
+  .venv/bin/pybridge function show {{id}}
+  .venv/bin/pybridge function serve flights/predict --input model=model
+Read: docs/functions.md"""
 
 
 def main() -> int:
@@ -47,7 +58,7 @@ def main() -> int:
         for name in ("train", "predict")
     )
 
-    print("\n1. A job on a table of the SQLite file", flush=True)
+    print("\n1. A job: train() of delays.py on a table of SQLite", flush=True)
     start = perf_counter()
     job = train.run(inputs={"flights": f"sqlite:///{DATABASE}#flights"}, wait=True)
     print(*(f"   | {line}" for line in job.logs()), sep="\n")
@@ -58,7 +69,7 @@ def main() -> int:
         print(f"   {name:<10}{key}")
     picture = job.output("picture").download(MADE / "delays.png", overwrite=True)
 
-    print("\n2. The same from SQL; what comes out is a table", flush=True)
+    print("\n2. The same from SQL, on some of it; what comes out is a table")
     if not from_sql():
         return 1
 
@@ -78,10 +89,7 @@ def main() -> int:
         service.stop()
 
     print(f"\nMade:\n  {picture}  ({Path(picture).stat().st_size / 1e3:.0f} kB)")
-    print(
-        "Look at the runs:\n"
-        f"  .venv/bin/pybridge function list --store {MADE / 'store'}"
-    )
+    print(NEXT.format(id=job.id[:12]))
     return 0
 
 
@@ -89,25 +97,16 @@ def load_flights() -> None:
     """Make the database of the other demo, if it is not there."""
     if DATABASE.exists():
         return
-    sys.path.insert(0, str(HERE.parent / "flights"))
-    from load import load
-
     print("Loading the flights of 2013 into SQLite …", flush=True)
     load(DATABASE)
 
 
 def from_sql() -> bool:
     """Run the job in the sqlite3 shell, on what the shell itself has changed."""
-    shell = subprocess.run(
-        ["sqlite3", "-bail", "-batch", str(DATABASE)],
-        input=SESSION,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    for line in (shell.stdout + shell.stderr).splitlines():
-        print(f"   {line}")
-    return shell.returncode == 0
+    command = ["sqlite3", "-bail", "-batch", str(DATABASE)]
+    shell = Shell(command, "sqlite> ", "--", f".print {END}")
+    done = all(shell.run(statement) for statement in SESSION)
+    return shell.close() == 0 and done
 
 
 if __name__ == "__main__":

@@ -288,7 +288,7 @@ def test_stop_while_the_service_begins(root: Any) -> None:
     """A stop before the service answers ends it at once."""
     code = "import time\ndef init(context):\n    time.sleep(600)\ndef f(): pass"
     with Service(root, code, init_function="init", patience=0.01) as service:
-        service.logged("service: 1 replicas on")
+        service.logged("service: 1 replica on")
         assert "READY" == service.run.refresh().state
         service.process.send(signal.SIGTERM)
 

@@ -131,10 +131,9 @@ class Master:
         self._take_signals()
         host, port = self._listener.getsockname()[:2]
         (directory / "port").write_text(str(port), encoding="ascii")
-        say(
-            f"service: {self.options.replicas} replicas on {host} port {port}, "
-            f"process {os.getpid()}"
-        )
+        count = self.options.replicas
+        many = "1 replica" if count == 1 else f"{count} replicas"
+        say(f"service: {many} on {host} port {port}, process {os.getpid()}")
         for _ in range(self.options.replicas):
             self._start()
         while self.children or self._births:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import (
     Annotated,
     Any,
+    Callable,
     Iterable,
     List,
     Mapping,
@@ -14,11 +15,24 @@ from typing import (
 )
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from pybridge.functions import keys
 from pybridge.functions.faults import Fault, Faults, nearest, shown
 
-__all__ = ["Fields", "Identity", "Name", "Text", "Texts", "check", "listed", "one_of"]
+__all__ = [
+    "Camel",
+    "Fields",
+    "Identity",
+    "Name",
+    "Text",
+    "Texts",
+    "check",
+    "listed",
+    "one_of",
+    "pairs",
+    "several",
+]
 
 _SEVERAL = 12  # names that a message lists
 
@@ -26,6 +40,25 @@ _SEVERAL = 12  # names that a message lists
 def listed(value: Any) -> Any:
     """Take a tuple for the list that it is."""
     return list(value) if isinstance(value, tuple) else value
+
+
+def several(value: Any) -> Any:
+    """Take a tuple, and a dict that stands for a list of one, for the list."""
+    return [value] if isinstance(value, Mapping) else listed(value)
+
+
+def pairs(name: str) -> Callable[[Any], Any]:
+    """Return what takes a dict of values for the list that is meant, of name and value.
+
+    One that has just these two is a list of one.
+    """
+
+    def made(given: Any) -> Any:
+        if not isinstance(given, Mapping) or set(given) == {name, "value"}:
+            return several(given)
+        return [{name: key, "value": value} for key, value in given.items()]
+
+    return made
 
 
 Text = Annotated[str, Field(min_length=1)]
@@ -55,6 +88,12 @@ class Fields(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, protected_namespaces=(), populate_by_name=True
     )
+
+
+class Camel(Fields):
+    """A model of Kubernetes' own: either spelling is taken, camelCase is kept."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
 def check(

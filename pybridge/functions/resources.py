@@ -1,9 +1,9 @@
-"""Resources: the parameters that Kubernetes knows, in both spellings, as it wants them.
+"""Resources: what a run is given of a machine or cluster, in all spellings.
 
 Each is taken as the documents of the original, its code and Kubernetes itself write it,
-in snake_case or camelCase, and kept in one form: lists of dicts for `node_selector`,
-`volumes`, `tolerations` and `envs`; requests and limits as texts for each resource;
-camelCase inside `affinity`, `tolerations` and the `spec` of volumes.
+in snake_case or camelCase, and kept in one form: lists of dicts for `volumes` and
+`envs`; requests and limits as texts for each resource; camelCase inside the `spec` of
+volumes. Where it is given them is in `placement`.
 """
 
 from __future__ import annotations
@@ -25,30 +25,22 @@ from typing import (
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 
-from pybridge.functions.fields import Fields, Name, Text, Texts, listed
+from pybridge.functions.fields import Camel, Fields, Name, Text, pairs, several
 
 __all__ = [
-    "Affinity",
     "Envs",
-    "NodeSelector",
     "Resources",
     "Schedule",
     "ServiceType",
-    "Tolerations",
     "Volumes",
     "quantity",
 ]
 
-_LABEL = re.compile(
-    r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
-)
-_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 _QUANTITY = re.compile(
     r"(\d+(?:\.\d*)?|\.\d+)(?:(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)|[eE]([+-]?\d{1,3}))?"
 )
@@ -77,12 +69,6 @@ _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _LONGEST_PATH = 4096
 
 
-class Camel(Fields):
-    """A model of Kubernetes' own: either spelling is taken, camelCase is kept."""
-
-    model_config = ConfigDict(alias_generator=to_camel)
-
-
 def _renamed(given: Any, other: str, name: str) -> Any:
     """Take another word for a field, where it is not there under its own."""
     if not isinstance(given, Mapping) or other not in given:
@@ -108,56 +94,6 @@ def quantity(text: str) -> Decimal:
     number, unit, exponent = found.groups()
     factor = _FACTORS[unit] if unit else Decimal(10) ** int(exponent or 0)
     return Decimal(number) * factor
-
-
-# ---- Node selector -------------------------------------------------------------------
-
-
-def _label(text: str) -> str:
-    """Check the name of a label."""
-    if not _LABEL.fullmatch(text):
-        raise ValueError(
-            "is not the name of a label; write 'name' or 'domain/name' of letters, "
-            "digits, '-', '_' and '.'"
-        )
-    return text
-
-
-def _label_value(text: str) -> str:
-    """Check the value of a label."""
-    if not _VALUE.fullmatch(text):
-        raise ValueError(
-            "is not the value of a label; write up to 63 letters, digits, '-', '_' "
-            "and '.'"
-        )
-    return text
-
-
-Label = Annotated[str, AfterValidator(_label)]
-LabelValue = Annotated[str, AfterValidator(_label_value)]
-
-
-class Selector(Fields):
-    """A label that the node has to have."""
-
-    key: Label
-    value: LabelValue
-
-
-def _selectors(given: Any) -> Any:
-    """Take one selector, or a dict of labels, for the list that is meant."""
-    if isinstance(given, Mapping):
-        if set(given) == {"key", "value"}:
-            return [given]
-        return [{"key": key, "value": value} for key, value in given.items()]
-    return listed(given)
-
-
-NodeSelector = Annotated[
-    List[Selector],
-    BeforeValidator(_selectors),
-    Field(description="a list such as [{'key': 'disktype', 'value': 'ssd'}]"),
-]
 
 
 # ---- Volumes -------------------------------------------------------------------------
@@ -378,8 +314,7 @@ Volumes = Annotated[
             BeforeValidator(_volume),
         ]
     ],
-    BeforeValidator(lambda given: [given] if isinstance(given, Mapping) else given),
-    BeforeValidator(listed),
+    BeforeValidator(several),
     Field(
         description="a list such as [{'volume_type': 'persistent_volume_claim', "
         "'name': 'data', 'mount_path': '/data', 'spec': {'claim_name': 'data'}}]"
@@ -472,169 +407,6 @@ class Resources(Fields):
         return _renamed(given, "memory", "mem")
 
 
-# ---- Affinity ------------------------------------------------------------------------
-
-
-class Expression(Camel):
-    """What is required of one label of a node."""
-
-    key: Text
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
-    values: Optional[Texts] = None
-
-    @model_validator(mode="after")
-    def _compare(self) -> Expression:
-        """Check that values are there where the operator has some."""
-        _check_values(self.operator, self.values)
-        return self
-
-
-class LabelExpression(Camel):
-    """What is required of one label of a pod."""
-
-    key: Text
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    values: Optional[Texts] = None
-
-    @model_validator(mode="after")
-    def _compare(self) -> LabelExpression:
-        """Check that values are there where the operator has some."""
-        _check_values(self.operator, self.values)
-        return self
-
-
-def _check_values(operator: str, values: Optional[List[str]]) -> None:
-    """Check that an expression has the values that its operator wants."""
-    if operator in {"Exists", "DoesNotExist"} and values:
-        raise ValueError(f"has values, which the operator '{operator}' has not")
-    if operator in {"In", "NotIn"} and not values:
-        raise ValueError(f"has no values, which the operator '{operator}' compares to")
-    if operator in {"Gt", "Lt"} and (
-        values is None or len(values) != 1 or not re.fullmatch(r"-?\d+", values[0])
-    ):
-        raise ValueError(f"wants one whole number as value for '{operator}'")
-
-
-class NodeTerm(Camel):
-    """Requirements of a node that belong together."""
-
-    match_expressions: Optional[List[Expression]] = None
-    match_fields: Optional[List[Expression]] = None
-
-
-class NodeTerms(Camel):
-    """Terms of which a node has to meet one."""
-
-    node_selector_terms: Annotated[List[NodeTerm], Field(min_length=1)]
-
-
-def _term(given: Any) -> Any:
-    """Take a selector of one term for its term: the original's model wants one."""
-    if isinstance(given, Mapping) and len(given) == 1:
-        terms = given.get("node_selector_terms", given.get("nodeSelectorTerms"))
-        if isinstance(terms, list) and len(terms) == 1:
-            return terms[0]
-    return given
-
-
-Weight = Annotated[int, Field(ge=1, le=100)]
-
-
-class PreferredNode(Camel):
-    """A term, and how much it counts."""
-
-    preference: Annotated[NodeTerm, BeforeValidator(_term)]
-    weight: Weight
-
-
-class NodeAffinity(Camel):
-    """Which nodes."""
-
-    required_during_scheduling_ignored_during_execution: Optional[NodeTerms] = None
-    preferred_during_scheduling_ignored_during_execution: Optional[
-        List[PreferredNode]
-    ] = None
-
-
-class Selection(Camel):
-    """Which objects, by their labels."""
-
-    match_labels: Optional[Dict[Label, LabelValue]] = None
-    match_expressions: Optional[List[LabelExpression]] = None
-
-
-class PodTerm(Camel):
-    """Which pods, and within what they count as near."""
-
-    topology_key: Text
-    label_selector: Optional[Selection] = None
-    match_label_keys: Optional[Texts] = None
-    mismatch_label_keys: Optional[Texts] = None
-    namespace_selector: Optional[Selection] = None
-    namespaces: Optional[Texts] = None
-
-
-class PreferredPod(Camel):
-    """A term, and how much it counts."""
-
-    pod_affinity_term: PodTerm
-    weight: Weight
-
-
-class PodAffinity(Camel):
-    """Which pods to be near to, or not."""
-
-    required_during_scheduling_ignored_during_execution: Optional[List[PodTerm]] = None
-    preferred_during_scheduling_ignored_during_execution: Optional[
-        List[PreferredPod]
-    ] = None
-
-
-class Affinity(Camel):
-    """Where to run, and where not."""
-
-    node_affinity: Optional[NodeAffinity] = None
-    pod_affinity: Optional[PodAffinity] = None
-    pod_anti_affinity: Optional[PodAffinity] = None
-
-
-# ---- Tolerations ---------------------------------------------------------------------
-
-
-class Toleration(Camel):
-    """A taint of nodes that is tolerated."""
-
-    key: Optional[Label] = None
-    operator: Optional[Literal["Exists", "Equal"]] = None
-    value: Optional[LabelValue] = None
-    effect: Optional[Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]] = None
-    toleration_seconds: Optional[int] = None
-
-    @model_validator(mode="after")
-    def _compare(self) -> Toleration:
-        """Refuse what Kubernetes would refuse."""
-        if not self.key and self.operator != "Exists":
-            raise ValueError("has no key; name one, or write the operator 'Exists'")
-        if self.operator == "Exists" and self.value:
-            raise ValueError("has a value, which the operator 'Exists' has not")
-        if self.toleration_seconds is not None and self.effect != "NoExecute":
-            raise ValueError(
-                "has toleration_seconds, which only the effect 'NoExecute' has"
-            )
-        return self
-
-
-Tolerations = Annotated[
-    List[Toleration],
-    BeforeValidator(lambda given: [given] if isinstance(given, Mapping) else given),
-    BeforeValidator(listed),
-    Field(
-        description="a list such as [{'key': 'gpu', 'operator': 'Exists', "
-        "'effect': 'NoSchedule'}]"
-    ),
-]
-
-
 # ---- Environment ---------------------------------------------------------------------
 
 
@@ -664,15 +436,6 @@ class Env(Fields):
     value: Annotated[str, BeforeValidator(_env_value), Field(description="a text")]
 
 
-def _envs(given: Any) -> Any:
-    """Take a dict of variables for the list that is meant."""
-    if isinstance(given, Mapping):
-        if set(given) == {"name", "value"}:
-            return [given]
-        return [{"name": name, "value": value} for name, value in given.items()]
-    return listed(given)
-
-
 def _distinct(envs: List[Env]) -> List[Env]:
     """Refuse a variable that is there twice: one value would be lost."""
     names = [env.name for env in envs]
@@ -684,7 +447,7 @@ def _distinct(envs: List[Env]) -> List[Env]:
 
 Envs = Annotated[
     List[Env],
-    BeforeValidator(_envs),
+    BeforeValidator(pairs("name")),
     AfterValidator(_distinct),
     Field(description="a list such as [{'name': 'LEVEL', 'value': 'debug'}]"),
 ]

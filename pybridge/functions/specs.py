@@ -30,14 +30,12 @@ from pybridge.functions.fields import (
     listed,
     one_of,
 )
+from pybridge.functions.placement import Affinity, NodeSelector, Tolerations
 from pybridge.functions.resources import (
-    Affinity,
     Envs,
-    NodeSelector,
     Resources,
     Schedule,
     ServiceType,
-    Tolerations,
     Volumes,
 )
 

@@ -10,14 +10,8 @@ from pydantic import Field
 from pybridge.errors import BadArgument
 from pybridge.functions.faults import nearest
 from pybridge.functions.fields import Fields, Text, check
-from pybridge.functions.resources import (
-    Affinity,
-    Envs,
-    NodeSelector,
-    Resources,
-    Tolerations,
-    Volumes,
-)
+from pybridge.functions.placement import Affinity, NodeSelector, Tolerations
+from pybridge.functions.resources import Envs, Resources, Volumes
 
 __all__ = ["ProfileFields", "applied"]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from types import MappingProxyType
 
 import click
 
 import pybridge
+from pybridge.cli.groups import Listed
 
 __all__ = ["main"]
 
@@ -28,41 +30,18 @@ COMMANDS = {
 }
 
 
-class _Commands(click.Group):
-    """A group that imports a command when it is used, not when it is listed."""
+class _Commands(Listed):
+    """The commands, in the order of the alphabet."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
-        """Return the names of the commands."""
-        return sorted(COMMANDS)
+    words = MappingProxyType({name: COMMANDS[name][1] for name in sorted(COMMANDS)})
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 (click's)
         """Return the command of that name."""
         if name not in COMMANDS:
             return None
         module = import_module(f"pybridge.cli.{COMMANDS[name][0]}")
         command: click.Command = getattr(module, name.replace("-", "_"))
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Say which command may have been meant."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], COMMANDS, 1)
-            hint = f"did you mean '{near[0]}'?" if near else "--help lists them all"
-            ctx.fail(f"there is no command '{args[0]}'; {hint}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(
-        self,
-        ctx: click.Context,  # noqa: ARG002 (click's)
-        formatter: click.HelpFormatter,
-    ) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

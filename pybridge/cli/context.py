@@ -7,11 +7,13 @@ import sqlite3
 import sys
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pybridge import main
+from pybridge.cli.groups import Told
 from pybridge.cli.output import busy, print_json, print_rows, size
 from pybridge.errors import BadArgument, BridgeError, NotTrusted, UnknownSnapshot
 from pybridge.progress import shown
@@ -26,25 +28,18 @@ NOT_TRUSTED = 3
 UNKNOWN = 4
 
 
-class _Group(click.Group):
-    """A group whose errors are one line and an exit code."""
+class _Group(Told):
+    """Its errors, and their exit codes."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except NotTrusted as exc:
-            _fail(ctx, exc, NOT_TRUSTED)
-        except UnknownSnapshot as exc:
-            _fail(ctx, exc, UNKNOWN)
-        except (BridgeError, sqlite3.Error, OSError) as exc:
-            _fail(ctx, exc, FAILED)
-
-
-def _fail(ctx: click.Context, exc: Exception, code: int) -> None:
-    verb = ctx.invoked_subcommand or ""
-    click.echo(f"pybridge context {verb}: {exc}", err=True)
-    sys.exit(code)
+    codes = MappingProxyType(
+        {
+            NotTrusted: NOT_TRUSTED,
+            UnknownSnapshot: UNKNOWN,
+            BridgeError: FAILED,
+            sqlite3.Error: FAILED,
+            OSError: FAILED,
+        }
+    )
 
 
 @click.group(cls=_Group)

@@ -6,10 +6,12 @@ import functools
 import sqlite3
 import sys
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pybridge.cli.groups import Listed, Told
 from pybridge.errors import (
     BadArgument,
     BridgeError,
@@ -49,12 +51,22 @@ _VERBS = {
 }
 
 
-class _Group(click.Group):
-    """A group whose errors are a sentence and an exit code, and which loads on use."""
+class _Group(Listed, Told):
+    """The verbs, their errors, and the exit codes of those."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
-        """Return the verbs."""
-        return list(_VERBS)
+    words = MappingProxyType({name: words for name, (_, words) in _VERBS.items()})
+    codes = MappingProxyType(
+        {
+            Undefined: UNKNOWN,
+            RunFailed: FAILED,
+            BadArgument: WRONG,
+            BridgeError: BROKEN,
+            NotTrusted: BROKEN,
+            sqlite3.Error: BROKEN,
+            OSError: BROKEN,
+            ImportError: BROKEN,
+        }
+    )
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return the command of a verb."""
@@ -62,53 +74,17 @@ class _Group(click.Group):
             import_module(f"pybridge.cli.function.{_VERBS[name][0]}")
         return super().get_command(ctx, name)
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Say which verb may have been meant."""
-        if args and args[0] not in _VERBS and not args[0].startswith("-"):
-            from pybridge.functions.faults import nearest
-
-            meant = nearest(args[0], list(_VERBS))
-            hint = f"; did you mean '{meant}'?" if meant else ""
-            ctx.fail(f"there is no '{args[0]}'{hint}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(
-        self,
-        ctx: click.Context,  # noqa: ARG002 (click's)
-        formatter: click.HelpFormatter,
-    ) -> None:
-        """List the verbs without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, words) for name, (_, words) in _VERBS.items()])
-
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command; Ctrl-C is an end like others."""
         try:
             return super().invoke(ctx)
-        except Undefined as exc:
-            _fail(ctx, exc, UNKNOWN)
-        except RunFailed as exc:
-            _fail(ctx, exc, FAILED)
-        except BadArgument as exc:
-            _fail(ctx, exc, WRONG)
         except KeyboardInterrupt:
             sys.exit(STOPPED)
-        except BrokenPipeError:
-            sys.stderr.close()  # nobody reads on; Python would say so at its end
-            sys.exit(BROKEN)
-        except (BridgeError, NotTrusted, sqlite3.Error, OSError) as exc:
-            _fail(ctx, exc, BROKEN)
-        except ImportError as exc:
-            missing = f"{exc}; pip install 'pybridge[functions]'"
-            _fail(ctx, ImportError(missing), BROKEN)
 
-
-def _fail(ctx: click.Context, exc: Exception, code: int) -> None:
-    verb = ctx.invoked_subcommand or ""
-    click.echo(f"pybridge function {verb}: {exc}", err=True)
-    sys.exit(code)
+    def sentence(self, exc: Exception) -> str:
+        """Return what is said of an error; a package that is missing has a cure."""
+        cure = "; pip install 'pybridge[functions]'"
+        return f"{exc}{cure}" if isinstance(exc, ImportError) else str(exc)
 
 
 @click.group(cls=_Group)

@@ -35,6 +35,7 @@ FLOORS = (
         "status",
         "serialization",
         "columnar",
+        "detached",
         "_parse",
         "_frames",
         "output",

@@ -5,21 +5,23 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pybridge import detached
 from pybridge.errors import BridgeError
 from pybridge.zpy import place
 from pybridge.zpy.client import say
 from pybridge.zpy.place import Refused
 from pybridge.zpy.policy import Policy
 
+if TYPE_CHECKING:
+    import socket
+
 __all__ = ["begin", "farewell", "log_path", "why"]
 
 _KEEPER = '__import__("pybridge.zpy.keeper", fromlist=["run"]).run()'
 _WAITING = 128
-_LOG_LIMIT = 1 << 20
 _TAIL = 8
 
 
@@ -100,41 +102,9 @@ def _start(at: int, name: str, policy: Policy) -> None:
     os.close(fd)
     # Before the socket: whoever can connect finds the token that goes with it.
     os.rename(temporary, f"{name}.token", src_dir_fd=at, dst_dir_fd=at)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    null = os.open(os.devnull, os.O_RDWR)
-    log = _open_log(log_path(name))
-    try:
-        mask = os.umask(0o177)
-        try:
-            listener.bind(place.address(at, name))
-        finally:
-            os.umask(mask)
-        # Clients may connect from here on; the keeper finds them waiting.
-        listener.listen(_WAITING)
-        listener.set_inheritable(True)
-        os.set_inheritable(at, True)
-        told = {"name": name, "listener": listener.fileno(), "folder": at}
-        told["policy"] = policy.as_dict()
-        os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-P", "-c", _KEEPER, "zpy", name, json.dumps(told)],
-            os.environ,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, null, 0),
-                (os.POSIX_SPAWN_DUP2, log, 1),
-                (os.POSIX_SPAWN_DUP2, log, 2),
-            ],
-            setsid=True,
-        )
-    finally:
-        listener.close()
-        os.close(null)
-        os.close(log)
-
-
-def _open_log(path: Path) -> int:
-    """Open the log to append to; one that has grown large starts anew."""
-    if path.exists() and path.stat().st_size > _LOG_LIMIT:
-        path.replace(path.with_suffix(".log.old"))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    return os.open(path, flags, 0o600)
+    listener = detached.listen(place.address(at, name), _WAITING)
+    os.set_inheritable(at, True)
+    told = {"name": name, "listener": listener.fileno(), "folder": at}
+    told["policy"] = policy.as_dict()
+    words = ["-P", "-c", _KEEPER, "zpy", name, json.dumps(told)]
+    detached.spawn(words, listener, log_path(name))

@@ -6,10 +6,9 @@ import fcntl
 import json
 import os
 import socket
-import sys
 from typing import TYPE_CHECKING, Optional
 
-from pybridge import wire
+from pybridge import detached, wire
 from pybridge.errors import HostError
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ PROGRAM = (
     "from pybridge.functions.manager.server import run; run()"
 )
 _WAITING = 512
-_LOG_LIMIT = 1 << 20
 
 
 def folder_of(store: Store) -> str:
@@ -91,68 +89,31 @@ def start(store: Store) -> socket.socket:
 
 
 def _spawn(store: Store, folder: str) -> None:
-    """Listen in the manager's name, and give it the socket.
-
-    Clients may connect from there on; the manager finds them waiting.
-    """
+    """Listen in the manager's name, and give it the socket."""
     from pybridge.functions.manager.policy import Policy
 
     policy = Policy.from_settings()
     listener = listen(folder)
-    null = os.open(os.devnull, os.O_RDWR)
-    log = _open_log(f"{folder}/log")
-    try:
-        listener.set_inheritable(True)
-        told = {
-            "store": str(store.root),
-            "folder": folder,
-            "policy": policy,
-            "listener": listener.fileno(),
-        }
-        os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-c", PROGRAM, json.dumps(told)],
-            # A job that starts one is not what it belongs to.
-            {k: v for k, v in os.environ.items() if k != "PYBRIDGE_RUN"},
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, null, 0),
-                (os.POSIX_SPAWN_DUP2, log, 1),
-                (os.POSIX_SPAWN_DUP2, log, 2),
-            ],
-            setsid=True,
-        )
-    finally:
-        listener.close()
-        os.close(null)
-        os.close(log)
+    told = {
+        "store": str(store.root),
+        "folder": folder,
+        "policy": policy,
+        "listener": listener.fileno(),
+    }
+    # A job that starts one is not what it belongs to.
+    environ = {k: v for k, v in os.environ.items() if k != "PYBRIDGE_RUN"}
+    words = ["-c", PROGRAM, json.dumps(told)]
+    detached.spawn(words, listener, store.root / "manager" / "log", environ)
 
 
 def listen(folder: str) -> socket.socket:
     """Return a new socket in the place of the manager's; who calls has the lock."""
     place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _unlink(f"{folder}/socket")
-        mask = os.umask(0o177)
-        try:
-            listener.bind(wire.address(place, "socket"))
-        finally:
-            os.umask(mask)
-        listener.listen(_WAITING)
-    except OSError:
-        listener.close()
-        raise
+        return detached.listen(wire.address(place, "socket"), _WAITING)
     finally:
         os.close(place)
-    return listener
-
-
-def _open_log(path: str) -> int:
-    """Open the log to append to; one that has grown large starts anew."""
-    if os.path.exists(path) and os.path.getsize(path) > _LOG_LIMIT:
-        os.replace(path, f"{path}.old")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, 0o600)
 
 
 def _unlink(path: str) -> None:

@@ -184,16 +184,16 @@ def _role(
         return serve
 
     def job() -> int:
-        from pybridge.functions import execution, worker
+        from pybridge.functions import worker
         from pybridge.functions.run import Run
 
-        signal.signal(signal.SIGTERM, worker.terminate)
+        worker.heed()
         work = store.run_directory(run["id"]) / "work"
         work.mkdir(exist_ok=True)
         os.chdir(work)
         entity = store.get(run["key"])
         assert entity is not None  # noqa: S101 - it was put there
-        done = execution.execute(Run(entity, store), attempt=attempt, last=True)
+        done = worker.Attempt(Run(entity, store), attempt=attempt, last=True).go()
         return 0 if done else 1
 
     return job

@@ -115,7 +115,7 @@ class Execution:
             self.reach("source")
             start = self.spec.get("start_context")
             with loading.load(
-                self.tree, self.spec.get("handler"), start and saved(start)
+                self.tree, self.spec.get("handler"), start and saved(start), self.lend
             ) as loaded:
                 self.reach("inputs")
                 inputs = self.inputs()
@@ -139,6 +139,9 @@ class Execution:
         """Begin a stage, in which a function of the user's may be called."""
         del function
         self.stage = stage
+
+    def lend(self, name: str, module: str) -> None:
+        """Do nothing: the process is not the run's alone, see `lending`."""
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables of the run: envs, and the secrets' values.

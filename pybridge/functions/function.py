@@ -141,6 +141,11 @@ class Function(Entity):
             **self._inherited(),
             **fields,
         }
+        if spec.get("start_context") is not None:
+            from pybridge.functions.start import needs
+
+            if also := needs(spec):
+                spec["requirements"] = [*(spec["requirements"] or ()), *also]
         relations = [{"type": "run_of", "dest": self.key}]
         made = draft(
             "run",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from pybridge.functions.sources import Tree
 
-__all__ = ["PREFIX", "Loaded", "load", "plain"]
+__all__ = ["PREFIX", "Loaded", "adopt", "load", "plain"]
 
 PREFIX = "_pybridge_function_"  # what the modules of loaded functions begin with
 _UNIQUE = re.compile(rf"\b{PREFIX}[0-9a-f]+_[0-9]+\.?")
@@ -177,10 +177,12 @@ def load(
     tree: Tree,
     handler: str | None = None,
     namespace: Mapping[str, object] | None = None,
+    named: Callable[[str, str], None] | None = None,
 ) -> Loaded:
     """Return a tree's handler, or another one of it, freshly loaded.
 
-    `namespace` is what the handler's module has already when its code is run.
+    `namespace` is what the handler's module has already when its code is run. `named`
+    is told the names of the load's package and of that module before.
 
     Raises:
         BadArgument: the handler is not callable, or not in the tree.
@@ -196,6 +198,8 @@ def load(
     realm.start = namespace or {}
     realm.enter()
     try:
+        if named is not None:
+            named(realm.name, module)
         loaded = importlib.import_module(f"{realm.name}.{module}")
         return Loaded(realm, loaded, name)
     except ImportError as exc:
@@ -205,6 +209,22 @@ def load(
     except BaseException:
         realm.leave()
         raise
+
+
+def adopt(
+    name: str,
+    path: str,
+    digest: str,
+    module: str,
+    namespace: Mapping[str, object] | None = None,
+) -> None:
+    """Make a load of another process here, for good."""
+    number = int(name.rpartition("_")[2])
+    while next(_numbers) < number:  # loads of this process have other names
+        pass
+    realm = _Realm(path, digest, module, name)
+    realm.start = namespace or {}
+    realm.enter()
 
 
 def _locate(tree: Tree, handler: str) -> tuple[str, str]:
@@ -229,10 +249,16 @@ def plain(text: str) -> str:
 class _Realm:
     """The modules of one load: their package, their builtins, where imports look."""
 
-    def __init__(self, path: os.PathLike[str], digest: str, module: str) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        digest: str,
+        module: str,
+        name: str | None = None,
+    ) -> None:
         self.path = os.fspath(path)
         self.digest = digest
-        self.name = f"{PREFIX}{digest[:12]}_{next(_numbers)}"
+        self.name = name or f"{PREFIX}{digest[:12]}_{next(_numbers)}"
         self.injected = _injected()
         self.handlers = f"{self.name}.{module}"
         self.start: Mapping[str, object] = {}
@@ -354,12 +380,28 @@ class _Realm:
             for start in itertools.chain(self._starts, self._paths()):
                 directory = os.path.join(self.path, *start.split("."))  # noqa: PTH118
                 found = _look(directory, name, self.path)
-                if found is None or (found[0] == "namespace" and _is_installed(name)):
+                if found is None or (
+                    found[0] == "namespace" and self._is_installed(name)
+                ):
                     continue
                 full = ".".join(filter(None, (self.name, start, name)))
                 self._tops[name] = full
                 break
         return full
+
+    def _is_installed(self, name: str) -> bool:
+        """Is there a module of that name outside of the tree?"""
+        if name in sys.modules:
+            return True
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            return False
+        if spec is None:
+            return False
+        places = spec.submodule_search_locations or ["elsewhere"]
+        inside = self.path + os.sep  # where the process lends it to others
+        return not all(place.startswith(inside) for place in places)
 
     def _paths(self) -> Iterator[str]:
         """Give what the user's code put into `sys.path` of the tree, dotted."""
@@ -570,16 +612,6 @@ def _listing(directory: str, root: str) -> frozenset[str]:
                 _listings.clear()
             _listings[directory] = names
     return names
-
-
-def _is_installed(name: str) -> bool:
-    """Is there a module of that name outside of the tree?"""
-    if name in sys.modules:
-        return True
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _is_method(owner: type, name: str) -> bool:

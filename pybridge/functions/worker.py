@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge.functions import spare, trail
 from pybridge.functions.execution import Execution
+from pybridge.functions.lending import Lent, lend
 from pybridge.functions.run import Run
 from pybridge.functions.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["CHANNEL", "TRAIL", "Attempt", "Terminated", "changed", "main", "terminate"]
+__all__ = ["CHANNEL", "TRAIL", "Attempt", "Terminated", "changed", "heed", "main"]
 
 CHANNEL = 3  # the descriptor on which the manager listens, in what it has forked
 TRAIL = 4  # the descriptor of what is left when the process has died
@@ -64,6 +65,12 @@ class Attempt(Execution):
         super().reach(stage, function)
         trail.note(stage, getattr(self.tree, "path", ""), function)
 
+    def lend(self, name: str, module: str) -> None:
+        """Have the processes that the run spawns find its modules."""
+        tree, start = self.tree, self.spec.get("start_context")
+        lent = Lent(name, str(tree.path), tree.digest, module, start)
+        lend(lent, self.run.store.root / "cache" / "lent")
+
     @contextmanager
     def shielded(self) -> Iterator[None]:
         """Keep the word to end away, where the state of the run is written."""
@@ -84,7 +91,7 @@ class Attempt(Execution):
 
 def _job(words: list[str]) -> int:
     """Make an attempt of a job."""
-    signal.signal(signal.SIGTERM, terminate)
+    heed()
     given = dict(zip(words[::2], words[1::2]))
     store = Store.open(given["--store"])
     entity = store.get(given["--run"])
@@ -100,9 +107,17 @@ def _job(words: list[str]) -> int:
     return 0 if done else 1
 
 
-def terminate(*_: object) -> None:
-    """Raise `Terminated`: what SIGTERM does in a job."""
-    raise Terminated("the process was told to end (SIGTERM)")
+def heed() -> None:
+    """Have SIGTERM raise `Terminated` in this process; what it forks just ends."""
+    process = os.getpid()
+
+    def terminate(*_: object) -> None:
+        if os.getpid() != process:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise Terminated("the process was told to end (SIGTERM)")
+
+    signal.signal(signal.SIGTERM, terminate)
 
 
 def _other(role: str, words: list[str]) -> int:

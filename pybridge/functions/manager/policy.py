@@ -13,7 +13,9 @@ from pybridge.errors import BadArgument
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Policy", "handed_on"]
+__all__ = ["KEY", "Policy", "handed_on"]
+
+KEY = "PYBRIDGE_KEY"  # the name of `pybridge.key`, which is not needed here
 
 # Of the environment of who submits a run, what the run gets to see: the rest of it is
 # what the function declares. Sources are fetched and packages installed with these.
@@ -41,6 +43,9 @@ _HANDED_ON = (
     "AWS_*",
     "S3_*",
     "PYBRIDGE_SETTINGS",
+    # Of saved contexts, which runs begin with, and of the pickles that they make.
+    "PYBRIDGE_STORE",
+    KEY,
 )
 
 

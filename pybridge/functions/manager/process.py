@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from pybridge.functions import limits, memory, processes, trail
 from pybridge.functions.manager import outcome
 from pybridge.functions.manager.output import Masker, Pump
+from pybridge.functions.manager.policy import KEY
 
 if TYPE_CHECKING:
     from pybridge.functions import cgroups
@@ -58,7 +59,9 @@ class Process:
         work = os.path.join(life.folder, "work")
         os.makedirs(work, mode=0o700, exist_ok=True)
         out, its_out = os.pipe2(os.O_CLOEXEC)
-        self.pump = Pump(self.loop, out, life.log, Masker(life.secrets.values()))
+        key = life.origin.environ.get(KEY)  # as secret as the others
+        masker = Masker([*life.secrets.values(), *([key] if key else [])])
+        self.pump = Pump(self.loop, out, life.log, masker)
         self.channel, its_channel = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.loop.add_reader(self.channel, self._hear)
         request = {

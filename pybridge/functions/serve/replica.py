@@ -92,13 +92,17 @@ class Replica:
         from pybridge.functions import arguments, loading, sources
         from pybridge.functions.nuclio import Context
         from pybridge.functions.serve.event import TRIGGER
+        from pybridge.functions.start import saved
 
         run, spec = self.run, self.spec
         environ = self.execution.variables()
         self.secrets = [*self.execution.secrets, *([self.token] if self.token else [])]
         os.environ.update(environ)
         self.tree = sources.fetch(spec["source"], store=run.store, environ=os.environ)
-        loaded = loading.load(self.tree, spec.get("handler"))
+        start = spec.get("start_context")
+        loaded = loading.load(
+            self.tree, spec.get("handler"), start and saved(start), self._lend
+        )
         self.stage = "inputs"
         self.inputs = arguments.resolve(
             spec.get("inputs"), store=run.store, project=run.project
@@ -110,6 +114,14 @@ class Replica:
         context.user_function = loaded.function
         context.root = os.fspath(self.tree.path)
         return {"context": context, "project": project, "run": run}, loaded
+
+    def _lend(self, name: str, module: str) -> None:
+        """Have the processes that requests spawn find the function's modules."""
+        from pybridge.functions.lending import Lent, lend
+
+        start = self.spec.get("start_context")
+        lent = Lent(name, str(self.tree.path), self.tree.digest, module, start)
+        lend(lent, self.run.store.root / "cache" / "lent")
 
     def _fail(self, exc: BaseException) -> None:
         """Tell log and master why it could not begin."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional
 from urllib.parse import urlsplit
 
-from pybridge.errors import BadArgument, BridgeError, RunFailed
+from pybridge.errors import BadArgument, RunFailed
 from pybridge.functions import keys, lookup, states
 from pybridge.functions.metrics import Measured
 
@@ -35,15 +35,11 @@ def look(store: Store, entity: dict[str, Any]) -> dict[str, Any]:
     owner = newest["status"].get("owner")
     if owner != status.get("owner"):
         return newest
-    if owner and owner.get("engine") == "kubernetes":  # no process of ours leads it
-        from pybridge.functions import engines
+    from pybridge.functions import engines
 
-        engine: Any = engines.get("kubernetes")
-        looked: dict[str, Any] = engine.look(store, newest)
-        return looked
-    if owner and owner.get("engine") == "local" and _revive(store):
-        return store.get(entity["key"]) or newest
-    return _abandoned(store, newest)
+    engine = engines.asked((owner or {}).get("engine"))
+    looked = None if engine is None else engine.look(store, newest)
+    return looked or _abandoned(store, newest)
 
 
 def _abandoned(store: Store, entity: dict[str, Any]) -> dict[str, Any]:
@@ -58,17 +54,6 @@ def _abandoned(store: Store, entity: dict[str, Any]) -> dict[str, Any]:
     error = outcome.failure("HostError", message, stage, attempt)
     moved = store.move(entity["key"], "ERROR", message=message, error=error)
     return moved or store.get(entity["key"]) or entity
-
-
-def _revive(store: Store) -> bool:
-    """Have a new manager take over from one that is gone; tell whether there is one."""
-    from pybridge.functions.manager import client
-
-    try:
-        client.of(store).ask("info")
-    except BridgeError:
-        return False
-    return True
 
 
 class Run(Measured):
@@ -260,14 +245,14 @@ class Run(Measured):
         """Stop it, and remove it with its log; tell whether it was there."""
         import shutil
 
+        from pybridge.functions import engines
+
         if self.store.get(self.key) is None:
             return False
         if not self.refresh().is_final:
             self.stop()
-        if self._data["status"].get("k8s"):
-            from pybridge.functions import engines
-
-            engine: Any = engines.get("kubernetes")
+        engine = engines.asked(self._data["status"].get("engine"))
+        if engine is not None:
             engine.forget(self)
         gone = super().delete()
         shutil.rmtree(self.store.run_directory(self.id), ignore_errors=True)

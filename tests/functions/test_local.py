@@ -11,6 +11,7 @@ import pytest
 from pybridge.errors import BadArgument
 from pybridge.functions import engines
 from pybridge.functions.engines.reader import Reader
+from tests.functions.calls import declared
 from tests.functions.jobs import PATIENCE, ended, job, log_of, until
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from pybridge.functions.project import Project
     from pybridge.functions.run import Run
+    from pybridge.functions.store import Store
 
 
 def test_job_runs_in_another_process(led: Project) -> None:
@@ -281,6 +283,44 @@ def test_engine_can_be_added() -> None:
     assert isinstance(engine, Recorded)
     assert engine is engines.get("recorded")
     assert "recorded" in engines.names()
+
+
+class FarAway(Recorded):
+    """An engine whose runs nobody on this machine leads: each look is a step on."""
+
+    name = "faraway"
+
+    def submit(self, run: Run) -> None:
+        run.store.move(
+            run.key, "RUNNING", owner={"engine": self.name}, engine=self.name
+        )
+
+    def observe(self, run: Run, timeout: float | None) -> bool:
+        while not run.refresh().is_final:
+            assert timeout is None
+        return True
+
+    def look(self, store: Store, entity: dict[str, Any]) -> dict[str, Any] | None:
+        self.seen.append("look")
+        if len(self.seen) > 3:
+            store.move(entity["key"], "COMPLETED", results={"it": 7})
+        return store.get(entity["key"])
+
+    def forget(self, run: Run) -> None:
+        self.seen.append(("forget", run.id))
+
+
+def test_engine_of_another_machine_changes_nothing_else(project: Project) -> None:
+    """It is asked about its runs, which no process here leads, and not given up."""
+    engine = FarAway()
+    engines.register("faraway", lambda: engine)
+    function = declared(project, "def f():\n    return 1\n")
+
+    run = function.run(engine="faraway").wait()
+
+    assert ("COMPLETED", 7) == (run.state, run.result("it"))
+    assert run.delete()
+    assert ("forget", run.id) == engine.seen[-1]
 
 
 def test_wait_for_a_job_that_is_over_asks_nobody(

@@ -1,13 +1,14 @@
 """Engines: where and how a run is executed, by name.
 
 An engine takes runs that the store has, and tells what becomes of them. Everything
-that a user sees of a run is read from the store, so an engine is no more than this.
+that a user sees of a run is read from the store, so an engine is no more than this: a
+web page over the store needs none, and another engine changes nothing else.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol, Union
+from typing import TYPE_CHECKING, Any, Optional, Protocol, Union, runtime_checkable
 
 from pybridge.errors import BadArgument
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from typing import Callable, Iterator
 
     from pybridge.functions.run import Run
+    from pybridge.functions.store import Store
 
-__all__ = ["DEFAULT", "Engine", "get", "names", "of", "register"]
+__all__ = ["DEFAULT", "Asked", "Engine", "asked", "get", "names", "of", "register"]
 
 DEFAULT = "local"
 
@@ -40,6 +42,20 @@ class Engine(Protocol):
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield what a run has written; with `follow` until it is final."""
+
+
+@runtime_checkable
+class Asked(Engine, Protocol):
+    """An engine whose runs no process leads that their owner names: it is asked.
+
+    What it finds out it writes into the store.
+    """
+
+    def look(self, store: Store, entity: dict[str, Any]) -> Optional[dict[str, Any]]:
+        """Return a run as it is now, or None where nobody leads it any more."""
+
+    def forget(self, run: Run) -> None:
+        """Remove what is left elsewhere of a run that is deleted."""
 
 
 # Name -> module and class, imported when the engine is first asked for.
@@ -78,6 +94,14 @@ def get(name: str) -> Engine:
         if name not in _made:
             _made[name] = _make(name)
         return _made[name]
+
+
+def asked(name: Optional[str]) -> Optional[Asked]:
+    """Return the engine of that name, if it is one that is asked about its runs."""
+    if name not in _KNOWN:
+        return None
+    engine = get(name)
+    return engine if isinstance(engine, Asked) else None
 
 
 def of(run: Run) -> Engine:

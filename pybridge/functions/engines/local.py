@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Iterator, Optional
 
-from pybridge.errors import BadArgument
+from pybridge.errors import BadArgument, BridgeError
 from pybridge.functions import states
 from pybridge.functions.engines.reader import Reader
 from pybridge.functions.manager import client
@@ -16,6 +16,7 @@ from pybridge.functions.pythons import own_version
 
 if TYPE_CHECKING:
     from pybridge.functions.run import Run
+    from pybridge.functions.store import Store
 
 __all__ = ["Local"]
 
@@ -59,6 +60,17 @@ class Local:
                 f"run '{run.id}' is {run.state}, and only a STOPPED one can be resumed"
             )
         self.submit(run)
+
+    def look(self, store: Store, entity: dict[str, Any]) -> Optional[dict[str, Any]]:
+        """Have a new manager take over from one that is gone; return what became."""
+        try:
+            client.of(store).ask("info")
+        except BridgeError:
+            return None
+        return store.get(entity["key"]) or entity
+
+    def forget(self, run: Run) -> None:
+        """Do nothing: all that there is of a run is in the store."""
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield what a run has written; with `follow` until it is final."""

@@ -231,7 +231,9 @@ def _expression(text: str, filename: str, mode: str) -> CodeType:
     try:
         code: CodeType = compile(text.lstrip(" \t"), filename, mode, 0, True)
     except SyntaxError as exc:
-        if _is_statement(text):
+        if not text.strip():
+            exc.msg = "the expression is empty"
+        elif _is_statement(text):
             exc.msg += (
                 "; it is a statement where an expression is wanted: run it as code"
             )
@@ -245,7 +247,7 @@ def _is_statement(text: str) -> bool:
         compile(text, "<text>", "exec", _ONLY_AST, True)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
-    return bool(text.strip())
+    return True
 
 
 def _statements(text: str, filename: str, mode: str) -> CodeType:

@@ -211,6 +211,11 @@ pyb_status pyb_column_append(pyb_column *column, const pyb_value *value) {
     pyb_value text = {.type = PYB_TEXT, .data = value->data, .size = value->size};
     return pyb_column_append(column, &text);
   }
+  if (kind != 0 && !pyb__is_fixed(value->type) && value->size == PYB_NTS) {
+    pyb_value sized = {.type = value->type, .data = value->data};
+    sized.size = value->data == NULL ? 0 : strlen(value->data);
+    return pyb_column_append(column, &sized);
+  }
 
   if (value->type == PYB_HANDLE) /* no cell of any column */
     return PYB_UNSUPPORTED;

@@ -130,7 +130,7 @@ typedef struct pyb_value {
     double real;
     const char *data;
   };
-  size_t size;
+  size_t size;                 /* of data; going in it may be PYB_NTS */
   void (*release)(void *data); /* NULL = borrowed or nothing to release */
 } pyb_value;
 

@@ -5,10 +5,16 @@
 
 /* ---- Load ----------------------------------------------------------------------- */
 
+static Py_ssize_t size_of(const pyb_value *value) {
+  if (value->size != PYB_NTS)
+    return (Py_ssize_t)value->size;
+  return value->data == NULL ? 0 : (Py_ssize_t)strlen(value->data);
+}
+
 /* Text that is not UTF-8 is an error that says so, not a silent change. */
 static PyObject *load_text(const pyb_value *value) {
-  return PyUnicode_DecodeUTF8(value->data == NULL ? "" : value->data,
-                              (Py_ssize_t)value->size, "strict");
+  return PyUnicode_DecodeUTF8(value->data == NULL ? "" : value->data, size_of(value),
+                              "strict");
 }
 
 /* Dates, times, decimals and JSON: rare, so made in Python. */
@@ -38,7 +44,7 @@ PyObject *pyb__load(const pyb_value *value) {
   case PYB_TEXT:
     return load_text(value);
   case PYB_BLOB:
-    return PyBytes_FromStringAndSize(value->data, (Py_ssize_t)value->size);
+    return PyBytes_FromStringAndSize(value->data, size_of(value));
   case PYB_DATE:
   case PYB_TIME:
   case PYB_TIMESTAMP:

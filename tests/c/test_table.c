@@ -330,7 +330,7 @@ static void test_reserve(void) {
   CHECK(pyb_table_reserve(table, INT64_MAX, &error) == PYB_NO_MEMORY);
   CHECK(pyb_table_reserve(table, INT64_MAX / 8, &error) == PYB_NO_MEMORY);
   CHECK(pyb_table_reserve(table, -1, &error) == PYB_BAD_ARGUMENT);
-  CHECK(pyb_column_text(column, "x", (size_t)-1) == PYB_NO_MEMORY);
+  CHECK(pyb_column_text(column, "x", (size_t)-2) == PYB_NO_MEMORY);
   CHECK(pyb_column_text(column, "x", (size_t)INT64_MAX) == PYB_NO_MEMORY);
   OK(pyb_column_int64(column, 7));
   finish(table);
@@ -343,11 +343,23 @@ static void test_impossible_text_leaves_the_column(void) {
   pyb_column *column = begin();
 
   OK(pyb_column_text(column, "a", 1));
-  CHECK(pyb_column_text(column, "x", (size_t)-1) == PYB_NO_MEMORY);
+  CHECK(pyb_column_text(column, "x", (size_t)-2) == PYB_NO_MEMORY);
   CHECK(pyb_column_text(column, "x", (size_t)-5000) == PYB_NO_MEMORY);
   OK(pyb_column_text(column, "b", 1));
   finish(table);
   CHECK(batch.length == 2 && text_at(0, 0, "a") && text_at(0, 1, "b"));
+  drop();
+}
+
+/* Text that ends with a NUL needs no size, as code does not. */
+static void test_text_may_end_with_a_nul(void) {
+  pyb_column *column = begin();
+
+  OK(pyb_column_text(column, "first", PYB_NTS));
+  OK(pyb_column_text(column, "second", PYB_NTS));
+  OK(pyb_column_text(column, NULL, PYB_NTS));
+  finish(table);
+  CHECK(text_at(0, 0, "first") && text_at(0, 1, "second") && text_at(0, 2, ""));
   drop();
 }
 
@@ -416,6 +428,7 @@ int main(void) {
   RUN(test_growth_keeps_all_cells);
   RUN(test_reserve);
   RUN(test_impossible_text_leaves_the_column);
+  RUN(test_text_may_end_with_a_nul);
   RUN(test_ragged_table_is_refused);
   RUN(test_names_travel);
   RUN(test_streams_are_released_once);

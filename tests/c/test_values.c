@@ -131,6 +131,20 @@ static void test_empty_data_may_be_null(void) {
   CHECK(back.type == PYB_INT64 && back.integer == 0);
 }
 
+/* Text and bytes that end with a NUL need no size, as code does not. */
+static void test_size_may_be_left_to_the_nul(void) {
+  pyb_value value = {.type = PYB_TEXT, .data = "four", .size = PYB_NTS}, back;
+
+  OK(pyb_call(&session, "len", &value, 1, NULL, 0, &back, &error));
+  CHECK(back.integer == 4);
+  value.type = PYB_BLOB;
+  OK(pyb_call(&session, "len", &value, 1, NULL, 0, &back, &error));
+  CHECK(back.integer == 4);
+  value.data = NULL;
+  OK(pyb_call(&session, "len", &value, 1, NULL, 0, &back, &error));
+  CHECK(back.integer == 0);
+}
+
 /* Dates, times, timestamps and decimals are Python's, from the first to the last. */
 static void test_rare_types_are_exact(void) {
   integer(PYB_DATE, 0, "date");
@@ -250,6 +264,7 @@ int main(void) {
   RUN(test_text_is_exact);
   RUN(test_blobs_are_exact);
   RUN(test_empty_data_may_be_null);
+  RUN(test_size_may_be_left_to_the_nul);
   RUN(test_rare_types_are_exact);
   RUN(test_load_refuses_what_is_not_exact);
   RUN(test_dump_refuses_what_is_not_exact);

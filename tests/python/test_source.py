@@ -29,7 +29,14 @@ def test_statement_given_as_an_expression_is_told_so(text: str) -> None:
         source.compile_expression(text)
 
 
-@pytest.mark.parametrize("text", ["1 +", "", " ", "x = = 1"])
+@pytest.mark.parametrize("text", ["", " ", "\n"])
+def test_empty_expression_is_told_so(text: str) -> None:
+    """It is no riddle about syntax."""
+    with pytest.raises(SyntaxError, match="the expression is empty"):
+        source.compile_expression(text)
+
+
+@pytest.mark.parametrize("text", ["1 +", "x = = 1"])
 def test_what_is_no_code_either_is_not_called_a_statement(text: str) -> None:
     """The advice is given only where it helps."""
     with pytest.raises(SyntaxError) as caught:

@@ -199,9 +199,12 @@ void pyb__signals_swallow(void);
 /* In the child of a fork: whoever held the lock is gone. */
 void pyb__signals_forked(void);
 
-/* Run `work` with SIGINT at its default, and put the host's whole table of handlers
- * back afterwards. */
+/* Run `work`, and put the host's whole table of handlers back afterwards. A SIGINT that
+ * comes meanwhile is the host's, after that. */
 void pyb__signals_guard(void (*work)(void *), void *argument);
+
+/* Inside of that: a SIGINT has come to a handler that `work` has set. */
+void pyb__signals_postpone(void);
 
 /* ---- c/python: the other side --------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -104,12 +105,27 @@ void pyb__signals_forked(void) {
   pthread_mutex_init(&lock, NULL);
 }
 
+static atomic_bool postponed;
+
+static void postpone(int number) {
+  (void)number;
+  atomic_store(&postponed, true);
+}
+
+void pyb__signals_postpone(void) {
+  atomic_store(&postponed, true);
+}
+
 void pyb__signals_guard(void (*work)(void *), void *argument) {
-  struct sigaction table[NSIG], plain = {.sa_handler = SIG_DFL};
+  struct sigaction table[NSIG], plain = {.sa_handler = postpone};
   bool known[NSIG] = {false};
   sigset_t set, old;
 
-  /* One that comes meanwhile waits for the host's handler, rather than end the host. */
+  /* One that comes meanwhile waits for the host's handler, rather than end the host:
+   * on this thread by the mask, on the host's others by a handler that only notes it.
+   */
+  plain.sa_flags = SA_ONSTACK | SA_RESTART;
+  sigemptyset(&plain.sa_mask);
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   pthread_sigmask(SIG_BLOCK, &set, &old);
@@ -121,5 +137,7 @@ void pyb__signals_guard(void (*work)(void *), void *argument) {
     if (known[number] && sigaction(number, NULL, &plain) == 0 &&
         (number == SIGINT || plain.sa_sigaction != table[number].sa_sigaction))
       sigaction(number, &table[number], NULL);
+  if (atomic_exchange(&postponed, false))
+    kill(getpid(), SIGINT);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
 }

@@ -2,6 +2,7 @@
 #include "bridge.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -95,22 +96,36 @@ static PyStatus configure(PyConfig *config) {
   return status;
 }
 
+/* The watch needs Python to have a handler of its own for SIGINT. That it is set for
+ * the process as well is undone; what came to it by then is the host's. */
+static void set_handler(void) {
+  PyObject *module = PyImport_ImportModule("_signal"), *set = NULL, *handler = NULL;
+  struct sigaction before;
+
+  sigaction(SIGINT, NULL, &before);
+  if (module != NULL)
+    handler = PyObject_GetAttrString(module, "default_int_handler");
+  if (handler != NULL)
+    set = PyObject_CallMethod(module, "signal", "iO", SIGINT, handler);
+  sigaction(SIGINT, &before, NULL);
+  if (set != NULL && PyErr_CheckSignals() != 0)
+    pyb__signals_postpone();
+  Py_XDECREF(set);
+  Py_XDECREF(handler);
+  Py_XDECREF(module);
+  PyErr_Clear();
+}
+
 static void initialize(void *result) {
   PyStatus *status = result;
   PyConfig config = {0};
-  PyObject *module;
 
   *status = configure(&config);
   if (!PyStatus_Exception(*status))
     *status = Py_InitializeFromConfig(&config);
   PyConfig_Clear(&config);
-  if (PyStatus_Exception(*status))
-    return;
-  /* Its first import puts Python's own handler on SIGINT where that is at its default,
-   * as here, and the watch needs Python to know it. The guard takes it off again. */
-  module = PyImport_ImportModule("_signal");
-  Py_XDECREF(module);
-  PyErr_Clear();
+  if (!PyStatus_Exception(*status))
+    set_handler();
 }
 
 static pyb_status start_python(const pyb_config *config, pyb_error *error) {

@@ -1,5 +1,6 @@
 /* test_start.c: which Python is started, and what is said where none can be. */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -298,6 +299,19 @@ static void test_sigint_during_the_start_is_the_hosts(void) {
   works();
 }
 
+static void *wait_on_a_thread(void *nothing) {
+  pause_ms(20000);
+  return nothing;
+}
+
+/* Also where it comes to another of the host's threads. */
+static void test_sigint_during_the_start_comes_to_any_thread(void) {
+  pthread_t thread;
+
+  CHECK(pthread_create(&thread, NULL, wait_on_a_thread, NULL) == 0);
+  test_sigint_during_the_start_is_the_hosts();
+}
+
 /* What the host has set up is left alone: locale, working directory, standard files. */
 static void test_start_leaves_the_process(void) {
   char here[4096], there[4096];
@@ -362,6 +376,7 @@ int main(void) {
   IN_CHILD(test_config_chooses);
   IN_CHILD(test_empty_choice_is_none);
   IN_CHILD(test_sigint_during_the_start_is_the_hosts);
+  IN_CHILD(test_sigint_during_the_start_comes_to_any_thread);
   IN_CHILD(test_start_leaves_the_process);
   snprintf(command, sizeof command, "rm -rf %s", folder);
   return system(command) == 0 ? 0 : 1;

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from tests.sqlite.columns import ARROW, COLUMNS, IMPORTS, ROUND_TRIPS, WRONG
-from tests.sqlite.hosts import load, quote
+from tests.sqlite.hosts import SqlError, load, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -347,6 +347,62 @@ def test_write_undoes_an_interrupt(driver: Driver) -> None:
     assert "interrupt" in message.lower()
     assert [] == driver.rows("select * from t")
     assert driver.db.in_transaction is False
+
+
+def stopped_at(driver: Driver, step: int, sql: str) -> bool:
+    """Run a statement, which the host's progress handler stops once; was it?"""
+    steps = itertools.count()
+    driver.db.set_progress_handler(lambda: next(steps) == step, 1)
+    try:
+        driver.rows(sql)
+    except SqlError as error:
+        if "interrupt" not in str(error).lower():
+            raise
+        return True
+    else:
+        return False
+    finally:
+        driver.db.set_progress_handler(None)
+
+
+@pytest.mark.parametrize("begin", [False, True])
+@pytest.mark.parametrize("how", ["write", "transaction"])
+def test_write_stopped_at_any_step_is_all_or_nothing(
+    driver: Driver, how: str, begin: bool
+) -> None:
+    """An error means that nothing was written, and that no savepoint is left.
+
+    In a transaction SQLite undoes that as well, at some of the steps.
+    """
+    driver.run(
+        "import pandas as pd; from pybridge import host\n"
+        "df = pd.DataFrame({'a': [1, 2]})\n"
+        "def transaction():\n"
+        "    with host.transaction():\n"
+        "        host.execute('insert into t values (1)')\n"
+        "        host.execute('insert into t values (2)')"
+    )
+    driver.rows("create table t(a)")
+    sql = (
+        "py_write('df', 't', 'append')" if how == "write" else "py_call('transaction')"
+    )
+
+    for step in itertools.count():
+        if begin:
+            driver.rows("begin; insert into t values (0)")
+        if not stopped_at(driver, step, f"select {sql}"):
+            break
+        rows = driver.rows("select a from t")
+        assert rows in ([], [(0,)]), step
+        if driver.db.in_transaction:
+            assert begin, step
+            driver.rows("rollback")
+
+    wanted = [(0,), (1,), (2,)] if begin else [(1,), (2,)]
+    assert wanted == driver.rows("select a from t")
+    assert begin == driver.db.in_transaction
+    if begin:
+        driver.rows("commit")
 
 
 def test_write_can_be_rolled_back(host: Host) -> None:

@@ -1,5 +1,6 @@
 /* services.c: what a SQLite connection lends to the Python code that it calls. */
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +97,29 @@ static pyb_status run_script(sqlite3 *db, const char *sql, size_t size,
  * statement; it is run as soon as that is so, because Python code that is being stopped
  * may not come to its own rollback. */
 
+int pyb__sqlite_go_back(sqlite3 *db, const char *name) {
+  char sql[120];
+
+  snprintf(sql, sizeof sql, "rollback to %s; release %s", name, name);
+  return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+void pyb__sqlite_not_begun(sqlite3 *db, const char *name) {
+  if (!sqlite3_get_autocommit(db) && (sqlite3_errcode(db) & 0xFF) == SQLITE_INTERRUPT)
+    (void)pyb__sqlite_go_back(db, name);
+}
+
+int pyb__sqlite_is_released(sqlite3 *db, const char *name) {
+  char sql[60];
+
+  if ((sqlite3_errcode(db) & 0xFF) != SQLITE_INTERRUPT)
+    return 0;
+  snprintf(sql, sizeof sql, "rollback to %s", name);
+  /* No such savepoint. */
+  return sqlite3_get_autocommit(db) ||
+         (sqlite3_exec(db, sql, NULL, NULL, NULL) & 0xFF) == SQLITE_ERROR;
+}
+
 static int starts_with(const char *sql, const char *words) {
   return sqlite3_strnicmp(sql, words, (int)strlen(words)) == 0;
 }
@@ -143,31 +167,22 @@ static void count_savepoint(pyb__sqlite *host, int change) {
 
 /* A savepoint that cannot be released (a deferred constraint does not hold) is rolled
  * back: its owner has left it already. */
-static void undo_release(pyb__sqlite *host, const char *release) {
-  const char *name = release + strlen("release ");
-  char *sql;
-
-  if (host->last_resort == NULL)
-    return;
-  sql = sqlite3_mprintf("rollback to %s; release %s", name, name);
-  if (sql != NULL && sqlite3_exec(host->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+static void undo_release(pyb__sqlite *host, const char *name) {
+  if (host->last_resort != NULL && pyb__sqlite_go_back(host->db, name))
     count_savepoint(host, -1);
-  sqlite3_free(sql);
 }
 
 /* What a call has begun and, being stopped, has not ended: undo it. */
 void pyb__sqlite_settle(pyb__sqlite *host, int before, pyb_error *error) {
-  char *sql;
+  char name[40];
 
   if (host->savepoints <= before || before >= PYB__SQLITE_SAVEPOINTS)
     return;
-  sql = sqlite3_mprintf("rollback to pybridge_%d; release pybridge_%d",
-                        host->names[before], host->names[before]);
-  if (sql != NULL && sqlite3_exec(host->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+  snprintf(name, sizeof name, "pybridge_%d", host->names[before]);
+  if (pyb__sqlite_go_back(host->db, name))
     count_savepoint(host, before - host->savepoints);
   else
     rescue(host, error);
-  sqlite3_free(sql);
 }
 
 static pyb_status query(void *data, const char *sql, size_t size,
@@ -200,7 +215,8 @@ static pyb_status execute(void *data, const char *sql, size_t size,
   const char *text = few;
   pyb_status status = PYB_OK;
   pyb_error own;
-  int begins, ends;
+  int begins, ends, number = 0;
+  char name[40];
 
   *changes = 0;
   if (size == PYB_NTS)
@@ -216,8 +232,11 @@ static pyb_status execute(void *data, const char *sql, size_t size,
     error = &own;
   if (begins)
     status = prepare_last_resort(host, error);
+  if (begins || ends)
+    number = atoi(text + strlen(begins ? "savepoint pybridge_" : "release pybridge_"));
+  snprintf(name, sizeof name, "pybridge_%d", number);
   if (begins && host->savepoints >= 0 && host->savepoints < PYB__SQLITE_SAVEPOINTS)
-    host->names[host->savepoints] = atoi(text + strlen("savepoint pybridge_"));
+    host->names[host->savepoints] = number;
   pyb__sqlite_guard(host);
   if (status == PYB_OK)
     status = run_script(host->db, text, size, params, names, n, changes, error);
@@ -226,11 +245,15 @@ static pyb_status execute(void *data, const char *sql, size_t size,
     pyb__sqlite_refuse(error, status,
                        "a transaction cannot be begun inside a statement that writes "
                        "itself; do it before or after that");
+  else if (status != PYB_OK && begins)
+    pyb__sqlite_not_begun(host->db, name);
+  else if (status != PYB_OK && ends && pyb__sqlite_is_released(host->db, name))
+    status = PYB_OK;
   /* Where not even the first savepoint was set, there is nothing to be taken back. */
   if (status != PYB_OK && !(begins && host->savepoints == 0))
     rescue(host, error);
   if (status != PYB_OK && ends)
-    undo_release(host, text);
+    undo_release(host, name);
   if (status == PYB_OK && (begins || ends))
     count_savepoint(host, begins ? 1 : -1);
   else if (begins)

@@ -55,6 +55,7 @@ typedef struct pyb__sqlite {
   int parse;       /* 1 = declared DATE, BOOLEAN ... become Python types; 0 at first */
   int pages;       /* 1 = pages may be read below SQL */
   void *writing;   /* the stream that write.c has at hand; NULL = none */
+  int writes;      /* of streams that are in progress, one inside the other */
   char store[512]; /* file of the snapshots; "" = this connection's database */
   char scanned[160]; /* how rows were read last: "pages", "query: <reason>" */
   atomic_int shells; /* calls of py_shell in progress; the watch reads both */
@@ -102,6 +103,19 @@ void pyb__sqlite_lend(pyb__sqlite *host);
  * did not come to end, because it was stopped between two instructions of that.
  * `before` = host->savepoints before the call. */
 void pyb__sqlite_settle(pyb__sqlite *host, int before, pyb_error *error);
+
+/* Savepoints that are set and released by statements, of which any may be stopped: a
+ * progress handler is asked once more when a statement has done what it is for. */
+
+/* Undo all since the savepoint, and release it. Was that possible? */
+int pyb__sqlite_go_back(sqlite3 *db, const char *name);
+
+/* The statement that sets the savepoint has failed: it must not stay set. */
+void pyb__sqlite_not_begun(sqlite3 *db, const char *name);
+
+/* The statement that releases the savepoint has failed: is it released all the same? */
+int pyb__sqlite_is_released(sqlite3 *db, const char *name);
+
 /* Around what Python has SQLite do (shell.c). Inside py_shell sqlite3_interrupt would
  * not do to stop it: SQLite refuses all statements from then on until the outermost
  * ends, which is the one with py_shell in it. */

@@ -548,13 +548,11 @@ static pyb_status insert(pyb__sqlite *host, const target *t, source *from,
  * rollback. What it does even then, for a statement that was prepared before and that
  * writes, is to stop it at its first step and to roll everything back. `last_resort` is
  * such a statement. */
-static void undo(sqlite3 *db, sqlite3_stmt *last_resort, int in_transaction,
-                 pyb_error *error) {
+static void undo(sqlite3 *db, const char *name, sqlite3_stmt *last_resort,
+                 int in_transaction, pyb_error *error) {
   char message[sizeof error->message];
 
-  if (!sqlite3_get_autocommit(db) &&
-      (sqlite3_exec(db, "rollback to pybridge_write", NULL, NULL, NULL) != SQLITE_OK ||
-       sqlite3_exec(db, "release pybridge_write", NULL, NULL, NULL) != SQLITE_OK) &&
+  if (!sqlite3_get_autocommit(db) && !pyb__sqlite_go_back(db, name) &&
       !sqlite3_get_autocommit(db)) /* the attempt itself may have done it */
     (void)sqlite3_step(last_resort);
   if (in_transaction && sqlite3_get_autocommit(db)) {
@@ -570,28 +568,37 @@ static pyb_status write_rows(pyb__sqlite *host, target *t, source *from, mode ho
   sqlite3 *db = host->db;
   sqlite3_stmt *last_resort;
   int in_transaction = !sqlite3_get_autocommit(db);
+  char name[40];
   pyb_status status =
       prepare(db, sqlite3_mprintf("begin immediate"), NULL, &last_resort, error);
 
+  snprintf(name, sizeof name, "pybridge_write_%d", host->writes++);
   if (status == PYB_OK)
-    status = run(db, sqlite3_mprintf("savepoint pybridge_write"), error);
+    status = run(db, sqlite3_mprintf("savepoint %s", name), error);
   if (status != PYB_OK) {
     if (sqlite3_errcode(db) == SQLITE_BUSY)
       pyb__sqlite_refuse(error, status,
                          "rows cannot be written from inside a statement that writes "
                          "itself; write them before or after it");
-    sqlite3_finalize(last_resort);
-    return status;
+    else
+      pyb__sqlite_not_begun(db, name);
+    goto done;
   }
   status = prepare_target(db, t, &from->reader, how, error);
   if (status == PYB_OK)
     status = insert(host, t, from, count, error);
-  if (status == PYB_OK)
-    status = run(db, sqlite3_mprintf("release pybridge_write"), error);
+  if (status == PYB_OK) {
+    status = run(db, sqlite3_mprintf("release %s", name), error);
+    if (status != PYB_OK && pyb__sqlite_is_released(db, name))
+      status = PYB_OK;
+  }
   if (status != PYB_OK) {
     *count = 0;
-    undo(db, last_resort, in_transaction, error);
+    undo(db, name, last_resort, in_transaction, error);
   }
+
+done:
+  host->writes--;
   sqlite3_finalize(last_resort);
   return status;
 }

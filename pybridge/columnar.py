@@ -7,10 +7,15 @@ would write to them.
 """
 
 # ruff: noqa: A001, A002, ARG001, PLR0911 - names are those of the contract; one line a type
+# ruff: noqa: E402 - numpy is imported in a thread, and only then here
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from pybridge import _packages
+
+_packages.load("numpy", "pyarrow")
 
 import numpy as np
 import pyarrow as pa
@@ -306,6 +311,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 
 def _dataframe(rows: Rows, options: Options) -> Any:
+    _packages.load("pandas")
     import pandas as pd
 
     arrays = {
@@ -435,6 +441,7 @@ def _arrow(rows: Rows, options: Options) -> Any:
 
 
 def _polars(rows: Rows, options: Options) -> Any:
+    _packages.load("polars")
     try:
         import polars
     except ImportError:

@@ -36,6 +36,7 @@ FLOORS = (
         "serialization",
         "columnar",
         "detached",
+        "_packages",
         "_parse",
         "_frames",
         "output",

@@ -5,6 +5,7 @@ The library looks these up once at its start, and then calls them without cffi.
 
 from __future__ import annotations
 
+import _imp
 import sys
 
 from pybridge import __version__, context, output, status
@@ -148,6 +149,10 @@ def capture(name: str) -> object:
 
 def fail(exc: BaseException, name: str) -> tuple[int, str, str, str, int]:
     """Record a failure; return its status number, type, message, file and line."""
+    if _imp.lock_held():
+        from pybridge import _packages
+
+        _packages.unlock()
     kind, message, file, line = status.record(exc, context.get(name))
     return status_of(exc), kind, message, file, line
 

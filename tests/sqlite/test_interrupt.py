@@ -178,6 +178,18 @@ def test_timeout_cuts_a_sleep_short(own: Shell) -> None:
     assert 0.2 <= took < 0.6
 
 
+def test_timeout_of_the_first_query_leaves_numpy_whole(own: Shell) -> None:
+    """The packages of frames, whose import takes longer, can be had afterwards."""
+    own.rows("select py_option('timeout_ms', 30)")
+
+    message = own.error("select py_query('select 1 a', 'df')")
+    own.rows("select py_option('timeout_ms', 0)")
+
+    assert "DeadlineExceeded" in message
+    assert 1 == own.value("select py_query('select 1 a', 'df')")
+    assert 1 == own.eval("int(df.a.sum())")
+
+
 def test_timeout_is_of_each_call(host: Host) -> None:
     """Many short calls may take longer together than one may alone."""
     host.rows("select py_option('timeout_ms', 300)")

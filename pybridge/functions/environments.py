@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
@@ -21,7 +22,7 @@ from pybridge.functions import pythons, serve, uv
 from pybridge.functions.pythons import interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pybridge.functions.store import Store
 
@@ -263,34 +264,38 @@ def _read(path: Path) -> Optional[Environment]:
     return Environment(python, path.name, lock, path)
 
 
-class _locked:  # noqa: N801 - a context manager
-    """The lock of an environment, waited for as long as it is wanted."""
+@contextmanager
+def _locked(
+    path: Path, say: Callable[[str], None], stopped: Callable[[], bool]
+) -> Iterator[None]:
+    """Hold the lock of an environment, waited for as long as that is wanted.
 
-    def __init__(
-        self, path: Path, say: Callable[[str], None], stopped: Callable[[], bool]
-    ) -> None:
-        self.path, self.say, self.stopped = path, say, stopped
+    Raises:
+        Stopped: it is wanted no more.
 
-    def __enter__(self) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self.fd = os.open(str(self.path), flags, 0o600)
+    """
+    fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
         told = False
-        while True:
-            try:
-                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                pass
-            if self.stopped():
-                os.close(self.fd)
+        while not _has_locked(fd):
+            if stopped():
                 raise Stopped
             if not told:
-                self.say("another process makes the environment")
+                say("another process makes the environment")
                 told = True
             time.sleep(_PAUSE)
+        yield
+    finally:
+        os.close(fd)
 
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
+
+def _has_locked(fd: int) -> bool:
+    """Lock a file, unless another process has; tell whether it is locked here."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _make(

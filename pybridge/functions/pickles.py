@@ -13,11 +13,15 @@ import json
 import pickle
 import platform
 import sys
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument, NotTrusted, Unsupported
 from pybridge.functions.loading import PREFIX
 from pybridge.key import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["dumps", "loads", "sign"]
 
@@ -134,25 +138,20 @@ def _same(version: str) -> bool:
     return version.split(".")[:2] == platform.python_version().split(".")[:2]
 
 
-class _by_value:  # noqa: N801 - a context manager, read as a word
+@contextmanager
+def _by_value(cloudpickle: Any) -> Iterator[None]:
     """Have modules of functions pickled with their code: none can be imported."""
-
-    def __init__(self, cloudpickle: Any) -> None:
-        self.registry: set[str] = getattr(
-            cloudpickle.cloudpickle, "_PICKLE_BY_VALUE_MODULES", set()
-        )
-
-    def __enter__(self) -> None:
-        # Left there: runs at the same time may need the same, and the names are ours.
-        self.registry.update(
-            name for name in list(sys.modules) if name.startswith(_OWN)
-        )
-
-    def __exit__(self, *_: object) -> None:
-        known = sys.modules
-        for name in list(self.registry):
-            if name.startswith(_OWN) and name not in known:
-                self.registry.discard(name)
+    registry: set[str] = getattr(
+        cloudpickle.cloudpickle, "_PICKLE_BY_VALUE_MODULES", set()
+    )
+    registry.update(name for name in list(sys.modules) if name.startswith(_OWN))
+    try:
+        yield
+    finally:
+        # The rest is left there: runs at the same time may need the same.
+        for name in list(registry):
+            if name.startswith(_OWN) and name not in sys.modules:
+                registry.discard(name)
 
 
 def _cloudpickle() -> Any:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
+
+from tests.functions.jobs import VERSION
 
 if TYPE_CHECKING:
     from pybridge.functions.function import Function
     from pybridge.functions.project import Project
     from pybridge.functions.run import Run
 
-__all__ = ["PYTHON", "declared", "ran"]
+__all__ = ["GIVEN", "declared", "ran"]
 
-PYTHON = f"PYTHON3_{sys.version_info.minor}"
+# What a function can be made with, beside its name.
+GIVEN = {
+    "kind": "python",
+    "code": "def f():\n    return 1\n",
+    "handler": "f",
+    "python_version": "PYTHON3_11",
+}
 
 
 def declared(project: Project, code: str, handler: str = "f", **given: Any) -> Function:
@@ -23,7 +30,7 @@ def declared(project: Project, code: str, handler: str = "f", **given: Any) -> F
         kind="python",
         code=dedent(code),
         handler=handler,
-        python_version=PYTHON,
+        python_version=VERSION,
         **given,
     )
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pybridge.functions import processes
+from pybridge.functions import loading, processes, sources
 from pybridge.functions.library import get_or_create_project
 from pybridge.functions.manager import client
 from pybridge.functions.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from pybridge.functions.project import Project
@@ -80,3 +80,38 @@ def led(
 def project(store: Store) -> Project:
     """A project in that store."""
     return get_or_create_project("p", store=store)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file to log."""
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of an S3 server of this machine."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def call(store: Store) -> Callable[..., object]:
+    """A function that fetches and calls a handler, and returns what that returns."""
+
+    def caller(
+        code_src: str, handler: str = "main:f", environ: Mapping[str, str] | None = None
+    ) -> object:
+        source = sources.check(code_src=code_src, handler=handler, store=store)
+        tree = sources.fetch(source, store=store, environ=environ or {})
+        with loading.load(tree) as loaded:
+            return loaded.function()
+
+    return caller

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import textwrap
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pybridge.functions.project import Project
     from pybridge.functions.run import Run
 
-VERSION = f"PYTHON3_{os.sys.version_info[1]}"  # type: ignore[attr-defined]
+VERSION = f"PYTHON3_{sys.version_info.minor}"  # of this process
 PATIENCE = 30  # seconds after which a test has failed
 
 

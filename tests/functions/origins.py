@@ -11,25 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from pybridge.functions import loading, sources
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    from pybridge.functions.store import Store
 
-__all__ = ["Answer", "Site", "called", "commit", "git", "repository", "zipped"]
-
-
-def called(
-    store: Store, code_src: str, handler: str, environ: Mapping[str, str] | None
-) -> object:
-    """Fetch and call a handler, and return what that returns."""
-    source = sources.check(code_src=code_src, handler=handler, store=store)
-    tree = sources.fetch(source, store=store, environ=environ or {})
-    with loading.load(tree) as loaded:
-        return loaded.function()
+__all__ = ["Answer", "Site", "commit", "git", "repository", "zipped"]
 
 
 class Answer(NamedTuple):

@@ -11,27 +11,12 @@ import yaml
 
 import pybridge.functions as dh
 from pybridge.errors import BadArgument
-
-GIVEN = {
-    "kind": "python",
-    "code": "def f():\n    return 1\n",
-    "handler": "f",
-    "python_version": "PYTHON3_11",
-}
-
+from tests.functions.calls import GIVEN
 
 # Ten lines that stand for ten to the tenth power of values.
 BOMB = "a0: &a0 [0]\n" + "".join(
     f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(10)
 )
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """A file to log."""
-    path = tmp_path / "t.csv"
-    path.write_text("a,b\n1,2\n")
-    return path
 
 
 def entities(project: dh.Project, file: Path) -> dict[str, Any]:

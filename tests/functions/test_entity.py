@@ -12,25 +12,18 @@ import pytest
 
 from pybridge.errors import BadArgument
 from pybridge.functions.entity import Record, draft
+from tests.functions.calls import GIVEN
 
 if TYPE_CHECKING:
     from pybridge.functions.function import Function
     from pybridge.functions.project import Project
-
-CODE = "def f():\n    return 1\n"
 
 
 @pytest.fixture
 def function(project: Project) -> Function:
     """A function."""
     return project.new_function(
-        name="f",
-        kind="python",
-        code=CODE,
-        handler="f",
-        python_version="PYTHON3_11",
-        description="what it does",
-        labels=["a", "b"],
+        "f", description="what it does", labels=["a", "b"], **GIVEN
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import pybridge.functions as dh
 from pybridge.errors import BadArgument
+from tests.functions.calls import declared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,13 +160,7 @@ def test_task_is_made_changed_and_makes_runs(
     assert run == task.get_run(run.id)
     assert task.delete_run(run.id)
     assert function == task.function
-    other = project.new_function(
-        name="other",
-        kind="python",
-        code=CODE,
-        handler="function",
-        python_version="PYTHON3_11",
-    )
+    other = declared(project, CODE, "function", name="other")
     with pytest.raises(BadArgument, match="is no task of"):
         other.update_task(task)
 
@@ -196,13 +191,8 @@ def test_parameters_keep_what_json_has_no_form_for(
     project: dh.Project,
 ) -> None:
     """S-18: any data; the function gets what was given."""
-    function = project.new_function(
-        name="f",
-        kind="python",
-        code="def f(x):\n    return type(x).__name__, x == b'\\0\\xff'\n",
-        handler="f",
-        python_version="PYTHON3_11",
-    )
+    code = "def f(x):\n    return type(x).__name__, x == b'\\0\\xff'\n"
+    function = declared(project, code)
 
     run = function.run(local_execution=True, parameters={"x": b"\0\xff"})
 
@@ -225,13 +215,7 @@ def test_runs_are_listed_by_function(
     project: dh.Project, function: dh.Function
 ) -> None:
     """§2.3: get_run, list_runs and delete_run, of the function and of the project."""
-    other = project.new_function(
-        name="other",
-        kind="python",
-        code=CODE,
-        handler="function",
-        python_version="PYTHON3_11",
-    )
+    other = declared(project, CODE, "function", name="other")
     mine = [function.new_run(), function.new_run()]
     others = other.new_run()
 
@@ -253,13 +237,7 @@ def test_image_of_a_build_is_used_without_refreshing(
     project: dh.Project, store: dh.Store
 ) -> None:
     """S-48: what a build has written into the store counts for the next run."""
-    function = project.new_function(
-        name="f",
-        kind="python",
-        code=CODE,
-        handler="function",
-        python_version="PYTHON3_11",
-    )
+    function = declared(project, CODE, "function")
     function.new_run("build")
 
     def write(entity: dict[str, Any]) -> None:

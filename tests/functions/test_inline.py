@@ -17,7 +17,8 @@ import pytest
 
 from pybridge.errors import BadArgument, RunFailed
 from pybridge.functions import engines
-from tests.functions.calls import PYTHON, declared, ran
+from tests.functions.calls import declared, ran
+from tests.functions.jobs import VERSION
 
 if TYPE_CHECKING:
     from pybridge.functions.project import Project
@@ -270,7 +271,7 @@ def test_what_a_host_ends_its_call_with_reaches_the_caller(
 
 def test_what_does_not_hold_in_process_is_said(project: Project) -> None:
     """S-46, S-50: another Python, and requirements, are for processes of their own."""
-    other = "PYTHON3_9" if PYTHON != "PYTHON3_9" else "PYTHON3_10"
+    other = "PYTHON3_9" if VERSION != "PYTHON3_9" else "PYTHON3_10"
     function = project.new_function(
         name="f",
         kind="python",
@@ -284,5 +285,5 @@ def test_what_does_not_hold_in_process_is_said(project: Project) -> None:
 
     assert 5 == run.result("output_0")
     log = "\n".join(run.logs())
-    assert f"this is {PYTHON}, its caller's, not {other}" in log
+    assert f"this is {VERSION}, its caller's, not {other}" in log
     assert "requirements" in log

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from moto.server import ThreadedMotoServer
 
 from pybridge.errors import BadArgument, HostError
 from pybridge.functions import files, material, tables
@@ -20,26 +19,14 @@ from pybridge.functions.faults import Faults
 from tests.functions.calls import ran
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pybridge.functions.project import Project
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """An S3 server of this machine."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bucket on it."""
     for name, value in {
-        "AWS_ENDPOINT_URL": server,
+        "AWS_ENDPOINT_URL": s3,
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_DEFAULT_REGION": "us-east-1",

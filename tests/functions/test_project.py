@@ -9,22 +9,9 @@ import pytest
 
 import pybridge.functions as dh
 from pybridge.errors import BadArgument
+from tests.functions.calls import GIVEN
 
-GIVEN = {
-    "kind": "python",
-    "code": "def f():\n    return 1\n",
-    "handler": "f",
-    "python_version": "PYTHON3_11",
-}
 TYPES = ("function", "dataitem", "artifact", "model", "secret")
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """A file to log."""
-    path = tmp_path / "t.csv"
-    path.write_text("a,b\n1,2\n")
-    return path
 
 
 def make(door: Any, type_: str, file: Path, *words: Any, **more: Any) -> Any:

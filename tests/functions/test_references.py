@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from pybridge.errors import BadArgument, Undefined
 from pybridge.functions import references, report
+from tests.functions.calls import declared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,19 +18,15 @@ if TYPE_CHECKING:
     from pybridge.functions.function import Function
     from pybridge.functions.project import Project
 
-VERSION = f"PYTHON3_{sys.version_info.minor}"
 
-
-def declared(project: Project, name: str, code: str = "def f(): return 1") -> Function:
+def named(project: Project, name: str, code: str = "def f(): return 1") -> Function:
     """Declare a function."""
-    return project.new_function(
-        name, "python", code=code, handler="f", python_version=VERSION
-    )
+    return declared(project, code, name=name)
 
 
 def test_function_is_meant_by_key_executable_or_name(project: Project) -> None:
     """A bare name is the newest version of the project given."""
-    old, new = declared(project, "a"), declared(project, "a")
+    old, new = named(project, "a"), named(project, "a")
     store = project.store
 
     assert new == references.function(store, "a", "p")
@@ -44,7 +40,7 @@ def test_default_project_is_that_of_the_settings(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without one it is "default"."""
-    made = declared(project, "a")
+    made = named(project, "a")
     with pytest.raises(Undefined, match="no function 'a' in project 'default'"):
         references.function(project.store, "a")
 
@@ -58,9 +54,9 @@ def test_run_is_meant_by_the_beginning_of_its_id_or_its_function(
     project: Project,
 ) -> None:
     """A function means its newest run, of whatever version."""
-    function = declared(project, "a")
+    function = named(project, "a")
     first = function.run(local_execution=True)
-    second = declared(project, "a").run(local_execution=True)
+    second = named(project, "a").run(local_execution=True)
     store = project.store
 
     assert first == references.run(store, first.id[:10])
@@ -73,7 +69,7 @@ def test_run_is_meant_by_the_beginning_of_its_id_or_its_function(
 
 def test_beginning_of_several_ids_is_refused(project: Project) -> None:
     """More of it has to be given."""
-    function = declared(project, "a")
+    function = named(project, "a")
     for identity in ("same-1", "same-2"):
         function.run(local_execution=True, uuid=identity)
 
@@ -84,7 +80,7 @@ def test_beginning_of_several_ids_is_refused(project: Project) -> None:
 
 def test_name_of_several_things_is_refused(project: Project) -> None:
     """An entity of any type is meant by its name, where one alone has it."""
-    declared(project, "both")
+    named(project, "both")
     item = project.new_dataitem("item", "table", path="/nowhere/t.csv")
     project.new_dataitem("both", "table", path="/nowhere/t.csv")
 
@@ -100,7 +96,7 @@ def test_newest_run_is_the_last_also_when_clocks_are_put_back(
     """Times are compared, not their texts: an hour is there twice a year."""
     runs = []
     for time in ("2026-10-25T02:50:00+02:00", "2026-10-25T02:10:00+01:00"):
-        runs.append(declared(project, "a").new_run())
+        runs.append(named(project, "a").new_run())
         entry = runs[-1].to_dict()
         entry["metadata"]["created"] = time
         project.store.delete(entry["key"])
@@ -111,7 +107,7 @@ def test_newest_run_is_the_last_also_when_clocks_are_put_back(
 
 def test_newest_are_the_last_of_all(project: Project) -> None:
     """So many, the oldest of them first."""
-    function = declared(project, "a")
+    function = named(project, "a")
     ids = [function.run(local_execution=True).id for _ in range(3)]
 
     found = project.store.find("p", "run", newest=2)
@@ -139,7 +135,7 @@ def test_result_is_plain_json(value: Any, shown: Any) -> None:
 def test_report_has_what_became_of_a_run(project: Project) -> None:
     """State, times, and what went wrong."""
     code = "def f():\n    raise ValueError('boom')"
-    run = declared(project, "bad", code).run(local_execution=True)
+    run = named(project, "bad", code).run(local_execution=True)
 
     line, told = report.summary(run.to_dict()), report.outcome(run)
 

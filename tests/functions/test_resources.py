@@ -8,6 +8,7 @@ import pytest
 
 from pybridge.functions.faults import Faults
 from pybridge.functions.resources import quantity
+from tests.functions.calls import GIVEN
 
 if TYPE_CHECKING:
     from pybridge.functions.function import Function
@@ -222,13 +223,7 @@ TAKEN: list[tuple[str, str, Any, Any]] = [
 @pytest.fixture
 def function(project: Project) -> Function:
     """A function to run."""
-    return project.new_function(
-        name="f",
-        kind="python",
-        code="def f(): pass",
-        handler="f",
-        python_version="PYTHON3_11",
-    )
+    return project.new_function("f", **GIVEN)
 
 
 @pytest.mark.parametrize(

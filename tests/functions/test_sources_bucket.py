@@ -7,10 +7,8 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from pybridge.errors import BadArgument, HostError, TooLarge
-from tests.functions.origins import called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,21 +22,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow.*:DeprecationWarning")
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """The address of an S3 server with a bucket."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def environ(endpoint: str) -> dict[str, str]:
+def environ(s3: str) -> dict[str, str]:
     """The environment of a run that knows the server."""
     return {
-        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ENDPOINT_URL": s3,
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "very-secret",
         "AWS_REGION": "eu-west-1",
@@ -59,11 +47,11 @@ def files(environ: dict[str, str]) -> Iterator[Any]:
 
 
 @pytest.fixture
-def call(store: Store, environ: dict[str, str]) -> Fetch:
-    """A function that fetches and calls a handler, and returns what that returns."""
+def call(call: Fetch, environ: dict[str, str]) -> Fetch:
+    """The same, in the environment of such a run."""
 
     def caller(code_src: str, handler: str = "main:f", **more: str) -> object:
-        return called(store, code_src, handler, {**environ, **more})
+        return call(code_src, handler, {**environ, **more})
 
     return caller
 

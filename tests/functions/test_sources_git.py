@@ -14,10 +14,10 @@ import pytest
 
 from pybridge.errors import BadArgument, HostError, TooLarge
 from pybridge.functions.sources import git as git_sources
-from tests.functions.origins import Site, called, commit, git, repository
+from tests.functions.origins import Site, commit, git, repository
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from pybridge.functions.store import Store
 
@@ -61,18 +61,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.repositories = tmp_path / "repos"
     yield site
     site.close()
-
-
-@pytest.fixture
-def call(store: Store) -> Fetch:
-    """A function that fetches and calls a handler, and returns what that returns."""
-
-    def caller(
-        code_src: str, handler: str = "main:f", environ: Mapping[str, str] | None = None
-    ) -> object:
-        return called(store, code_src, handler, environ)
-
-    return caller
 
 
 def test_references_are_followed(repo: Path, call: Fetch, by: str) -> None:

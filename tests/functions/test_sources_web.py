@@ -16,10 +16,10 @@ from pybridge.errors import BadArgument, HostError, TooLarge
 from pybridge.functions import sources
 from pybridge.functions.faults import Faults
 from pybridge.functions.sources.web import proxy_of
-from tests.functions.origins import Answer, Site, called
+from tests.functions.origins import Answer, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pybridge.functions.store import Store
@@ -35,18 +35,6 @@ def site() -> Iterator[Site]:
     site = Site()
     yield site
     site.close()
-
-
-@pytest.fixture
-def call(store: Store) -> Fetch:
-    """A function that fetches and calls a handler, and returns what that returns."""
-
-    def caller(
-        code_src: str, handler: str = "f", environ: Mapping[str, str] | None = None
-    ) -> object:
-        return called(store, code_src, handler, environ)
-
-    return caller
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pybridge.functions.faults import Faults
+from tests.functions import calls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,14 +17,8 @@ if TYPE_CHECKING:
     from pybridge.functions.function import Function
     from pybridge.functions.project import Project
 
-CODE = "def f():\n    return 1\n"
-GIVEN = {
-    "name": "f",
-    "kind": "python",
-    "code": CODE,
-    "handler": "f",
-    "python_version": "PYTHON3_11",
-}
+CODE = calls.GIVEN["code"]
+GIVEN = {"name": "f", **calls.GIVEN}
 
 
 @pytest.fixture

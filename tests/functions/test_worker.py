@@ -145,14 +145,7 @@ def test_run_of_a_forked_process_is_written_over_the_placeholder(
     """What forked a process has in /proc the environment of its own run."""
     code = """
 import os, signal
-from pybridge.functions import (
-    engines,
-    environments,
-    forkserver,
-    processes,
-    pythons,
-    states,
-)
+from pybridge.functions import forkserver
 if os.fork() == 0:
     forkserver._take_environment({"run": "my-run", "environ": {}})
     print("ready", flush=True)

@@ -102,6 +102,7 @@ class Run(Measured):
         "outputs",
         "results",
         "service",
+        "reload",
         "owner",
         "engine",
         "k8s",
@@ -234,6 +235,31 @@ class Run(Measured):
             )
         engines.of(self).resume(self)
         return self.refresh()
+
+    def reload(self, timeout: Optional[float] = None) -> Run:
+        """Replace the replicas of a service, one after the other, and return it.
+
+        No request is lost. The new ones begin with what there is now: the values of
+        secrets, the newest commit of a branch. It returns when they all answer.
+
+        Raises:
+            BadArgument: it is no service, or does not answer.
+            RunFailed: a new one could not begin, and the old ones go on.
+            TimeoutError: that took longer.
+
+        """
+        from pybridge.functions import engines
+
+        self._service_url()
+        failure = engines.of(self).reload(self, timeout)
+        self.refresh()
+        if failure:
+            raise RunFailed(
+                f"run '{self.id}' of '{self.function_name}' was not reloaded, and "
+                f"goes on as it was: {failure.get('type')}: {failure.get('message')}",
+                failure,
+            )
+        return self
 
     def logs(self, follow: bool = False) -> Iterator[str]:
         """Yield what it has written, line by line; with `follow` until it ends."""

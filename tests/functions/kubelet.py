@@ -203,6 +203,7 @@ class Cluster:
             raise Refused(404, f'{kind} "{name}" not found')
         if request.method == "PATCH":
             _merge(found, body)
+            found["metadata"]["generation"] += "spec" in body
             self._validate({k: v for k, v in found.items() if k != "status"})
         if request.method == "DELETE":
             self._delete(kind, name)
@@ -290,18 +291,20 @@ class Cluster:
         metadata, status = deployment["metadata"], deployment["status"]
         while self._lives(deployment):
             with self.lock:
+                generation = metadata["generation"]
                 own = [p for p in self.pods.values() if p.owner == metadata["uid"]]
                 wanted = deployment["spec"]["replicas"]
-                extra = own[wanted:]
+                # Those of a former template go when all others are ready.
+                template = copy.deepcopy(deployment["spec"]["template"])
+                newest = [pod for pod in own if pod.template == template]
+                former = [pod for pod in own if pod.template != template]
+                up = [pod for pod in newest if pod.is_ready()]
+                extra = newest[wanted:] + (former if len(up) >= wanted else [])
                 for pod in extra:
                     del self.pods[pod.name]
                 new = [
-                    self._pod(
-                        metadata["uid"],
-                        metadata["name"],
-                        deployment["spec"]["template"],
-                    )
-                    for _ in range(wanted - len(own))
+                    self._pod(metadata["uid"], metadata["name"], template)
+                    for _ in range(wanted - len(newest))
                 ]
             for pod in extra:
                 pod.end()
@@ -313,7 +316,9 @@ class Cluster:
                     pod.start()
             ready = [pod for pod in own if pod.name in self.pods and pod.is_ready()]
             status["readyReplicas"] = len(ready)
-            status["observedGeneration"] = metadata["generation"]
+            status["replicas"] = len(own) - len(extra) + len(new)
+            status["updatedReplicas"] = len(newest[:wanted]) + len(new)
+            status["observedGeneration"] = generation
             for service in self.of("Service") if ready else ():
                 service["spec"]["ports"][0]["nodePort"] = ready[0].port
             time.sleep(_PAUSE)
@@ -337,6 +342,8 @@ def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
     for name, value in changes.items():
         if isinstance(value, dict) and isinstance(into.get(name), dict):
             _merge(into[name], value)
+        elif value is None:
+            into.pop(name, None)
         else:
             into[name] = value
 

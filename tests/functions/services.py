@@ -145,6 +145,11 @@ class Alone:
         run.store.move(run.key, "RESUME", owner=states.owner(NAME))
         self.submit(run)
 
+    def reload(self, run: Run, timeout: float | None) -> None:
+        """Replace its replicas, some time."""
+        del timeout
+        self.processes[run.id].send(signal.SIGHUP)
+
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield the lines that it has written."""
         del follow

@@ -1,4 +1,4 @@
-"""`pybridge function serve`, `invoke`, `stop` and `resume`, as a person uses them."""
+"""`pybridge function serve`, `invoke`, `stop`, `reload`, `resume`, as they are used."""
 
 from __future__ import annotations
 
@@ -48,6 +48,18 @@ def _served(made: Line) -> Iterator[Line]:
     yield made
     assert 0 == made.run("stop", "--all").exit_code
     end(Store.open(made.root))
+
+
+def test_reload_replaces_replicas_and_says_where(line: Line) -> None:
+    """The service is where it was; what is none is refused."""
+    first = line.done("reload", "times")
+    told = line.json("reload", "times")
+
+    assert first == line.done("reload", told["id"])
+    assert first.startswith("http://127.0.0.1:")
+    assert "RUNNING" == told["state"]
+    assert '{"product":5.0}' == line.done("invoke", "times", "--param", "x=2.5")
+    assert 4 == line.run("reload", "nothing").exit_code
 
 
 def test_invoke_finds_the_service_of_a_function(line: Line) -> None:

@@ -321,6 +321,32 @@ def test_service_answers_and_is_stopped_and_resumed(
     assert set() == names(cluster, run)
 
 
+def test_reload_replaces_the_pods_of_a_service(
+    project: Project, cluster: kubelet.Cluster, tmp_path: Path
+) -> None:
+    """A rollout, as kubectl does it; where new pods cannot begin the old ones go on."""
+    code = (
+        "import os, pathlib\n"
+        f"if pathlib.Path({str(tmp_path / 'fails')!r}).exists():\n"
+        "    raise ValueError('no')\n"
+        "def f(): return os.getpid()\n"
+    )
+    run = given(project, code, "serve").wait(timeout=PATIENCE)
+    first = run.invoke().json()
+
+    run.reload(timeout=PATIENCE)
+    second = run.refresh().invoke().json()
+    (tmp_path / "fails").touch()
+    with pytest.raises(RunFailed, match="goes on as it was: ValueError: no"):
+        run.reload(timeout=PATIENCE)
+
+    assert first != second == run.invoke().json()
+    assert "RUNNING" == run.refresh().state
+    until(lambda: 1 == len([p for p in cluster.pods if run.id in p]))
+    assert second == run.invoke().json()
+    run.delete()
+
+
 def test_service_that_keeps_ending_is_an_error(
     project: Project, cluster: kubelet.Cluster
 ) -> None:

@@ -264,6 +264,9 @@ class Recorded:
     def resume(self, run: Run) -> None:
         self.seen.append(("resume", run.id))
 
+    def reload(self, run: Run, timeout: float | None) -> None:
+        self.seen.append((f"reload {timeout}", run.id))
+
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         yield f"{run.id} {follow}"
 

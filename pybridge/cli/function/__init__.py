@@ -42,6 +42,7 @@ _VERBS = {
     "show": ("looking", "Show all of a run, a function or data, and its lineage."),
     "status": ("looking", "Show the store and the manager, or how a run is."),
     "stop": ("keeping", "Stop runs."),
+    "reload": ("keeping", "Replace the replicas of a service."),
     "resume": ("keeping", "Let a run that was stopped go on."),
     "delete": ("keeping", "Delete runs, functions, data."),
     "secret": ("keeping", "Give a secret its value."),

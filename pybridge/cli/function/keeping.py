@@ -1,4 +1,4 @@
-"""`stop`, `resume`, `delete`, `secret`, `export`, `import`: things kept in order."""
+"""`stop`, `reload`, `resume`, `delete`, `secret`, `export`, `import`: keeping order."""
 
 from __future__ import annotations
 
@@ -58,6 +58,21 @@ def _stop(
             click.echo(shown.ending(run))
     if as_json:
         print_json(told)
+
+
+@command("reload")
+@click.argument("run")
+@options.project_option
+def _reload(store: Store, run: str, *, project: str | None, as_json: bool) -> None:
+    """Replace the replicas of the service RUN, one by one; no request is lost."""
+    from pybridge.functions import references, report
+
+    with busy("reloading"):
+        found = references.run(store, run, project, ["RUNNING"]).reload()
+    if as_json:
+        print_json(report.summary(found.to_dict()))
+        return
+    click.echo(found.status.service["url"])
 
 
 @command("resume")

@@ -40,6 +40,9 @@ class Engine(Protocol):
     def resume(self, run: Run) -> None:
         """Take up again a run that was stopped."""
 
+    def reload(self, run: Run, timeout: float | None) -> dict[str, Any] | None:
+        """Replace the replicas of a service; return why the old ones go on, if so."""
+
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield what a run has written; with `follow` until it is final."""
 

@@ -82,6 +82,16 @@ class Inline:
             "function again"
         )
 
+    def reload(self, run: Run, timeout: float | None) -> dict[str, Any] | None:
+        """Refuse: there are no services here.
+
+        Raises:
+            BadArgument: always.
+
+        """
+        del timeout
+        raise BadArgument(f"'{run.key}' is no service, and cannot be reloaded")
+
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield what it has written."""
         reader = Reader(_log_of(run))

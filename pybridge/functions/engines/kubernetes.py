@@ -16,7 +16,7 @@ from pybridge.functions import container, states
 from pybridge.functions.engines import pods
 from pybridge.functions.engines.cluster import Cluster, Gone, Unreachable, node_host
 from pybridge.functions.manager import outcome
-from pybridge.functions.store import enter
+from pybridge.functions.store import enter, now
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +30,7 @@ __all__ = ["Kubernetes"]
 
 _FIRST, _LONGEST = 0.05, 1.0  # seconds between looks
 _FRESH = 0.2  # seconds in which a look is not repeated
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"  # as kubectl notes it
 _RESTARTS = 1  # of a pod of a service; more are an error, as in the original
 _SHARED = ("pybridge-runtime-",)  # objects that are of more than one run
 
@@ -123,6 +124,31 @@ class Kubernetes:
             self._fail(run, exc)
             return
         self.submit(run)
+
+    def reload(self, run: Run, timeout: Optional[float]) -> Optional[dict[str, Any]]:
+        """Have the pods of a service replaced, as `kubectl rollout restart` does.
+
+        Raises:
+            TimeoutError: that took longer.
+
+        """
+        noted = run.status.get("k8s") or {}
+        cluster, name = self._cluster(_settings(noted)), noted["name"]
+        before = _restarted(cluster.read("Deployment", name), now(), cluster)
+        end = None if timeout is None else time.monotonic() + timeout
+        while not _is_rolled_out(deployment := cluster.read("Deployment", name)):
+            for pod in cluster.pods(noted["labels"]):
+                if _is_beyond_hope(pod):
+                    last = pods.told(cluster, pod, previous=True)
+                    error = ((last or {}).get("status") or {}).get("error")
+                    _restarted(deployment, before, cluster)
+                    return error or pods.failure(pod, 1)
+            if end is not None and time.monotonic() > end:
+                raise TimeoutError(
+                    f"the reload of run '{run.id}' goes on after {timeout:g} seconds"
+                )
+            time.sleep(_FIRST)
+        return None
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield what a run has written; with `follow` until it is final."""
@@ -276,9 +302,12 @@ class Kubernetes:
         seen = int(status.get("observedGeneration") or 0)
         current = seen >= int(deployment["metadata"].get("generation") or 0)
         found = cluster.pods(noted["labels"])
+        # While new pods do not get ready, those before them go on.
+        newest = int(status.get("updatedReplicas") or 0)
+        reloading = newest < int(status.get("replicas") or 0) or not current
+        reloading = reloading and bool(status.get("readyReplicas"))
         for pod in found:
-            hopeless = pods.waiting(pod)[0] in pods.HOPELESS
-            if pods.restarts(pod) > _RESTARTS or hopeless:
+            if _is_beyond_hope(pod) and not reloading:
                 last = pods.told(cluster, pod, previous=True)
                 error = ((last or {}).get("status") or {}).get("error")
                 error = error or pods.failure(pod, 1)
@@ -286,7 +315,8 @@ class Kubernetes:
                 _fail(store, entity["key"], error)
                 cluster.scale(noted["name"], 0)
                 return
-        if current and int(status.get("readyReplicas") or 0) > 0:
+        known = current or bool(entity["status"].get("service"))
+        if known and int(status.get("readyReplicas") or 0) > 0:
             service = self._service(cluster, noted, int(status["readyReplicas"]))
             if service is not None:
                 _at(store, entity, "RUNNING", service=service)
@@ -477,6 +507,32 @@ def _noted(rendered: Rendered) -> dict[str, Any]:
         "service_type": services[-1]["spec"]["type"] if services else None,
         "replicas": workload["spec"].get("replicas"),
     }
+
+
+def _is_beyond_hope(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a pod of a service ends again and again, or cannot begin."""
+    return pods.restarts(pod) > _RESTARTS or pods.waiting(pod)[0] in pods.HOPELESS
+
+
+def _restarted(
+    deployment: Mapping[str, Any], when: Optional[str], cluster: Cluster
+) -> Optional[str]:
+    """Note when pods were restarted, which replaces them; return what was noted."""
+    metadata = deployment["spec"]["template"].get("metadata") or {}
+    before: Optional[str] = (metadata.get("annotations") or {}).get(_RESTARTED)
+    template = {"template": {"metadata": {"annotations": {_RESTARTED: when}}}}
+    cluster.patch("Deployment", deployment["metadata"]["name"], {"spec": template})
+    return before
+
+
+def _is_rolled_out(deployment: Mapping[str, Any]) -> bool:
+    """Tell whether all pods of a deployment are of its newest form, and ready."""
+    status, wanted = deployment.get("status") or {}, deployment["spec"]["replicas"]
+    seen = int(status.get("observedGeneration") or 0)
+    return seen >= int(deployment["metadata"].get("generation") or 0) and all(
+        int(status.get(name) or 0) == wanted
+        for name in ("replicas", "updatedReplicas", "readyReplicas")
+    )
 
 
 def _settings(noted: Mapping[str, Any]) -> Settings:

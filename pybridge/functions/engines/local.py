@@ -72,6 +72,22 @@ class Local:
     def forget(self, run: Run) -> None:
         """Do nothing: all that there is of a run is in the store."""
 
+    def reload(self, run: Run, timeout: Optional[float]) -> Optional[dict[str, Any]]:
+        """Replace the replicas of a service; return why the old ones go on, if so.
+
+        Raises:
+            HostError: it ended meanwhile.
+            TimeoutError: that took longer.
+
+        """
+        answer = client.of(run.store).ask("reload", timeout, key=run.key)
+        if answer is None:
+            raise TimeoutError(
+                f"the reload of run '{run.id}' goes on after {timeout:g} seconds"
+            )
+        failure: Optional[dict[str, Any]] = answer["failure"]
+        return failure
+
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield what a run has written; with `follow` until it is final."""
         reader = Reader(run.store.run_directory(run.id) / "log")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import sys
 import time
 import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from pybridge.errors import BridgeError
+from pybridge.errors import BridgeError, HostError
 from pybridge.functions import cgroups, limits, states
 from pybridge.functions.manager import outcome
 from pybridge.functions.manager.output import Log
@@ -72,6 +73,8 @@ class Life:
         self.has_place = False
         self.failure: Optional[dict[str, Any]] = None  # of the attempt at hand
         self.secrets: dict[str, str] = {}
+        self.process: Optional[Process] = None
+        self.reloading = asyncio.Lock()
         self.folder = str(self.store.run_directory(self.id))
         self.log = Log(
             os.path.join(self.folder, "log"),
@@ -101,6 +104,32 @@ class Life:
             self.manager.announce(self.key)
             self.task.cancel()
         await asyncio.wait({self.task})
+
+    async def reload(self) -> Optional[dict[str, Any]]:
+        """Have a service replace its replicas; return why it has not, if so.
+
+        Raises:
+            HostError: it does not answer yet, or not any more.
+
+        """
+        async with self.reloading:
+            process = self.process
+            if process is None or not self.manager.is_ready(self.key):
+                raise HostError("the service does not answer; wait() for it first")
+            self.secrets |= outcome.secrets_of(self.store, self.project, self.spec)
+            process.masker.add(self.secrets.values())
+            before = self._reloaded()
+            process.child.signal(signal.SIGHUP, group=False)
+            while (now := self._reloaded()) == before:
+                done, _ = await asyncio.wait({process.child.ended}, timeout=_LOOK)
+                if done:
+                    raise HostError("the service ended while it was reloaded")
+            return (now or {}).get("error")
+
+    def _reloaded(self) -> Optional[dict[str, Any]]:
+        """Return what the service says of its last reload."""
+        entity = self.store.get(self.key)
+        return None if entity is None else entity["status"].get("reload")
 
     async def leave(self) -> None:
         """End its processes, and leave it to the next manager."""
@@ -203,8 +232,10 @@ class Life:
         try:
             try:
                 await process.start(nursery)
+                self.process = process
                 how = await self._watch(process)
             finally:
+                self.process = None
                 ended = await process.end()
             failure = await self._verdict(how or ended, process)
         finally:

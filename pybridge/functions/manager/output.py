@@ -24,17 +24,22 @@ class Masker:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Take the values of the secrets."""
+        self._forms: list[bytes] = []
+        self._held = b""
+        self.add(secrets)
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Take further ones, from now on."""
         found = {
             form.encode("utf-8", "surrogateescape")
             for secret in secrets
             for form in forms(secret)
-        }
+        } | set(self._forms)
         self._forms = sorted(found, key=len, reverse=True)
         self._longest = max(map(len, self._forms), default=0)
         self._pattern = re.compile(b"|".join(map(re.escape, self._forms)) or b"(?!)")
         firsts = {form[:1] for form in self._forms}
         self._firsts = re.compile(b"|".join(map(re.escape, firsts)) or b"(?!)")
-        self._held = b""
 
     def feed(self, data: bytes) -> bytes:
         """Return what can be shown by now; the beginning of a secret is held back."""

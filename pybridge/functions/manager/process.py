@@ -38,6 +38,7 @@ class Process:
     """The processes of one attempt: their pipes, their limits, their end."""
 
     child: Child
+    masker: Masker
 
     def __init__(self, life: Life, group: cgroups.Group, bounds: limits.Limits) -> None:
         self.life = life
@@ -60,8 +61,8 @@ class Process:
         os.makedirs(work, mode=0o700, exist_ok=True)
         out, its_out = os.pipe2(os.O_CLOEXEC)
         key = life.origin.environ.get(KEY)  # as secret as the others
-        masker = Masker([*life.secrets.values(), *([key] if key else [])])
-        self.pump = Pump(self.loop, out, life.log, masker)
+        self.masker = Masker([*life.secrets.values(), *([key] if key else [])])
+        self.pump = Pump(self.loop, out, life.log, self.masker)
         self.channel, its_channel = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.loop.add_reader(self.channel, self._hear)
         request = {

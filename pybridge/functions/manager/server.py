@@ -288,6 +288,20 @@ class Manager:
         task = asyncio.ensure_future(life.stop())
         task.add_done_callback(lambda _: client.reply())
 
+    def _do_reload(self, client: _Client, key: str) -> None:
+        life = self.lives.get(key)
+        if life is None or not life.is_service:
+            raise HostError("there is no such service")
+
+        def over(task: asyncio.Future[Any]) -> None:
+            exc = None if task.cancelled() else task.exception()
+            if exc is not None or task.cancelled():
+                client.reply(error=str(exc or "the manager ends"))
+            else:
+                client.reply(failure=task.result())
+
+        asyncio.ensure_future(life.reload()).add_done_callback(over)
+
     def _do_follow(self, client: _Client, key: str) -> None:
         if key not in self.lives:
             if self.is_final(key):

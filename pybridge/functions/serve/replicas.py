@@ -28,6 +28,7 @@ from pybridge.functions.serve import listening, metrics
 from pybridge.functions.serve.board import Board
 from pybridge.functions.serve.log import say
 from pybridge.functions.serve.replica import FAILED, Replica
+from pybridge.functions.store import now
 
 if TYPE_CHECKING:
     from pybridge.functions.run import Run
@@ -112,6 +113,8 @@ class Master:
         self.failed: dict[str, Any] | None = None
         self._selector = selectors.DefaultSelector()
         self._rolling: deque[_Child] = deque()
+        self._reloading = False
+        self._kept: dict[str, Any] | None = None  # why a reload was given up
         self._crashes: deque[float] = deque()
         self._births: list[float] = []  # when replicas are to be started again
         self._numbers = 0
@@ -186,6 +189,8 @@ class Master:
             self._on_signal(self._signals.pop(0))
         self._reap()
         self._on_time(time.monotonic())
+        if self._reloading and not (self._rolling or self._is_replacing()):
+            self._tell_reloaded()
         up = sum(one.ready for one in self.children.values())
         if up >= self.options.replicas and not (self.serving or self.stopping):
             self._announce()
@@ -200,14 +205,36 @@ class Master:
         if number in {signal.SIGTERM, signal.SIGINT}:
             self._stop()
         elif number == signal.SIGHUP and self.serving and not self.stopping:
-            say("service: restarts its replicas, one after the other")
-            self._rolling = deque(
-                child
-                for child in self.children.values()
-                if child.ready and not (child.retiring or child.held)
-            )
-            if not any(child.replaces for child in self.children.values()):
-                self._roll()
+            self._reload()
+
+    def _reload(self) -> None:
+        """Begin to replace all replicas, one after the other."""
+        say("service: restarts its replicas, one after the other")
+        self._reloading, self._kept = True, None
+        try:
+            self._token = self._secret()
+        except BadArgument as exc:
+            self._kept = self._failure("BadArgument", str(exc))
+            return
+        self._rolling = deque(
+            child
+            for child in self.children.values()
+            if child.ready and not (child.retiring or child.held)
+        )
+        if not self._is_replacing():
+            self._roll()
+
+    def _is_replacing(self) -> bool:
+        """Return whether a replica is to take the place of another one."""
+        return any(child.replaces for child in self.children.values())
+
+    def _tell_reloaded(self) -> None:
+        """Tell in the store that a reload is over."""
+        self._reloading = False
+        told = {"time": now(), "error": self._kept}
+        with contextlib.suppress(BridgeError):  # the run has been deleted
+            self.run.change(reload=told)
+        worker.changed()
 
     def _hear(self, child: _Child) -> None:
         for words in child.hear():
@@ -343,6 +370,7 @@ class Master:
             return
         if child.replaces is not None:
             say(f"service: {told}; the others stay, and the restart is given up")
+            self._kept = child.failure or self._failure(_DIED, told)
             child.replaces.held = False
             self._rolling.clear()
             return

@@ -9,6 +9,7 @@ read(global,variable,type,start,end,mask,labels,options,count)
  ; options: "delimiter", "format"="list" or "nodes", "levels", "encoding"="latin-1",
  ; "errors"="null", "json" for what py_query takes
  new again,careful,format,levels,prefix,spec,status
+ set status=$$known(.options) quit:'status status
  set levels=$get(options("levels"),1)
  if levels'?1.2N!(levels<1)!(levels>9) quit "0^levels: wanted 1 to 9 subscripts, got "_levels
  set prefix=$$prefix(global)
@@ -24,6 +25,16 @@ read(global,variable,type,start,end,mask,labels,options,count)
  . set status=$$call^pybridge("frame",,.count,variable,$get(type),$get(labels),$get(options("json")))
  . set again=$get(count)="again"
  quit status
+ ;
+known(options) ; Has every option a name and a value that there is?
+ ; One array may serve several calls, so the options of all of them are known.
+ new all,name
+ set all=",atomic,delimiter,encoding,errors,format,json,keys,levels,",name=""
+ for  set name=$order(options(name)) quit:name=""!(all'[(","_name_","))
+ if name'="" quit "0^option """_name_""" is unknown; known: "_$extract(all,2,$length(all)-1)
+ if $get(options("encoding"))'="",options("encoding")'="latin-1",options("encoding")'="utf-8" quit "0^encoding: wanted utf-8 or latin-1, got "_options("encoding")
+ if $get(options("errors"))'="",options("errors")'="null",options("errors")'="fail" quit "0^errors: wanted fail or null, got "_options("errors")
+ quit 1
  ;
 begin()
  quit $$call^pybridge("begin",,,spec,$get(mask),$select(format="nodes":$piece($get(labels),",",levels+1,9999),format="list":"",1:$get(options("delimiter"),"^")))
@@ -97,6 +108,7 @@ write(global,variable,mode,options,count)
  ; options: "delimiter", "keys" (labels of the columns that are subscripts, with commas
  ; between), "atomic"=1 for one transaction
  new delimiter,i,prefix,status
+ set status=$$known(.options) quit:'status status
  set mode=$get(mode,"fail"),count=0,prefix=$$prefix(global)
  if mode'="fail",mode'="replace",mode'="append" quit "0^mode: wanted fail, replace or append, got "_mode
  if prefix["," quit "0^the global to write has no subscripts, got "_global

@@ -35,6 +35,39 @@ set sc=$$WriteGlobal^pybridge("df","^w",,,,.n) write sc,n,! zwrite ^w
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("delimitr", "|", '0^option "delimitr" is unknown; known: atomic,delimiter,'),
+        ("encoding", "latin1", "0^encoding: wanted utf-8 or latin-1, got latin1"),
+        ("errors", "nul", "0^errors: wanted fail or null, got nul"),
+    ],
+)
+def test_unknown_options_are_refused(m: M, name: str, value: str, words: str) -> None:
+    """A slip of the pen is an error, and not the default without a word."""
+    printed = m.run(f"""{FRAME}
+set o("{name}")="{value}",^g(1)="a^b"
+write $$ExecuteGlobal^pybridge("^g","x",,,,,,.o),!
+write $$WriteGlobal^pybridge("df","^w",,,.o),! write $data(^w),!
+""")
+
+    read, written, made, *_ = printed.splitlines()
+    assert read.startswith(words)
+    assert read == written
+    assert "0" == made
+
+
+def test_one_array_of_options_serves_reading_and_writing(m: M) -> None:
+    """What only the other call wants is no error."""
+    printed = m.run(f"""{FRAME}
+set o("keys")="i",o("delimiter")="|",o("atomic")=0,o("errors")="fail"
+write $$WriteGlobal^pybridge("df","^w",,,.o),!
+write $$ExecuteGlobal^pybridge("^w","x",,,,,,.o,.n),! write n,!
+""")
+
+    assert "1\n1\n3\n" == printed
+
+
+@pytest.mark.parametrize(
     ("mode", "status", "count"),
     [("fail", "0", 2), ("replace", "1", 3), ("append", "1", 5), ("merge", "0", 2)],
 )

@@ -116,11 +116,13 @@ def _check(own: Mapping[str, Any], rest: Mapping[str, Any]) -> None:
 
     Raises:
         BadArgument: one has not the type that it has to have, or is misspelt.
+        HostError: what functions need is not installed.
 
     """
-    from pybridge.functions import specs
+    from pybridge.functions import extras
     from pybridge.functions.faults import nearest
 
+    specs = extras.models()
     for name in rest:
         meant = nearest(name, _OPTIONS)
         if meant and name not in specs.known():

@@ -35,7 +35,11 @@ def test_five_minutes_are_as_they_are_shown(
     monkeypatch.setenv("PYBRIDGE_SETTINGS", str(tmp_path / "pybridge.toml"))
     (tmp_path / "pybridge.toml").write_text(IMPATIENT)
     (tmp_path / "trips.py").write_text(blocks("python")[0])
-    (tmp_path / "trips.csv").write_text("km,minutes\n12,31.5\n7,10\n30,48\n")
+    made = re.search(
+        r"^\$ printf '(.*)' > trips.csv$", blocks("console")[0], re.MULTILINE
+    )
+    assert made is not None
+    (tmp_path / "trips.csv").write_text(made[1].replace("\\n", "\n"))
     commands = re.findall(r"^\$ pybridge (.*)$", blocks("console")[0], re.MULTILINE)
 
     said = ""

@@ -121,6 +121,7 @@ def test_every_module_is_imported_by_every_python(version: str) -> None:
         ("pydantic", "project.new_function('f', 'python')"),
         ("yaml", "project.to_yaml()"),
         ("requests", "_session()"),
+        ("pydantic", "__import__('pybridge.main').main.job('f')"),
     ],
 )
 def test_package_that_is_missing_is_told(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     Callable,
@@ -14,11 +15,21 @@ from typing import (
     get_origin,
 )
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
 from pybridge.functions import keys
 from pybridge.functions.faults import Fault, Faults, nearest, shown
+
+if TYPE_CHECKING:
+    import re
 
 __all__ = [
     "Camel",
@@ -29,6 +40,7 @@ __all__ = [
     "Texts",
     "check",
     "listed",
+    "matching",
     "one_of",
     "pairs",
     "several",
@@ -59,6 +71,17 @@ def pairs(name: str) -> Callable[[Any], Any]:
         return [{name: key, "value": value} for key, value in given.items()]
 
     return made
+
+
+def matching(pattern: re.Pattern[str], told: str) -> AfterValidator:
+    """Return what refuses texts that a pattern does not match; `told` says why."""
+
+    def checked(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(told)
+        return text
+
+    return AfterValidator(checked)
 
 
 Text = Annotated[str, Field(min_length=1)]

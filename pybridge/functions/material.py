@@ -450,6 +450,15 @@ class About:
         self.spec: dict[str, Any] = {"path": path}
         self.status: dict[str, Any] = {}
 
+    def describe(self, table: Any) -> None:
+        """Add what an Arrow table says: its schema and its first values."""
+        from pybridge.functions import tables
+
+        self.spec["schema"] = tables.schema_of(table)
+        preview = tables.preview_of(table)
+        if preview is not None:
+            self.status["preview"] = preview
+
 
 def _kept(entity: Any, data: Any, path: str | None, extension: str | None) -> About:
     """Write what is to be kept, a table or an object, and tell about it."""
@@ -496,10 +505,7 @@ def _written(
         return _pickled(frame, target[: -len("parquet")] + "pickle")
     about = About(target)
     about.status["files"] = [told]
-    about.spec["schema"] = tables.schema_of(table)
-    preview = tables.preview_of(table)
-    if preview is not None:
-        about.status["preview"] = preview
+    about.describe(table)
     return about
 
 
@@ -509,11 +515,7 @@ def _inserted(frame: Any, target: str, options: dict[str, Any]) -> About:
 
     about = About(target)
     database.write(frame, target, **options)
-    table = tables.to_arrow(frame)
-    about.spec["schema"] = tables.schema_of(table)
-    preview = tables.preview_of(table)
-    if preview is not None:
-        about.status["preview"] = preview
+    about.describe(tables.to_arrow(frame))
     return about
 
 
@@ -525,7 +527,7 @@ def _describe(entity: Any, target: str, status: dict[str, Any]) -> None:
         table = tables.to_arrow(tables.read(target, engine="arrow"))
     except Exception:  # it is kept all the same, and said when it is read
         return
-    entity.spec.setdefault("schema", tables.schema_of(table))
-    preview = tables.preview_of(table)
-    if preview is not None:
-        status["preview"] = preview
+    about = About(target)
+    about.describe(table)
+    entity.spec.setdefault("schema", about.spec["schema"])
+    status.update(about.status)

@@ -9,9 +9,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Dict, List, Literal, Mapping, Optional
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from pybridge.functions.fields import Camel, Fields, Text, Texts, pairs, several
+from pybridge.functions.fields import (
+    Camel,
+    Fields,
+    Text,
+    Texts,
+    matching,
+    pairs,
+    several,
+)
 
 __all__ = ["Affinity", "NodeSelector", "Tolerations"]
 
@@ -24,28 +32,21 @@ _VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 # ---- Node selector -------------------------------------------------------------------
 
 
-def _label(text: str) -> str:
-    """Check the name of a label."""
-    if not _LABEL.fullmatch(text):
-        raise ValueError(
-            "is not the name of a label; write 'name' or 'domain/name' of letters, "
-            "digits, '-', '_' and '.'"
-        )
-    return text
-
-
-def _label_value(text: str) -> str:
-    """Check the value of a label."""
-    if not _VALUE.fullmatch(text):
-        raise ValueError(
-            "is not the value of a label; write up to 63 letters, digits, '-', '_' "
-            "and '.'"
-        )
-    return text
-
-
-Label = Annotated[str, AfterValidator(_label)]
-LabelValue = Annotated[str, AfterValidator(_label_value)]
+Label = Annotated[
+    str,
+    matching(
+        _LABEL,
+        "is not the name of a label; write 'name' or 'domain/name' of letters, digits, "
+        "'-', '_' and '.'",
+    ),
+]
+LabelValue = Annotated[
+    str,
+    matching(
+        _VALUE,
+        "is not the value of a label; write up to 63 letters, digits, '-', '_' and '.'",
+    ),
+]
 
 
 class Selector(Fields):

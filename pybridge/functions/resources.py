@@ -30,7 +30,15 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from pybridge.functions.fields import Camel, Fields, Name, Text, pairs, several
+from pybridge.functions.fields import (
+    Camel,
+    Fields,
+    Name,
+    Text,
+    matching,
+    pairs,
+    several,
+)
 
 __all__ = [
     "Envs",
@@ -410,16 +418,6 @@ class Resources(Fields):
 # ---- Environment ---------------------------------------------------------------------
 
 
-def _env_name(text: str) -> str:
-    """Check the name of a variable."""
-    if not _ENV.fullmatch(text):
-        raise ValueError(
-            "is not the name of a variable; write letters, digits, '_', '-' and '.', "
-            "not beginning with a digit"
-        )
-    return text
-
-
 def _env_value(value: Any) -> Any:
     """Take a number for its text."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -432,7 +430,14 @@ def _env_value(value: Any) -> Any:
 class Env(Fields):
     """A variable of the environment."""
 
-    name: Annotated[str, AfterValidator(_env_name)]
+    name: Annotated[
+        str,
+        matching(
+            _ENV,
+            "is not the name of a variable; write letters, digits, '_', '-' and '.', "
+            "not beginning with a digit",
+        ),
+    ]
     value: Annotated[str, BeforeValidator(_env_value), Field(description="a text")]
 
 

@@ -35,89 +35,83 @@ project_option = click.option(
 )
 
 
-def declaring(body: Body) -> Body:
-    """Add the options of a function that is declared of a file."""
-    for option in reversed(
-        (
-            project_option,
-            click.option("--name", help="The name to store the function under."),
-            click.option("--handler", help="The function in a source: module:name."),
-            click.option("--init", "init", help="The function to call once before."),
-            click.option("--python", help="The Python that it needs, such as 3.12."),
-            click.option(
-                "-r",
-                "--requirement",
-                "requirements",
-                multiple=True,
-                metavar="PACKAGE",
-                help="A package that it needs, or @FILE with one a line; repeatable.",
-            ),
-            click.option("--base-image", help="The image that a build begins with."),
-        )
-    ):
-        body = option(body)
-    return body
+def _all_of(*options: Callable[[Body], Body]) -> Callable[[Body], Body]:
+    """Return what adds options to a command, in their order in its help."""
+
+    def add(body: Body) -> Body:
+        for option in reversed(options):
+            body = option(body)
+        return body
+
+    return add
 
 
-def passing(body: Body) -> Body:
-    """Add the options that say what a function is called with."""
-    for option in reversed(
-        (
-            click.option(
-                "-p",
-                "--param",
-                "params",
-                multiple=True,
-                metavar="NAME=VALUE",
-                help="A parameter: JSON where it is that, else text; repeatable.",
-            ),
-            click.option(
-                "--params-json",
-                metavar="JSON",
-                help='All parameters: {"steps": 3}, @FILE, or - for standard input.',
-            ),
-            click.option(
-                "-i",
-                "--input",
-                "inputs",
-                multiple=True,
-                metavar="NAME=DATA",
-                help="A key or name, a file (csv, parquet), or "
-                "sqlite:///file.db#table; repeatable.",
-            ),
-        )
-    ):
-        body = option(body)
-    return body
+# The options of a function that is declared of a file.
+declaring = _all_of(
+    project_option,
+    click.option("--name", help="The name to store the function under."),
+    click.option("--handler", help="The function in a source: module:name."),
+    click.option("--init", "init", help="The function to call once before."),
+    click.option("--python", help="The Python that it needs, such as 3.12."),
+    click.option(
+        "-r",
+        "--requirement",
+        "requirements",
+        multiple=True,
+        metavar="PACKAGE",
+        help="A package that it needs, or @FILE with one a line; repeatable.",
+    ),
+    click.option("--base-image", help="The image that a build begins with."),
+)
 
+# The options that say what a function is called with.
+passing = _all_of(
+    click.option(
+        "-p",
+        "--param",
+        "params",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A parameter: JSON where it is that, else text; repeatable.",
+    ),
+    click.option(
+        "--params-json",
+        metavar="JSON",
+        help='All parameters: {"steps": 3}, @FILE, or - for standard input.',
+    ),
+    click.option(
+        "-i",
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="NAME=DATA",
+        help="A key or name, a file (csv, parquet), or "
+        "sqlite:///file.db#table; repeatable.",
+    ),
+)
 
-def limiting(body: Body) -> Body:
-    """Add the options that say with what and how long a run may run."""
-    for option in reversed(
-        (
-            click.option(
-                "-e",
-                "--env",
-                "envs",
-                multiple=True,
-                metavar="NAME=VALUE",
-                help="An environment variable; NAME alone takes yours; repeatable.",
-            ),
-            click.option(
-                "--secret",
-                "secrets",
-                multiple=True,
-                metavar="NAME",
-                help="A secret of the project as a variable; repeatable.",
-            ),
-            click.option("--memory", metavar="SIZE", help="At most so much: 512Mi."),
-            click.option("--cpu", metavar="NUMBER", help="At most so many: 1.5."),
-            click.option("--timeout", metavar="TIME", help="At most so long: 90s, 2h."),
-            click.option("--engine", help="Where to run it: local, kubernetes."),
-        )
-    ):
-        body = option(body)
-    return body
+# The options that say with what and how long a run may run.
+limiting = _all_of(
+    click.option(
+        "-e",
+        "--env",
+        "envs",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An environment variable; NAME alone takes yours; repeatable.",
+    ),
+    click.option(
+        "--secret",
+        "secrets",
+        multiple=True,
+        metavar="NAME",
+        help="A secret of the project as a variable; repeatable.",
+    ),
+    click.option("--memory", metavar="SIZE", help="At most so much: 512Mi."),
+    click.option("--cpu", metavar="NUMBER", help="At most so many: 1.5."),
+    click.option("--timeout", metavar="TIME", help="At most so long: 90s, 2h."),
+    click.option("--engine", help="Where to run it: local, kubernetes."),
+)
 
 
 # ---- What they mean ------------------------------------------------------------------

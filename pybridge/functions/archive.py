@@ -65,10 +65,15 @@ def loads(text: str, where: str = "the text") -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         data = yaml.load(text, Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        size = _size(data, {})
+    except RecursionError:
+        raise BadArgument(
+            f"{where} is nested too deeply; give a file that export wrote"
+        ) from None
+    except (yaml.YAMLError, ValueError) as exc:
         told = " ".join(str(exc).split())
         raise BadArgument(f"{where} is not YAML: {told}") from None
-    if _size(data, {}) > _LARGEST:
+    if size > _LARGEST:
         raise BadArgument(
             f"{where} has more than {_LARGEST:,} values in it, or itself; write out "
             "what its aliases (*) stand for"

@@ -240,6 +240,7 @@ def test_project_that_cannot_be_imported_is_not_made(
         ("kind: python\nname: f\nspec: 3\n", "spec: 3 is not a dict"),
         ("a: &a\n- *a\n", "in it, or itself; write out what its aliases"),
         (BOMB, "has more than 1,000,000 values in it"),
+        ("a: " + "[" * 900 + "]" * 900, "is nested too deeply"),
         ("kind: python\nname: a b\n", "name: 'a b' is not one"),
         ("kind: python\nname: f\n", "2 faults|3 faults"),
         (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pybridge.errors import BadArgument, Unsupported
 from pybridge.functions import database, files, keys, running
 from pybridge.functions.entity import Entity, draft
-from pybridge.functions.faults import Fault, Faults, nearest
+from pybridge.functions.faults import Fault, Faults, nearest, shown
 from pybridge.functions.metrics import Measured
 
 if TYPE_CHECKING:
@@ -379,9 +379,13 @@ def drafted(
         keys.check_name(name)
     except BadArgument as exc:
         faults.append(Fault("name", name, str(exc)))
-    if uuid is not None and store.find(project, type_, id=uuid):
-        # Found out now, and not when its files are in the place of the other's.
-        faults.append(Fault("uuid", uuid, f"there is a {type_} with id '{uuid}'"))
+    faults += _unfit({**more, "path": path})
+    try:
+        # Found out now, and not when its files are in the place of another's.
+        if uuid is not None and store.find(project, type_, id=keys.check_id(uuid)):
+            faults.append(Fault("uuid", uuid, f"there is a {type_} with id '{uuid}'"))
+    except BadArgument as exc:
+        faults.append(Fault("uuid", uuid, str(exc)))
     if faults:
         raise Faults(f"{type_} '{name}'", faults)
     spec = {field: one for field, one in more.items() if field not in _ABOUT}
@@ -398,6 +402,28 @@ def drafted(
         },
     )
     return cls(made, store)
+
+
+def _unfit(given: dict[str, Any]) -> list[Fault]:
+    """Return the faults of what is not of its type."""
+    faults = []
+    for field, (kinds, wanted) in _WANTED.items():
+        value = given.get(field)
+        right = value is None or isinstance(value, kinds)
+        if right and field == "labels":
+            right = all(isinstance(one, str) for one in value or ())
+        if not right:
+            told = f"{shown(value)} is not {wanted}; give {wanted}"
+            faults.append(Fault(field, value, told))
+    return faults
+
+
+_WANTED: dict[str, tuple[tuple[type, ...], str]] = {
+    "path": ((str, os.PathLike), "a path or an address"),
+    "description": ((str,), "a text"),
+    "labels": ((list, tuple), "a list of texts"),
+    "embedded": ((bool,), "True or False"),
+}
 
 
 def _absolute(path: Any) -> str | None:

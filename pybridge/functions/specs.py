@@ -140,8 +140,10 @@ def _inputs(given: Any) -> Any:
     }
 
 
+# More than clocks of threads can wait for is never meant.
 Seconds = Annotated[
-    float, Field(gt=0, allow_inf_nan=False, description="seconds, more than 0")
+    float,
+    Field(gt=0, le=10**9, allow_inf_nan=False, description="seconds, more than 0"),
 ]
 Parameters = Annotated[
     Optional[Dict[str, Any]],

@@ -80,6 +80,29 @@ def test_source_and_source_path_are_the_same(project: Project, here: Path) -> No
         project.log_artifact(name="a", source="a.txt", source_path="a.txt")
 
 
+def test_all_faults_are_told_together(project: Project) -> None:
+    """Each with its field, what came and what would do; nothing is stored."""
+    with pytest.raises(Faults) as caught:
+        project.new_dataitem(
+            "a b",
+            kind="tabl",
+            path=3,
+            uuid="../x",
+            description=4,
+            labels=[5],
+            embedded="yes",
+            colour="red",
+        )
+
+    fields = [one["field"] for one in caught.value.faults]
+    assert {
+        *("name", "kind", "path", "uuid"),
+        *("description", "labels", "embedded", "colour"),
+    } == set(fields)
+    assert "path: 3 is not a path or an address" in str(caught.value)
+    assert [] == project.list_dataitems()
+
+
 def test_an_artifact_may_be_a_directory_or_several_files(
     project: Project, here: Path
 ) -> None:
@@ -182,14 +205,6 @@ def test_what_is_wrong_is_told_at_once(
         project.log_artifact(**{"name": "a", **given})
 
     assert [] == project.list_artifacts()
-
-
-def test_all_faults_are_told_together(project: Project) -> None:
-    """Each field that is wrong is named."""
-    with pytest.raises(Faults) as caught:
-        project.new_model(name="a b", kind="modle", frmework="x", path="y")
-
-    assert {"kind", "name", "frmework"} == {one["field"] for one in caught.value.faults}
 
 
 def test_a_dataitem_is_of_source_or_data(project: Project, here: Path) -> None:

@@ -322,6 +322,7 @@ RUN_REFUSED = [
     ("S-61", "job", {"init_parameters": 3}, "init_parameters: 3 is not a dict"),
     ("timeout", "job", {"timeout": 0}, "timeout: 0 is not more than 0"),
     ("timeout inf", "job", {"timeout": float("inf")}, "timeout: inf is not a finite"),
+    ("timeout long", "job", {"timeout": 1e300}, r"timeout: 1e\+300 is more than"),
     ("engine", "job", {"engine": "kubernets"}, "did you mean 'kubernetes'"),
     ("port", "serve", {"port": 70000}, "port: 70000 is more than 65535"),
     ("secret", "job", {"secrets": ["s"]}, "secrets: 's' has no value in the project"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,14 @@ class Log:
             self._rest = rest
             if newline:
                 self._append(whole + newline)
+
+    def say(self, line: str) -> None:
+        """Add a line of our own, also where the last one has no end."""
+        with suppress(FileNotFoundError), self.path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                line = f"\n{line}"
+        self.write(f"{line}\n")
 
     def close(self) -> None:
         """Add what is left of a last line."""

@@ -261,11 +261,24 @@ class Run(Measured):
             )
         return self
 
-    def logs(self, follow: bool = False) -> Iterator[str]:
-        """Yield what it has written, line by line; with `follow` until it ends."""
-        from pybridge.functions import engines
+    def logs(
+        self, follow: bool = False, attempt: Optional[int] = None
+    ) -> Iterator[str]:
+        """Yield what it has written, line by line; with `follow` until it ends.
 
-        return engines.of(self.refresh()).logs(self, follow=follow)
+        With `attempt` it is what that one has written, from 1 on.
+
+        Raises:
+            BadArgument: it has not made that attempt.
+
+        """
+        from pybridge.functions import attempts, engines
+
+        engine = engines.of(self.refresh())
+        if attempt is None:
+            return engine.logs(self, follow=follow)
+        attempts.check(attempt, self._data["status"])
+        return attempts.part(engine.logs(self, follow=follow), attempt)
 
     def delete(self) -> bool:
         """Stop it, and remove it with its log; tell whether it was there."""

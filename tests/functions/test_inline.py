@@ -287,3 +287,22 @@ def test_what_does_not_hold_in_process_is_said(project: Project) -> None:
     log = "\n".join(run.logs())
     assert f"this is {VERSION}, its caller's, not {other}" in log
     assert "requirements" in log
+
+
+def test_attempts_have_their_parts_of_the_log(project: Project) -> None:
+    """Those in the caller's process do, too."""
+    code = (
+        "seen = []\n"
+        "import builtins\n"
+        "def f():\n"
+        "    count = builtins.count = getattr(builtins, 'count', 0) + 1\n"
+        "    print('number', count, end='')\n"
+        "    if count == 1: raise ValueError('no')\n"
+    )
+    run = ran(project, code, backoff_limit=2)
+
+    import builtins
+
+    del builtins.count  # type: ignore[attr-defined]
+    assert ["number 1"] == [line[:8] for line in list(run.logs(attempt=1))[:1]]
+    assert ["number 2"] == [line.strip() for line in run.logs(attempt=2)]

@@ -112,6 +112,34 @@ def test_each_attempt_has_its_part_of_the_log(led: Project) -> None:
     assert "failed (ValueError: no); the next one begins in 0.0 s" in between
 
 
+def test_log_of_an_attempt_is_what_it_wrote(led: Project) -> None:
+    """Each can be had alone; of one that there was not it says how many there were."""
+    run = ended(
+        led,
+        """
+        import pathlib, sys
+        def f():
+            count = len(list(pathlib.Path().iterdir()))
+            pathlib.Path(str(count)).touch()
+            sys.stdout.write(f"this is {count}, without an end")
+            return 1 / (count // 2)
+        """,
+        backoff_limit=4,
+    )
+
+    parts = [list(run.logs(attempt=number)) for number in (1, 2, 3)]
+    assert "COMPLETED" == run.state
+    for number, lines in enumerate(parts):
+        told = [line for line in lines if line.startswith("this is")]
+        assert [f"this is {number}, without an end"] == told
+    assert "pybridge: attempt 1 failed" in parts[0][-1]
+    assert ["this is 2, without an end"] == parts[2]
+    assert parts[1] == list(run.logs(follow=True, attempt=2))
+    for number in (0, 4):
+        with pytest.raises(BadArgument, match=rf"made 3 att.*no attempt {number}"):
+            run.logs(attempt=number)
+
+
 def test_timeout_is_that_of_each_attempt(led: Project) -> None:
     """An attempt that takes too long is tried again, with its time anew."""
     run = ended(led, WAITS, timeout=0.3, backoff_limit=1)

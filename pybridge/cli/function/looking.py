@@ -385,6 +385,7 @@ def _bare(dest: str) -> str:
 @options.project_option
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("-n", "--tail", type=int, help="Only the last so many lines.")
+@click.option("--attempt", type=int, help="Only what that attempt has written.")
 def _logs(
     store: Store,
     run: str,
@@ -392,6 +393,7 @@ def _logs(
     project: str | None,
     follow: bool,
     tail: int | None,
+    attempt: int | None,
     as_json: bool,
 ) -> None:
     """Print what RUN has written.
@@ -403,7 +405,7 @@ def _logs(
     from pybridge.functions import references
 
     found = references.run(store, run, project)
-    lines: Iterable[str] = found.logs(follow=follow)
+    lines: Iterable[str] = found.logs(follow=follow, attempt=attempt)
     if tail is not None and not follow:
         lines = deque(lines, maxlen=max(tail, 0))
     if as_json:

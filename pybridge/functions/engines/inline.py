@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BadArgument, DeadlineExceeded, Interrupted
-from pybridge.functions import capture
+from pybridge.functions import attempts, capture
 from pybridge.functions.engines.reader import Reader
 from pybridge.functions.execution import Execution
 
@@ -143,6 +143,8 @@ class _Inline(Execution):
             timer.daemon = True
         if threading.current_thread() is threading.main_thread():
             self.guard = _Guard()
+        if self.attempt > 1:
+            self.out.say(f"{attempts.OWN}{attempts.begins(self.attempt)}")
         self.tell()
         try:
             with capture.captured(self.out), self.guard or _NO_GUARD:

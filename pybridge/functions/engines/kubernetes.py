@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional
 
 from pybridge.errors import BadArgument, BridgeError, HostError
-from pybridge.functions import container, states
+from pybridge.functions import attempts, container, states
 from pybridge.functions.engines import pods
 from pybridge.functions.engines.cluster import Cluster, Gone, Unreachable, node_host
 from pybridge.functions.manager import outcome
@@ -161,8 +161,12 @@ class Kubernetes:
             return
         cluster = self._cluster(_settings(noted))
         seen: set[tuple[str, str]] = set()
+        told = 0
         while True:
-            for pod in cluster.pods(noted["labels"]):
+            for number, pod in enumerate(cluster.pods(noted["labels"]), 1):
+                if number > max(1, told) and noted["kind"] != "Deployment":
+                    yield f"{attempts.OWN}{attempts.begins(number)}"
+                told = max(told, number)
                 yield from self._lines(cluster, pod, seen, follow=follow)
             if not follow or states.is_final(run.refresh().state):
                 return
@@ -462,11 +466,11 @@ class Kubernetes:
             if found is None:
                 found = cluster.pods(entity["status"]["k8s"]["labels"])
             seen: set[tuple[str, str]] = set()
-            lines = [
-                line
-                for pod in found
-                for line in self._lines(cluster, pod, seen, follow=False)
-            ]
+            lines: list[str] = []
+            for number, pod in enumerate(found, 1):
+                if number > 1 and entity["status"]["k8s"]["kind"] != "Deployment":
+                    lines.append(f"{attempts.OWN}{attempts.begins(number)}")
+                lines += self._lines(cluster, pod, seen, follow=False)
         except BridgeError:
             return
         if lines:

@@ -16,7 +16,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pybridge.errors import BridgeError, HostError
-from pybridge.functions import cgroups, limits, states
+from pybridge.functions import attempts, cgroups, limits, states
 from pybridge.functions.manager import outcome
 from pybridge.functions.manager.output import Log
 from pybridge.functions.manager.process import Process
@@ -225,6 +225,8 @@ class Life:
 
         """
         self.failure = None
+        if self.attempt > 1:
+            self.log.say(attempts.begins(self.attempt))
         bounds = limits.of(self.spec.get("resources"))
         shared = bounds if self.manager.policy.control_groups else limits.Limits()
         group = cgroups.make(f"{self.id}-{self.attempt}", shared)

@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from pybridge.functions.attempts import OWN
 from pybridge.masking import HIDDEN, forms
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ __all__ = ["Log", "Masker", "Pump"]
 
 _CHUNK = 1 << 16
 _AT_ONCE = 16  # chunks read from one run before the others have their turn
-_OWN = b"pybridge: "
+_OWN = OWN.encode()
 
 
 class Masker:

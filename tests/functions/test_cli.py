@@ -259,7 +259,7 @@ def test_stop_of_a_function_means_the_run_that_goes_on(line: Line) -> None:
     told = line.done("stop", "slow")
 
     assert 1 == refused.exit_code
-    assert told.startswith("STOPPED in ")
+    assert told.startswith("STOPPED ")
     assert detached.endswith(told.split()[-1])
 
 

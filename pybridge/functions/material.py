@@ -378,16 +378,16 @@ def drafted(
     try:
         keys.check_name(name)
     except BadArgument as exc:
-        faults.append(Fault("name", name, str(exc)))
+        faults.append(Fault("name", name, str(exc).removeprefix("name ")))
     faults += _unfit({**more, "path": path})
     try:
         # Found out now, and not when its files are in the place of another's.
         if uuid is not None and store.find(project, type_, id=keys.check_id(uuid)):
             faults.append(Fault("uuid", uuid, f"there is a {type_} with id '{uuid}'"))
     except BadArgument as exc:
-        faults.append(Fault("uuid", uuid, str(exc)))
+        faults.append(Fault("uuid", uuid, str(exc).removeprefix("uuid ")))
     if faults:
-        raise Faults(f"{type_} '{name}'", faults)
+        raise Faults(f"{type_} {shown(name)}", faults)
     spec = {field: one for field, one in more.items() if field not in _ABOUT}
     made = draft(
         type_,

@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from pybridge import _names
-from pybridge.errors import BadArgument, Unsupported
+from pybridge.errors import BadArgument, BridgeError, Unsupported
 from pybridge.functions import files, pickles
 
 __all__ = [
@@ -350,7 +350,7 @@ def read(
     Options are those of the library's own reader.
 
     Raises:
-        BadArgument: there is no such file, or its format is unknown.
+        BadArgument: there is no such file, it is damaged, or its format is unknown.
 
     """
     library = checked(engine)
@@ -365,10 +365,17 @@ def read(
         form = format_of(path, file_format)
     source: Any = str(place) if place is not None else io.BytesIO(files.read(path))
     reader = _READERS.get((form, library))
-    if reader is not None:
-        return reader(source, options)
-    reader = _READERS[form, "pandas"]
-    return converted(reader(source, options), library)
+    try:
+        if reader is not None:
+            return reader(source, options)
+        return converted(_READERS[form, "pandas"](source, options), library)
+    except (BridgeError, ImportError, MemoryError, OSError, TypeError):
+        raise
+    except Exception as exc:  # each library has its own
+        raise BadArgument(
+            f"'{path}' cannot be read as {form}: {exc}; give file_format= if it is "
+            "something else"
+        ) from exc
 
 
 def _read_parquet(library: str) -> Any:

@@ -510,3 +510,19 @@ def test_write_df_replaces_the_table(project: Project, tmp_path: Path) -> None:
     assert ["x", "y"] == stored.as_df()["b"].tolist()
     assert [{"name": "b", "type": "string"}] == stored.schema["fields"]
     assert 2 == stored.preview["rows"]
+
+
+@pytest.mark.parametrize("engine", ["pandas", "polars", "arrow"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("t.parquet", b"hello"), ("t.csv", b"a,b\n1,2\n3,4,5\n"), ("t.json", b"{")],
+)
+def test_file_that_is_damaged_is_named(
+    tmp_path: Path, name: str, content: bytes, engine: str
+) -> None:
+    """Which file, as what it was read, and what is wrong, whichever library says so."""
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    with pytest.raises(BadArgument, match=rf"{name}' cannot be read as \w+: .+"):
+        tables.read(str(path), engine=engine)

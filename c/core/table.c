@@ -443,6 +443,150 @@ pyb_status pyb_table_reserve(pyb_table *table, int64_t rows, pyb_error *error) {
   return PYB_OK;
 }
 
+/* ---- Rows in another order ------------------------------------------------------ */
+
+/* What lies scattered is asked for so many rows ahead. */
+#define AHEAD 16
+
+/* Which rows of a column are taken, and how many cells its new buffers have room for.
+ */
+typedef struct choice {
+  const uint32_t *rows;
+  int64_t n, room;
+} choice;
+
+static pyb_status take_words(int64_t **words, int64_t *capacity, const choice *choice) {
+  const int64_t *old = *words;
+  int64_t *taken = pyb__buffer_resize(NULL, 0, (size_t)choice->room * 8);
+
+  if (taken == NULL)
+    return PYB_NO_MEMORY;
+  for (int64_t i = 0; i < choice->n; i++) {
+    if (i + AHEAD < choice->n)
+      __builtin_prefetch(&old[choice->rows[i + AHEAD]]);
+    taken[i] = old[choice->rows[i]];
+  }
+  pyb__buffer_free(*words, (size_t)*capacity * 8);
+  *words = taken;
+  *capacity = choice->room;
+  return PYB_OK;
+}
+
+static pyb_status take_tags(uint8_t **tags, int64_t *capacity, const choice *choice) {
+  uint8_t *taken = pyb__buffer_resize(NULL, 0, (size_t)choice->room);
+
+  if (taken == NULL)
+    return PYB_NO_MEMORY;
+  for (int64_t i = 0; i < choice->n; i++)
+    taken[i] = (*tags)[choice->rows[i]];
+  pyb__buffer_free(*tags, (size_t)*capacity);
+  *tags = taken;
+  *capacity = choice->room;
+  return PYB_OK;
+}
+
+static pyb_status take_validity(pyb_column *column, const choice *choice) {
+  column_rest *rest = rest_of(column);
+  uint8_t *old = column->validity;
+  uint8_t *taken = pyb__buffer_resize(NULL, 0, validity_size(choice->room));
+  int64_t valid = 0;
+
+  if (taken == NULL)
+    return PYB_NO_MEMORY;
+  memset(taken, 0, validity_size(choice->room));
+  for (int64_t i = 0; i < choice->n; i++) {
+    uint32_t row = choice->rows[i];
+    uint8_t bit = old[row >> 3] >> (row & 7) & 1;
+    taken[i >> 3] |= (uint8_t)(bit << (i & 7));
+    valid += bit;
+  }
+  pyb__buffer_free(old, validity_size(rest->own.validity));
+  column->validity = taken;
+  column->nulls = choice->n - valid;
+  rest->own.validity = choice->room;
+  return PYB_OK;
+}
+
+/* The bytes of each cell end at ends[i + 1]; `capacity` is that of `ends`. */
+static pyb_status take_bytes(pyb_column *column, int64_t **ends, int64_t *capacity,
+                             const choice *choice) {
+  const int64_t *old = *ends;
+  const uint32_t *rows = choice->rows;
+  int64_t size = 0, *taken;
+  char *bytes = NULL;
+
+  for (int64_t i = 0; i < choice->n; i++)
+    size += old[rows[i] + (int64_t)1] - old[rows[i]];
+  taken = pyb__buffer_resize(NULL, 0, (size_t)(choice->room + 1) * 8);
+  if (taken != NULL && size != 0) {
+    bytes = pyb__buffer_resize(NULL, 0, (size_t)size);
+    if (bytes == NULL)
+      pyb__buffer_free(taken, (size_t)(choice->room + 1) * 8);
+  }
+  if (taken == NULL || (bytes == NULL && size != 0))
+    return PYB_NO_MEMORY;
+  taken[0] = 0;
+  for (int64_t i = 0; i < choice->n; i++) {
+    int64_t start = old[rows[i]], length = old[rows[i] + (int64_t)1] - start;
+    if (i + 2 * AHEAD < choice->n)
+      __builtin_prefetch(&old[rows[i + 2 * AHEAD]]);
+    if (i + AHEAD < choice->n)
+      __builtin_prefetch(column->bytes + old[rows[i + AHEAD]]);
+    if (length != 0)
+      memcpy(bytes + taken[i], column->bytes + start, (size_t)length);
+    taken[i + 1] = taken[i] + length;
+  }
+  pyb__buffer_free(*ends, (size_t)*capacity * 8);
+  pyb__buffer_free(column->bytes, (size_t)column->bytes_capacity);
+  *ends = taken;
+  *capacity = choice->room + 1;
+  column->bytes = bytes;
+  column->bytes_size = column->bytes_capacity = size;
+  return PYB_OK;
+}
+
+static pyb_status take_rows(pyb_column *column, const choice *choice) {
+  column_rest *rest = rest_of(column);
+  pyb__column_rest *mixed = &rest->shared;
+  pyb_status status = PYB_OK;
+
+  if (column->validity != NULL)
+    status = take_validity(column, choice);
+  if (status == PYB_OK && pyb__is_mixed(column)) {
+    status = take_tags(&mixed->tags, &rest->own.tags, choice);
+    if (status == PYB_OK)
+      status = take_words(&mixed->slots, &rest->own.slots, choice);
+    if (status == PYB_OK)
+      status = take_bytes(column, &mixed->ends, &rest->own.ends, choice);
+  } else if (status == PYB_OK && column->kinds != 0)
+    status = pyb__is_fixed(pyb__only_type(column))
+                 ? take_words(&column->integers, &rest->own.cells, choice)
+                 : take_bytes(column, &column->offsets, &rest->own.cells, choice);
+  if (status != PYB_OK)
+    return status;
+  if (column->kinds == 0)
+    column->nulls = choice->n;
+  column->length = choice->n;
+  column->capacity = choice->room;
+  return PYB_OK;
+}
+
+pyb_status pyb_table_take(pyb_table *table, const uint32_t *rows, int64_t n,
+                          pyb_error *error) {
+  choice choice = {rows, n, n == 0 ? 8 : n};
+
+  for (size_t i = 0; i < table->n; i++)
+    for (int64_t k = 0; k < n; k++)
+      if (rows[k] >= table->columns[i].length)
+        return pyb__fail(error, PYB_BAD_ARGUMENT, "column %zu has %lld cells, not %lld",
+                         i, (long long)table->columns[i].length,
+                         (long long)rows[k] + 1);
+  for (size_t i = 0; i < table->n; i++)
+    if (take_rows(&table->columns[i], &choice) != PYB_OK)
+      return pyb__fail(error, PYB_NO_MEMORY, "no memory for %lld rows", (long long)n);
+  return PYB_OK;
+}
+
 pyb_column *pyb_table_column(pyb_table *table, size_t i) {
   return i < table->n ? &table->columns[i] : NULL;
 }

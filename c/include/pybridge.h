@@ -576,6 +576,13 @@ PYB_API PYB_CHECK pyb_status pyb_table_name(pyb_table *table, size_t i,
 PYB_API PYB_CHECK pyb_status pyb_table_reserve(pyb_table *table, int64_t rows,
                                                pyb_error *error);
 
+/* Make the table's rows those that it has at rows[0.. n): in that order, any of them
+ * left out or taken more than once. A column keeps its type. A number that is no row's
+ * is PYB_BAD_ARGUMENT, and nothing has changed; PYB_NO_MEMORY leaves a table that can
+ * only be released. */
+PYB_API PYB_CHECK pyb_status pyb_table_take(pyb_table *table, const uint32_t *rows,
+                                            int64_t n, pyb_error *error);
+
 /* Column i; valid as long as the table. */
 PYB_API pyb_column *pyb_table_column(pyb_table *table, size_t i);
 

@@ -89,6 +89,7 @@ static pyb_status fill(pyb_table *table) {
 
 /* A table of all kinds of columns, or 0. */
 static int make_rows(struct ArrowArrayStream *rows) {
+  static const uint32_t order[] = {600, 2, 301};
   pyb_table *table;
 
   if (!done(pyb_table_new(5, &table, &error)))
@@ -96,7 +97,7 @@ static int make_rows(struct ArrowArrayStream *rows) {
   for (int i = 0; i < 5; i++)
     done(pyb_table_name(table, (size_t)i, "name", "DECLARED", &error));
   done(pyb_table_reserve(table, 10, &error));
-  if (!done(fill(table))) {
+  if (!done(fill(table)) || !done(pyb_table_take(table, order, 3, &error))) {
     pyb_table_release(table);
     return 0;
   }

@@ -4,8 +4,8 @@
  * the bytes are it must not read or write beyond its memory, nor loop. Build it with
  * -DSQLITE_CORE -DPYB_TEST and -fsanitize=address,undefined together with
  * c/core/{error,memory,pool,linux,table,value,stream}.c,
- * c/hosts/sqlite/{pages,program,constants,plan,predicate,btree,leaf,value}.c and
- * -lsqlite3.
+ * c/hosts/sqlite/{pages,program,constants,plan,predicate,btree,leaf,sorted,order,
+ * value}.c and -lsqlite3.
  *
  *     fuzz_pages SECONDS SEED [FOLDER]   images of its own, damaged at random
  *     fuzz_pages FILE ...                these images once each
@@ -42,7 +42,7 @@ pyb_status pyb__sqlite_parameters(sqlite3 *db, sqlite3_stmt *statement,
 int64_t pyb_test_fail(int64_t nth, int on);
 
 static struct {
-  long images, scanned, filtered, declined, starved, rows, walks, walked;
+  long images, scanned, filtered, sorted, declined, starved, rows, walks, walked;
 } counts;
 
 static char folder[200] = "/tmp";
@@ -210,6 +210,9 @@ static char *random_clause(sqlite3 *db, const pyb__sqlite_scan *scan, char **nam
     sqlite3_str_appendall(sql, "where ");
     add_test(sql, scan, names);
   }
+  for (uint64_t i = below(4), n = i; i > 0 && i < 3; i--)
+    sqlite3_str_appendf(sql, "%s \"%w\"%s", i == n ? " order by" : ",",
+                        names[below(scan->n)], below(2) == 0 ? "" : " desc");
   if (below(3) == 0)
     sqlite3_str_appendf(sql, " limit %d", (int)below(60) - 1);
   return sqlite3_str_finish(sql);
@@ -316,6 +319,7 @@ static void scan_table(pyb__sqlite *host, const char *name, int whole) {
       compare(table, selected);
     counts.scanned++;
     counts.filtered += clause != NULL && strncmp(clause, "where", 5) == 0;
+    counts.sorted += clause != NULL && strstr(clause, "order by") != NULL;
   } else {
     pyb_table_release(table);
     counts.declined++;
@@ -621,8 +625,8 @@ static void damage(uint8_t *data, size_t *size) {
 
 /* On a slow machine it takes longer until each outcome was seen often enough. */
 static int seen_enough(void) {
-  return counts.scanned > 500 && counts.filtered > 200 && counts.declined > 100 &&
-         counts.starved > 50 && counts.walked > 50;
+  return counts.scanned > 500 && counts.filtered > 200 && counts.sorted > 100 &&
+         counts.declined > 100 && counts.starved > 50 && counts.walked > 50;
 }
 
 static void run_samples(double seconds) {
@@ -664,10 +668,11 @@ int main(int argc, char **argv) {
       snprintf(folder, sizeof folder, "%s", argv[3]);
     run_samples(atof(argv[1]));
   }
-  printf("images %ld scanned %ld filtered %ld declined %ld starved %ld rows %ld walks "
+  printf("images %ld scanned %ld filtered %ld sorted %ld declined %ld starved %ld rows "
+         "%ld walks "
          "%ld walked "
          "%ld live %ld\n",
-         counts.images, counts.scanned, counts.filtered, counts.declined,
+         counts.images, counts.scanned, counts.filtered, counts.sorted, counts.declined,
          counts.starved, counts.rows, counts.walks, counts.walked, (long)pyb_live());
   return 0;
 }

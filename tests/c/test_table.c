@@ -338,6 +338,51 @@ static void test_reserve(void) {
   drop();
 }
 
+/* Rows are put in another order, left out, taken twice, and more come behind them. */
+static void test_take(void) {
+  static const uint32_t rows[] = {4, 0, 3, 3, 1}, beyond[] = {0, 5};
+  static const char *const words[] = {"zero", "", "two", "a longer three", "4"};
+  pyb_column *columns[5];
+
+  OK(pyb_table_new(5, &table, &error));
+  for (size_t i = 0; i < 5; i++)
+    columns[i] = pyb_table_column(table, i);
+  for (int row = 0; row < 5; row++) {
+    append(columns[0], of(PYB_INT64, row));
+    append(columns[1], row == 3 ? PYB_EMPTY : real_value(row / 2.0));
+    append(columns[2], bytes_value(PYB_TEXT, words[row]));
+    append(columns[3], PYB_EMPTY);
+    append(columns[4],
+           row % 2 ? of(PYB_INT64, row) : bytes_value(PYB_TEXT, words[row]));
+  }
+  CHECK(pyb_table_take(table, beyond, 2, &error) == PYB_BAD_ARGUMENT);
+  OK(pyb_table_take(table, rows, 5, &error));
+  for (size_t i = 0; i < 5; i++)
+    append(columns[i], i == 0 ? of(PYB_INT64, 7) : bytes_value(PYB_TEXT, "new"));
+  finish(table);
+  CHECK(batch.length == 6 && batch.children[1]->null_count == 2);
+  CHECK(int_at(0, 0) == 4 && int_at(0, 3) == 3 && int_at(0, 5) == 7);
+  CHECK(text_at(1, 0, "2.0") && is_null(1, 2) && is_null(1, 3) && text_at(1, 4, "0.5"));
+  CHECK(text_at(2, 0, "4") && text_at(2, 2, "a longer three") && text_at(2, 4, ""));
+  CHECK(is_null(3, 4) && text_at(3, 5, "new"));
+  CHECK(text_at(4, 0, "4") && text_at(4, 3, "3") && text_at(4, 5, "new"));
+  drop();
+}
+
+/* All rows can be left out. */
+static void test_take_nothing(void) {
+  pyb_column *column = begin();
+
+  append(column, bytes_value(PYB_TEXT, "a"));
+  append(column, PYB_EMPTY);
+  OK(pyb_table_take(table, NULL, 0, &error));
+  CHECK(column->length == 0 && column->nulls == 0);
+  append(column, bytes_value(PYB_TEXT, "b"));
+  finish(table);
+  CHECK(batch.length == 1 && text_at(0, 0, "b") && !is_null(0, 0));
+  drop();
+}
+
 /* The size of a text that has text before it is looked at as well. */
 static void test_impossible_text_leaves_the_column(void) {
   pyb_column *column = begin();
@@ -427,6 +472,8 @@ int main(void) {
   RUN(test_numbers_are_widened_exactly);
   RUN(test_growth_keeps_all_cells);
   RUN(test_reserve);
+  RUN(test_take);
+  RUN(test_take_nothing);
   RUN(test_impossible_text_leaves_the_column);
   RUN(test_text_may_end_with_a_nul);
   RUN(test_ragged_table_is_refused);

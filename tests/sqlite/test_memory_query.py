@@ -29,6 +29,10 @@ STATEMENTS = [
     "select py_query('select :a', 'q', 'list', '{\"params\":{\"a\":\"x\"}}')",
     "select py_query('x', 'q', 'list', '{\"namespace\":\"there\"}', 1, x'00')",
     "select py_table('t', 'q', 'list')",
+    "select py_table('file.t', 'q', 'list'), py_option('scanned')",
+    "select py_query('select s from file.t where x > .5 or s = ?', 'q', null, null, 1)",
+    "select py_query('select x from file.t order by s, x desc', 'q', 'list')",
+    "select py_query('select s from file.t where x < 9.5 order by x limit 2', 'q')",
     "select py_table('main.\"t\"', 'q', 'list', 2, null, 's,x*', '{\"parse\":false}')",
     "select py_table('w', 'q', 'list', null, null, '[x]')",
     "select py_eval('''text'''), py_eval('b''blob'''), py_get('q', 'json')",
@@ -44,7 +48,14 @@ STATEMENTS = [
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failing]:
     """The program that makes allocations fail; it ends well."""
-    program = Failing(tmp_path_factory.mktemp("memory"), SETUP)
+    folder = tmp_path_factory.mktemp("memory")
+    file = [
+        f"attach '{folder / 'file.db'}' as file",
+        "drop table if exists file.t",
+        "create table file.t as select * from t where x is not null",
+        "insert into file.t select x + 4, s from t where x is not null",
+    ]
+    program = Failing(folder, SETUP + file)
     yield program
     assert (0, "") == program.close()
 

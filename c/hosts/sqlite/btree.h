@@ -67,6 +67,12 @@ struct pyb__tree {
   pyb__tree_end (*ask)(pyb__tree *tree, size_t i, int64_t rowid);
   int (*interrupted)(void *host); /* NULL = nobody asks */
   void *host;
+  size_t seen; /* fields of a record that are looked at also where nobody wants them */
+  /* Called between two leaves when the columns have `full_rows` or more; it may take
+   * rows out of them. NULL = nobody cares. */
+  pyb__tree_end (*full)(pyb__tree *tree, void *data);
+  void *full_data;
+  int64_t full_rows;
 
   /* The walk's own. */
   const char *reason;

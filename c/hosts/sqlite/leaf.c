@@ -457,7 +457,12 @@ pyb__tree_end pyb__leaf_read(pyb__tree *tree, const uint8_t *page, int64_t last)
     }
     end = add_row(tree, page, &cell);
   }
-  return end == PYB__TREE_WHOLE ? flush(tree, page) : end;
+  if (end == PYB__TREE_WHOLE)
+    end = flush(tree, page);
+  if (end == PYB__TREE_WHOLE && tree->full != NULL &&
+      tree->fields[0].column->length >= tree->full_rows)
+    end = tree->full(tree, tree->full_data);
+  return end;
 }
 
 /* ---- Begin and end -------------------------------------------------------------- */
@@ -468,6 +473,7 @@ static void mark_default(pyb__tree *tree, const pyb__operand *operand) {
 }
 
 pyb__tree_end pyb__leaf_begin(pyb__tree *tree) {
+  tree->width = tree->seen;
   for (size_t i = 0; i < tree->n; i++)
     if (tree->fields[i].field >= 0 && (size_t)tree->fields[i].field >= tree->width)
       tree->width = (size_t)tree->fields[i].field + 1;

@@ -28,17 +28,17 @@
  *    `select columns from table`, does only this: go through one B-tree from its
  *    first to its last entry or through a range of rowids, go by rows for which a
  *    comparison of fields and constants says so, take fields of the record or the
- *    rowid, make floats of the integers in a column of REAL affinity, and return
- *    them. EXPLAIN shows it, and asks the authorizer of the connection on the way
- *    (program.c, plan.c). So the root page, the fields, the alias of the rowid, the
- *    affinities, the collations, the logic of WHERE and LIMIT, and which fields have
- *    a default are not worked out here from SQL: they are what SQLite has worked out.
- *    Generated columns, views that compute, virtual tables, tables WITHOUT ROWID,
- *    indexes, functions and whatever a later version thinks of are programs with
- *    other instructions. The shape of the program is no promise of SQLite's: where it
- *    changes, the scan declines. What it compares with is known exactly, or not at
- *    all (constants.c); and where the values of a row call for a conversion that
- *    predicate.c does not do, the scan declines.
+ *    rowid, make floats of the integers in a column of REAL affinity, sort by fields
+ *    with the collation BINARY, and return them. EXPLAIN shows it, and asks the
+ *    authorizer of the connection on the way (program.c, plan.c). So the root page,
+ *    the fields, the alias of the rowid, the affinities, the collations, the logic of
+ *    WHERE and LIMIT, and which fields have a default are not worked out here from
+ *    SQL: they are what SQLite has worked out. Generated columns, views that compute,
+ *    virtual tables, tables WITHOUT ROWID, indexes, functions and whatever a later
+ *    version thinks of are programs with other instructions. The shape of the program
+ *    is no promise of SQLite's: where it changes, the scan declines. What it compares
+ *    with is known exactly, or not at all (constants.c); and where the values of a
+ *    row call for a conversion that predicate.c does not do, the scan declines.
  * 7. The schema on disk names the same root page: no edit of sqlite_schema that the
  *    connection has not seen. Where only a query is given, it names the table; and the
  *    query, prepared once more inside the transaction, has the columns it had before.
@@ -48,7 +48,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "program.h"
+#include "sorted.h"
 
 #define ADDED 3034001 /* the version that has all we call: sqlite3_txn_state */
 
@@ -324,8 +324,6 @@ static const char *read_query_program(attempt *at) {
   const char *reason =
       read_program(at, sqlite3_mprintf("explain %.*s", (int)query->size, query->sql));
 
-  if (reason == NULL && plan->n_keys != 0)
-    return pyb__plan_more;
   at->tree.root = plan->root;
   at->tree.start = plan->start;
   at->tree.end = plan->end;
@@ -392,6 +390,13 @@ static const char *check_collation(const attempt *at) {
 
   sqlite3_finalize(row);
   return same ? NULL : "the collation \"BINARY\" is not SQLite's own";
+}
+
+/* With threads of its own the sorter keeps no order among rows that are equal. */
+static const char *check_threads(const attempt *at) {
+  return sqlite3_limit(at->db, SQLITE_LIMIT_WORKER_THREADS, -1) == 0
+             ? NULL
+             : "the connection sorts in several threads";
 }
 
 /* Whether SQLite takes a partial index may depend on the parameters, and with the
@@ -511,6 +516,8 @@ static const char *check_query(attempt *at, pyb__sqlite_scan *scan, pyb_table *t
     reason = check_columns(at);
   if (reason == NULL && at->plan.textual)
     reason = check_collation(at);
+  if (reason == NULL && at->plan.n_keys != 0)
+    reason = check_threads(at);
   if (reason == NULL && sqlite3_bind_parameter_count(at->query->statement) != 0)
     reason = check_indexes(at);
   return reason;
@@ -528,12 +535,13 @@ static void finish(attempt *at) {
 }
 
 /* Walk the tree, where nothing is against it, and put the attempt away. */
-static pyb_status walk(attempt *at, const char *why, int *done,
+static pyb_status walk(attempt *at, pyb_table *table, const char *why, int *done,
                        char reason[PYB__SQLITE_REASON], pyb_error *error) {
   pyb__tree_end end = PYB__TREE_WHOLE;
 
   if (why == NULL) {
-    end = pyb__tree_read(&at->tree);
+    end = at->plan.n_keys == 0 ? pyb__tree_read(&at->tree)
+                               : pyb__sorted_read(&at->tree, &at->plan, table);
     why = end == PYB__TREE_DECLINED ? at->tree.reason : check_still(at);
   }
   finish(at);
@@ -566,8 +574,8 @@ pyb_status pyb__sqlite_pages_scan(pyb__sqlite *host, const pyb__sqlite_scan *sca
   atomic_store(&host->stopped, 0); /* an earlier stop is over, or comes again */
   /* Where connections are serialized, no other thread comes in between. */
   sqlite3_mutex_enter(sqlite3_db_mutex(at.db));
-  status = walk(&at, pyb__sqlite_has(ADDED) ? check_table(&at, table) : too_old, done,
-                reason, error);
+  status = walk(&at, table, pyb__sqlite_has(ADDED) ? check_table(&at, table) : too_old,
+                done, reason, error);
   sqlite3_mutex_leave(sqlite3_db_mutex(at.db));
   return status;
 }
@@ -590,7 +598,7 @@ pyb_status pyb__sqlite_pages_query(pyb__sqlite *host, const pyb__sqlite_plain *q
   sqlite3_mutex_enter(sqlite3_db_mutex(at.db));
   if (why == NULL)
     why = check_query(&at, &scan, table);
-  status = walk(&at, why, done, reason, error);
+  status = walk(&at, table, why, done, reason, error);
   sqlite3_mutex_leave(sqlite3_db_mutex(at.db));
   sqlite3_free((char *)scan.schema);
   sqlite3_free((char *)scan.table);

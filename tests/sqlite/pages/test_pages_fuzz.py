@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ADAPTERS = "hosts/sqlite"
 CORE = ["error", "memory", "pool", "linux", "table", "value", "stream"]
 ADAPTER = ["pages", "program", "constants", "plan", "predicate"]
-ADAPTER += ["btree", "leaf", "value"]
+ADAPTER += ["btree", "leaf", "sorted", "order", "value"]
 SECONDS = "8"  # of damaged images under the sanitizers
 
 
@@ -177,6 +177,8 @@ DECLINED = (
     "query: a comparison takes text for a number",
     "query: a comparison takes a number for text",
     "query: the query compares with what cannot be told",
+    "query: a column to sort by holds values of more than one type",
+    "query: OFFSET has no LIMIT",
 )
 
 
@@ -217,6 +219,10 @@ def random_query(pick: random.Random, columns: list[str], params: list[str]) -> 
         rest = ""
     elif pick.randrange(3):
         rest = f"where {random_test(pick, columns, params)}"
+    if rest.startswith(("where", "not")) and pick.randrange(3) == 0:
+        order = pick.choices([*columns, "rowid"], k=pick.randrange(1, 4))
+        order = [name + pick.choice(["", " desc"]) for name in order]
+        rest += f" order by {', '.join(order)}"
     if pick.randrange(4) == 0 and rest != ";":
         rest += f" limit {pick.choice([1, 7, 50, -1])}"
         rest += pick.choice(["", f" offset {pick.randrange(9)}"])
@@ -284,6 +290,8 @@ def test_scan_of_a_damaged_file_equals_sql(
             compare_query(db, "select s, r as ratio, rowid from t")
             compare_query(db, "select b, i from t where n > 5 or s < 'a u'")
             compare_query(db, "select * from t where s >= 'a' limit 200")
+            compare_query(db, "select * from t order by s desc, n")
+            compare_query(db, "select b, x from t where n < 9 order by r limit 90")
         except HostError:
             pass  # a schema that cannot be read has no options either
         db.close()
@@ -308,6 +316,7 @@ def test_scan_withstands_damaged_images_under_the_sanitizers(tmp_path: Path) -> 
     counts = dict(re.findall(r"(\w+) (\d+)", ended.stdout))
     assert int(counts["scanned"]) > 500
     assert int(counts["filtered"]) > 200
+    assert int(counts["sorted"]) > 100
     assert int(counts["declined"]) > 100
     assert int(counts["starved"]) > 50
     assert int(counts["walked"]) > 50

@@ -1,0 +1,305 @@
+/* order.c: sorts rows by columns.
+ *
+ * What a row has in a column is made a number of 64 bits whose order is that of the
+ * values (its image), and these are sorted by their bytes, the lowest first, which
+ * keeps rows that are equal in place. Text is sorted seven bytes at a time: a run of
+ * rows that have the same seven is sorted by the next seven, and one that has the same
+ * value, by the next column. Short runs are sorted by comparing row with row. */
+#include "order.h"
+
+#include <string.h>
+
+#define SHORT_RUN 24
+#define PIECE 7           /* bytes of a text in an image */
+#define PRUNE_FROM 0x4000 /* rows, for which it is worth while to look for the last */
+#define PRUNE_BITS 14
+
+/* Rows from `from` up to `to` in order.rows that are equal in the columns before `key`,
+ * and in the bytes before `offset` of that one. */
+typedef struct run {
+  uint32_t from, to;
+  uint32_t key;
+  int64_t offset;
+} run;
+
+typedef struct order {
+  const pyb__sorted_by *keys;
+  size_t n_keys;
+  uint32_t most;
+  uint32_t *rows, *spare_rows; /* the latter of n_spare, and the two below */
+  uint64_t *images, *spare_images;
+  size_t n_spare;
+  run *runs; /* that are still to be sorted; a stack */
+  size_t n_runs, room;
+} order;
+
+/* ---- Images --------------------------------------------------------------------- */
+
+static int is_null(const pyb_column *column, uint32_t row) {
+  return column->kinds == 0 || (column->validity != NULL &&
+                                (column->validity[row >> 3] >> (row & 7) & 1) == 0);
+}
+
+static int is_text(const pyb_column *column) {
+  return column->kinds == 1u << PYB_TEXT || column->kinds == 1u << PYB_BLOB;
+}
+
+/* Seven bytes, and how many there were: 8 = more than that. */
+static uint64_t text_image(const pyb_column *column, uint32_t row, int64_t offset) {
+  const char *text = column->bytes + column->offsets[row] + offset;
+  int64_t left = column->offsets[row + (int64_t)1] - column->offsets[row] - offset;
+  uint64_t image = 0;
+
+  if (left >= 8)
+    return pyb__be64((const uint8_t *)text) >> 8 << 8 | 8;
+  for (int64_t i = 0; i < left; i++)
+    image |= (uint64_t)(uint8_t)text[i] << (56 - 8 * i);
+  return image | (uint64_t)left;
+}
+
+static uint64_t image_of(const pyb__sorted_by *key, uint32_t row, int64_t offset) {
+  const pyb_column *column = key->column;
+  uint64_t image;
+
+  if (is_text(column)) {
+    image = text_image(column, row, offset);
+  } else if (column->kinds == 1u << PYB_FLOAT64) {
+    double real = column->reals[row] + 0.0; /* -0.0 is 0.0 */
+    memcpy(&image, &real, 8);
+    image ^= image >> 63 != 0 ? UINT64_MAX : (uint64_t)1 << 63;
+  } else {
+    image = (uint64_t)column->integers[row] ^ (uint64_t)1 << 63;
+  }
+  return key->descending ? ~image : image;
+}
+
+/* Does an image stand for all of the value? */
+static int is_whole(const pyb__sorted_by *key, uint64_t image) {
+  return !is_text(key->column) || ((key->descending ? ~image : image) & 0xff) != 8;
+}
+
+/* ---- Short runs ----------------------------------------------------------------- */
+
+static int compare_text(const pyb_column *column, uint32_t a, uint32_t b,
+                        int64_t offset) {
+  const int64_t *ends = column->offsets;
+  int64_t m = ends[a + (int64_t)1] - ends[a] - offset;
+  int64_t n = ends[b + (int64_t)1] - ends[b] - offset;
+  size_t size = (size_t)(m < n ? m : n);
+  int order = size == 0 ? 0
+                        : memcmp(column->bytes + ends[a] + offset,
+                                 column->bytes + ends[b] + offset, size);
+
+  return order != 0 ? order : m < n ? -1 : m > n;
+}
+
+/* Compare two rows by the columns from run->key on. */
+static int compare_rows(const order *order, const run *run, uint32_t a, uint32_t b) {
+  int64_t offset = run->offset;
+
+  for (size_t i = run->key; i < order->n_keys; i++, offset = 0) {
+    const pyb__sorted_by *key = &order->keys[i];
+    int null = is_null(key->column, a), other = is_null(key->column, b), found;
+
+    if (null || other)
+      found = key->descending ? null - other : other - null;
+    else if (is_text(key->column)) {
+      found = compare_text(key->column, a, b, offset);
+      if (key->descending)
+        found = -found;
+    } else {
+      uint64_t x = image_of(key, a, 0), y = image_of(key, b, 0);
+      found = x < y ? -1 : x > y;
+    }
+    if (found != 0)
+      return found;
+  }
+  return 0;
+}
+
+static void sort_short(const order *order, const run *run) {
+  uint32_t *rows = order->rows;
+
+  for (uint32_t i = run->from + 1; i < run->to; i++) {
+    uint32_t row = rows[i], k = i;
+    for (; k > run->from && compare_rows(order, run, rows[k - 1], row) > 0; k--)
+      rows[k] = rows[k - 1];
+    rows[k] = row;
+  }
+}
+
+/* ---- Long runs ------------------------------------------------------------------ */
+
+static pyb__tree_end push(order *order, run run) {
+  if (run.to - run.from < 2 || run.key == order->n_keys || run.from >= order->most)
+    return PYB__TREE_WHOLE;
+  if (run.to - run.from <= SHORT_RUN) {
+    sort_short(order, &run);
+    return PYB__TREE_WHOLE;
+  }
+  if (order->n_runs == order->room) {
+    size_t room = order->room == 0 ? 64 : order->room * 2;
+    void *grown = sqlite3_realloc64(order->runs, room * sizeof *order->runs);
+    if (grown == NULL)
+      return PYB__TREE_NO_MEMORY;
+    order->runs = grown;
+    order->room = room;
+  }
+  order->runs[order->n_runs++] = run;
+  return PYB__TREE_WHOLE;
+}
+
+/* Have the spare arrays hold so many rows. The first run is the longest of all. */
+static pyb__tree_end make_spare(order *order, size_t n) {
+  if (n <= order->n_spare)
+    return PYB__TREE_WHOLE;
+  sqlite3_free(order->images);
+  sqlite3_free(order->spare_images);
+  sqlite3_free(order->spare_rows);
+  order->images = sqlite3_malloc64(n * sizeof *order->images);
+  order->spare_images = sqlite3_malloc64(n * sizeof *order->spare_images);
+  order->spare_rows = sqlite3_malloc64(n * sizeof *order->spare_rows);
+  order->n_spare = 0;
+  if (order->images == NULL || order->spare_images == NULL || order->spare_rows == NULL)
+    return PYB__TREE_NO_MEMORY;
+  order->n_spare = n;
+  return PYB__TREE_WHOLE;
+}
+
+/* Put the rows with NULL to one end of the run, where they are a run of their own. */
+static pyb__tree_end part_nulls(order *order, run *run) {
+  const pyb__sorted_by *key = &order->keys[run->key];
+  uint32_t *rows = order->rows, kept = 0, nulls = 0;
+  struct run apart = {run->from, run->to, run->key + 1, 0};
+
+  if (key->column->nulls == 0 || run->offset != 0)
+    return PYB__TREE_WHOLE;
+  for (uint32_t i = run->from; i < run->to; i++) {
+    if (is_null(key->column, rows[i]))
+      order->spare_rows[nulls++] = rows[i];
+    else
+      rows[run->from + kept++] = rows[i];
+  }
+  if (key->descending) {
+    memcpy(rows + run->from + kept, order->spare_rows, nulls * sizeof *rows);
+    apart.from = run->to = run->from + kept;
+  } else {
+    memmove(rows + run->from + nulls, rows + run->from, kept * sizeof *rows);
+    memcpy(rows + run->from, order->spare_rows, nulls * sizeof *rows);
+    apart.to = run->from = run->from + nulls;
+  }
+  return push(order, apart);
+}
+
+/* Leave out, of a long first run, the rows that come behind the last that is wanted:
+ * found by the highest bits in which the images differ. */
+static void prune(order *order, run *run, uint64_t differ) {
+  uint32_t n = run->to - run->from, wanted, kept = 0, last = 0, sum = 0;
+  uint32_t *counts = order->spare_rows, *rows = order->rows + run->from;
+  int shift = 64 - __builtin_clzll(differ) - PRUNE_BITS;
+  uint64_t mask = ((uint64_t)1 << PRUNE_BITS) - 1;
+
+  if (n < PRUNE_FROM || order->most >= run->to || order->most <= run->from)
+    return;
+  wanted = order->most - run->from;
+  if (shift < 0)
+    shift = 0;
+  memset(counts, 0, (mask + 1) * sizeof *counts);
+  for (uint32_t i = 0; i < n; i++)
+    counts[order->images[i] >> shift & mask]++;
+  while (sum + counts[last] < wanted)
+    sum += counts[last++];
+  for (uint32_t i = 0; i < n; i++)
+    if ((order->images[i] >> shift & mask) <= last) {
+      order->images[kept] = order->images[i];
+      rows[kept++] = rows[i];
+    }
+  run->to = run->from + kept;
+}
+
+/* Sort by one byte of the images, into the spare arrays, and change these for those. */
+static void sort_byte(order *order, run *run, int shift) {
+  uint32_t n = run->to - run->from, starts[256] = {0}, sum = 0;
+  uint32_t *rows = order->rows + run->from;
+  uint64_t *images = order->images;
+
+  for (uint32_t i = 0; i < n; i++)
+    starts[images[i] >> shift & 0xff]++;
+  for (int i = 0; i < 256; i++) {
+    uint32_t count = starts[i];
+    starts[i] = sum;
+    sum += count;
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t to = starts[images[i] >> shift & 0xff]++;
+    order->spare_images[to] = images[i];
+    order->spare_rows[to] = rows[i];
+  }
+  memcpy(rows, order->spare_rows, n * sizeof *rows);
+  order->images = order->spare_images;
+  order->spare_images = images;
+}
+
+/* Runs of rows that have the same image are sorted by what comes behind it. */
+static pyb__tree_end push_equals(order *order, const run *run) {
+  const pyb__sorted_by *key = &order->keys[run->key];
+  pyb__tree_end end = PYB__TREE_WHOLE;
+  uint32_t n = run->to - run->from;
+
+  for (uint32_t i = 0, first = 0; i < n && end == PYB__TREE_WHOLE; first = i) {
+    struct run equals = {run->from + first, 0, run->key + 1, 0};
+    while (i < n && order->images[i] == order->images[first])
+      i++;
+    equals.to = run->from + i;
+    if (!is_whole(key, order->images[first])) {
+      equals.key = run->key;
+      equals.offset = run->offset + PIECE;
+    }
+    end = push(order, equals);
+  }
+  return end;
+}
+
+static pyb__tree_end sort_run(order *order, run run) {
+  const pyb__sorted_by *key = &order->keys[run.key];
+  pyb__tree_end end = make_spare(order, run.to - run.from);
+  uint64_t differ = 0;
+
+  if (end == PYB__TREE_WHOLE)
+    end = part_nulls(order, &run);
+  if (end != PYB__TREE_WHOLE || run.to == run.from)
+    return end;
+  for (uint32_t i = 0; i < run.to - run.from; i++) {
+    order->images[i] = image_of(key, order->rows[run.from + i], run.offset);
+    differ |= order->images[i] ^ order->images[0];
+  }
+  if (differ != 0)
+    prune(order, &run, differ);
+  for (int shift = 0; shift < 64; shift += 8)
+    if ((differ >> shift & 0xff) != 0)
+      sort_byte(order, &run, shift);
+  return push_equals(order, &run);
+}
+
+pyb__tree_end pyb__order_rows(const pyb__sorted_by *keys, size_t n_keys, uint32_t n,
+                              uint32_t most, uint32_t *rows,
+                              int (*interrupted)(void *host), void *host) {
+  order order = {.keys = keys, .n_keys = n_keys, .most = most, .rows = rows};
+  pyb__tree_end end;
+
+  for (uint32_t i = 0; i < n; i++)
+    rows[i] = i;
+  end = push(&order, (run){0, n, 0, 0});
+  while (end == PYB__TREE_WHOLE && order.n_runs != 0) {
+    run run = order.runs[--order.n_runs];
+    if (run.to - run.from > PRUNE_FROM && interrupted != NULL && interrupted(host))
+      end = PYB__TREE_INTERRUPTED;
+    else
+      end = sort_run(&order, run);
+  }
+  sqlite3_free(order.images);
+  sqlite3_free(order.spare_images);
+  sqlite3_free(order.spare_rows);
+  sqlite3_free(order.runs);
+  return end;
+}

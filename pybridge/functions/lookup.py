@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Sequence
 
 from pybridge.errors import BadArgument
-from pybridge.functions import keys
-from pybridge.functions.faults import Fault, Faults, nearest
+from pybridge.functions import keys, states
+from pybridge.functions.faults import Fault, Faults, nearest, shown
 
 if TYPE_CHECKING:
     from pybridge.functions.entity import Entity
@@ -156,7 +156,7 @@ def versions(store: Store, project: str, type_: str, identifier: str) -> list[En
 def check_filters(
     what: str, given: Mapping[str, Any], known: Sequence[str] = FILTERS
 ) -> None:
-    """Refuse filters that there are not.
+    """Refuse filters that there are not, and a state that nothing can be in.
 
     Raises:
         Faults: there are some; the nearest of each is told.
@@ -169,6 +169,11 @@ def check_filters(
             there = f"there are {', '.join(known)}"
             hint = f"did you mean '{meant}'?" if meant else there
             faults.append(Fault(name, value, f"unknown; {hint}"))
+    state = given.get("state")
+    if state is not None and state not in states.NAMES:
+        meant = nearest(str(state), states.NAMES)
+        hint = f"; did you mean '{meant}'?" if meant else ""
+        faults.append(Fault("state", state, f"{shown(state)} is no state{hint}"))
     if faults:
         raise Faults(what, faults)
 

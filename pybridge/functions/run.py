@@ -384,6 +384,8 @@ class Run(Measured):
             BadArgument: the run has no service, or not yet.
 
         """
+        from pybridge.functions.serve.options import is_loopback
+
         session = _session()
         base = self._service_url()
         target = _target(base, url)
@@ -394,7 +396,7 @@ class Run(Measured):
         if own:
             given["headers"] = self._authorized(given.get("headers"))
         with session:
-            if own and _is_loopback(target):
+            if own and is_loopback(urlsplit(target).hostname or ""):
                 session.trust_env = False  # no proxy leads to this machine's own
             return session.request(method, target, **given)
 
@@ -460,9 +462,3 @@ def _target(base: str, url: Optional[str]) -> str:
     if "://" in url:
         return url
     return f"{base}/{url.lstrip('/')}"
-
-
-def _is_loopback(url: str) -> bool:
-    """Tell whether a URL is one of this machine's own."""
-    host = urlsplit(url).hostname or ""
-    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -304,6 +304,8 @@ def run_fields(
     elif action != "job" and fields.get("local_execution") is True:
         told = f"True is for the action 'job'; leave it away to {action}"
         more.append(Fault("local_execution", True, told))
+    elif action == "serve":
+        more += _exposed(fields)
     more += _unknown_engine(fields.get("engine"))
     more += _absent_secrets(fields, missing)
     for name in ("parameters", "init_parameters"):
@@ -323,6 +325,22 @@ def _spelled(given: Mapping[str, Any]) -> Tuple[Dict[str, Any], List[Fault]]:
             faults.append(Fault("loacal_execution", misspelt, told))
         fields["local_execution"] = misspelt
     return {k: v for k, v in fields.items() if v is not None}, faults
+
+
+def _exposed(fields: Mapping[str, Any]) -> List[Fault]:
+    """Return the fault of a service of this machine that everybody could ask."""
+    from pybridge.functions.serve import options
+
+    host = fields.get("host")
+    if (
+        not isinstance(host, str)
+        or options.is_loopback(host)
+        or fields.get("token") is not None
+        or fields.get("insecure")
+        or fields.get("engine") == "kubernetes"  # who reaches pods, the cluster says
+    ):
+        return []
+    return [Fault("host", host, options.exposed(host))]
 
 
 def _unknown_engine(name: object) -> List[Fault]:

@@ -146,6 +146,7 @@ def test_arguments_that_do_not_fit_are_said_as_options(line: Line) -> None:
         (["run", "jobs.py:add", "--memory", "much"], 2, "mem"),
         (["run", "jobs.py:add", "--timeout", "soon"], 2, "--timeout is a time"),
         (["run", "jobs.py:add", "--secret", "NONE"], 2, "'NONE' has no value"),
+        (["list", "--state", "bogus"], 2, "'bogus' is not one of"),
         (["run", "jobs.py:doubled", "-i", "df=no.csv"], 2, "no file 'no.csv'"),
         (["logs", "abcdef0123"], 4, "neither the id of a run nor a function"),
         (["show", "store://x"], 4, "there is no project 'x'"),
@@ -191,6 +192,7 @@ def test_envs_and_secrets_are_passed_and_secrets_never_shown(line: Line) -> None
     assert "hush" not in line.done("export", "TOKEN", "-")
     key = line.json("secret", "OTHER", given="hush\n")["key"]
     assert [key] == line.json("secret", "OTHER", "--delete")
+    assert 4 == line.run("secret", "OTHER", "--delete").exit_code
 
 
 def test_list_and_show_tell_of_runs(line: Line) -> None:

@@ -193,6 +193,8 @@ def test_list_is_narrowed_by_filters(project: dh.Project, file: Path) -> None:
     assert [] == project.list_models(state="ERROR")
     with pytest.raises(BadArgument, match="stat: unknown; did you mean 'state'"):
         project.list_models(stat="ERROR")
+    with pytest.raises(BadArgument, match=r"state: 'EROR' is no state; .*'ERROR'"):
+        project.list_models(state="EROR")
 
 
 def test_key_of_another_type_is_refused(project: dh.Project, file: Path) -> None:

@@ -562,9 +562,8 @@ def test_status_names_the_service_while_it_answers(root: Any) -> None:
             "serve",
             "ended with exit status 7 before the service was ready",
         ),
-        ("def f(): pass", {"host": "::"}, "serve", "insecure=True"),
     ],
-    ids=["init-fails", "init-parameters", "import", "exit", "world"],
+    ids=["init-fails", "init-parameters", "import", "exit"],
 )
 def test_service_that_cannot_begin_ends_in_error(
     root: Any, code: str, given: dict[str, Any], stage: str, words: str

@@ -288,7 +288,10 @@ def test_options_tell_all_that_is_wrong() -> None:
 def test_world_wide_service_wants_a_token_or_a_clear_word() -> None:
     """Bound to loopback unless told otherwise, and then not without protection."""
     assert options.read({}).loopback
-    with pytest.raises(BadArgument, match=r'"0\.0\.0\.0" for everybody'):
+    assert options.read({"host": "127.0.0.9"}).loopback
+    with pytest.raises(BadArgument, match="for everybody"):
+        options.read({"host": "127.example.com"})
+    with pytest.raises(BadArgument, match=r"'0\.0\.0\.0' for everybody"):
         options.read({"host": "0.0.0.0"})  # noqa: S104
     assert not options.read({"host": "0.0.0.0", "insecure": True}).loopback  # noqa: S104
     assert options.read({"host": "::", "token": "t"}).token == "t"

@@ -325,6 +325,7 @@ RUN_REFUSED = [
     ("timeout long", "job", {"timeout": 1e300}, r"timeout: 1e\+300 is more than"),
     ("engine", "job", {"engine": "kubernets"}, "did you mean 'kubernetes'"),
     ("port", "serve", {"port": 70000}, "port: 70000 is more than 65535"),
+    ("host", "serve", {"host": "::"}, "host: would listen on '::' for everybody"),
     ("secret", "job", {"secrets": ["s"]}, "secrets: 's' has no value in the project"),
     ("token", "serve", {"token": "s"}, "token: 's' has no value in the project"),
     ("S-53 secrets", "job", {"secrets": "s"}, "secrets: 's' is not a list"),

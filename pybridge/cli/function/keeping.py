@@ -10,9 +10,10 @@ import click
 
 from pybridge.cli.function import command, options, shown
 from pybridge.cli.output import busy, print_json
-from pybridge.errors import BadArgument
+from pybridge.errors import BadArgument, Undefined
 
 if TYPE_CHECKING:
+    from pybridge.functions.project import Project
     from pybridge.functions.store import Store
 
 __all__: list[str] = []
@@ -173,7 +174,7 @@ def _secret(
         owner or project or references.default_project(), store=store
     )
     if gone:
-        key = home.get_secret(bare).key
+        key = _secret_of(home, bare)
         home.delete_secret(bare)
         _print_gone([key], as_json=as_json)
         return
@@ -186,6 +187,19 @@ def _secret(
         print_json({"key": made.key})
     else:
         click.echo(made.key)
+
+
+def _secret_of(home: Project, name: str) -> str:
+    """Return the key of a secret.
+
+    Raises:
+        Undefined: there is none of that name.
+
+    """
+    try:
+        return home.get_secret(name).key
+    except BadArgument as exc:
+        raise Undefined(str(exc)) from None
 
 
 @command("export")

@@ -11,6 +11,7 @@ import click
 from pybridge.cli.function import FAILED, STOPPED, command, options, shown
 from pybridge.cli.function.following import COLOURS, lasted
 from pybridge.cli.output import print_json, print_rows
+from pybridge.functions import states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,10 +41,18 @@ _SHORT = 12  # characters of an id that are shown
 @command("list")
 @click.argument("what", type=click.Choice(_LISTS), default="runs", metavar="[WHAT]")
 @click.option("--project", help="Of this project; without it, of all.")
-@click.option("--state", multiple=True, help="In this state; repeatable.")
+@click.option(
+    "--state",
+    multiple=True,
+    type=click.Choice(states.NAMES, case_sensitive=False),
+    metavar="STATE",
+    help="In this state; repeatable.",
+)
 @click.option("--function", "function_", help="Of this function.")
 @click.option("--versions", is_flag=True, help="All versions, not the newest alone.")
-@click.option("--limit", type=int, default=50, help="The newest so many; 50.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=50, help="The newest so many; 50."
+)
 def _list(
     store: Store,
     what: str,
@@ -67,8 +76,8 @@ def _list(
         _print(rows, ("name", "functions", "runs", "created"), as_json=as_json)
         return
     if what == "runs":
-        wanted = [one.upper() for one in state] or None
-        _print_runs(_runs(store, projects, wanted, function_, limit), as_json=as_json)
+        found = _runs(store, projects, list(state) or None, function_, limit)
+        _print_runs(found, as_json=as_json)
         return
     entities = [
         one for name in projects for one in _of_type(store, name, what[:-1], versions)
@@ -85,7 +94,7 @@ def _list(
 def _runs(
     store: Store,
     projects: list[str],
-    states: list[str] | None,
+    wanted: list[str] | None,
     function: str | None,
     limit: int,
 ) -> list[dict[str, Any]]:
@@ -102,7 +111,7 @@ def _runs(
         one
         for name in projects
         for one in store.find(
-            name, "run", states=states, function=executable, newest=limit
+            name, "run", states=wanted, function=executable, newest=limit
         )
     ]
     found.sort(key=created, reverse=True)

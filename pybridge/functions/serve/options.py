@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,8 @@ from pybridge.errors import BadArgument
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["LOOPBACK", "NAMES", "Options", "read"]
+__all__ = ["NAMES", "Options", "exposed", "is_loopback", "read"]
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LARGEST_PORT = 65535
 
 
@@ -43,7 +43,7 @@ class Options:
     @property
     def loopback(self) -> bool:
         """Return whether only this machine can reach the service."""
-        return self.host in LOOPBACK or self.host.startswith("127.")
+        return is_loopback(self.host)
 
 
 NAMES = tuple(field.name for field in fields(Options))
@@ -66,12 +66,24 @@ def read(spec: Mapping[str, Any], **over: Any) -> Options:
         raise BadArgument("; ".join(faults))
     options = Options(**given)
     if not options.loopback and options.token is None and not options.insecure:
-        raise BadArgument(
-            f'the service would listen on "{options.host}" for everybody who can reach '
-            "it; give it a token= (the name of a secret of the project), or say "
-            "insecure=True"
-        )
+        raise BadArgument(f"the service {exposed(options.host)}")
     return options
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach what listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
+
+
+def exposed(host: str) -> str:
+    """Say what is wrong with a service that everybody may ask."""
+    return (
+        f"would listen on '{host}' for everybody who can reach it; give it a token= "
+        "(the name of a secret of the project), or say insecure=True"
+    )
 
 
 # ---- What each may be: a rule answers with what is wanted, or with nothing ---------

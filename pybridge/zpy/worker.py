@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge import context as contexts
 from pybridge import serialization, source, status
-from pybridge.errors import BadArgument
+from pybridge.errors import BadArgument, BridgeError
 from pybridge.zpy import wire
 from pybridge.zpy.terminal import Terminal
 
 if TYPE_CHECKING:
     import socket
-    from types import CodeType
+    from types import CodeType, TracebackType
 
     from pybridge.context import Context
     from pybridge.snapshot import Report
@@ -179,7 +179,10 @@ class Worker:
         except SystemExit as exc:
             return _exit_code(exc)
         except BaseException as exc:
-            _tell(exc, at)
+            if action != "run" and isinstance(exc, BridgeError) and _is_ours(exc):
+                self._note(str(exc))
+            else:
+                _tell(exc, at)
             return _INTERRUPTED if isinstance(exc, KeyboardInterrupt) else _FAILED
         return 0
 
@@ -307,11 +310,22 @@ def _show(value: object, show: str) -> None:
         print(value)
 
 
-def _tell(exc: BaseException, at: Context) -> None:
-    """Show an exception with the user's own lines, and keep it for `pdb.pm()`."""
+def _users_trace(exc: BaseException) -> TracebackType | None:
+    """Return where the user's own lines begin."""
     trace = exc.__traceback__
     while trace is not None and status.is_own(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
+    return trace
+
+
+def _is_ours(exc: BaseException) -> bool:
+    """Has no line of the user's to do with it?"""
+    return _users_trace(exc) is None
+
+
+def _tell(exc: BaseException, at: Context) -> None:
+    """Show an exception with the user's own lines, and keep it for `pdb.pm()`."""
+    trace = _users_trace(exc)
     sys.last_type, sys.last_value, sys.last_traceback = type(exc), exc, trace
     if sys.version_info >= (3, 12):
         sys.last_exc = exc

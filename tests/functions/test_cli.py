@@ -151,6 +151,13 @@ def test_arguments_that_do_not_fit_are_said_as_options(line: Line) -> None:
         (["logs", "abcdef0123"], 4, "neither the id of a run nor a function"),
         (["show", "store://x"], 4, "there is no project 'x'"),
         (["rnu", "jobs.py"], 2, "did you mean 'run'?"),
+        (["run", "./none"], 2, "there is no file './none'"),
+        (["run", "pybridge.toml"], 2, "'pybridge.toml' is no source of functions;"),
+        (["run", "one.py", "--secret", "NO"], 2, ": pybridge function secret NAME"),
+        (["list", "runs", "--state", "ERRR"], 2, "'ERRR' is not one of 'created'"),
+        (["list", "--project", "nix"], 4, "there is no project 'nix'; there "),
+        (["list", "--limit", "-1"], 2, "--limit"),
+        (["logs", "x", "--tail", "-1"], 2, "--tail"),
         (["import", "jobs.py"], 2, "jobs.py"),
     ],
 )

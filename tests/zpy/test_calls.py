@@ -113,6 +113,23 @@ def test_programs_that_the_code_starts_write_to_the_caller(shared: Zpy) -> None:
     assert ("1\n2\n4\n", "3\n") == (ended.stdout, ended.stderr)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-f", "no.py"), "zpy: 'no.py' cannot be read: No such file or directory\n"),
+        (("--restore", "nix"), "zpy: there is no saved context 'nix'; nothing is"),
+    ],
+)
+def test_what_the_command_cannot_do_is_said_as_its_own(
+    zpy: Zpy, words: tuple[str, ...], said: str
+) -> None:
+    """It is no exception of the user's code, and has no class before it."""
+    ended = zpy(*words)
+
+    assert (1, "") == (ended.returncode, ended.stdout)
+    assert ended.stderr.startswith(said)
+
+
 def test_file_is_run_in_the_context(zpy: Zpy) -> None:
     """A file leaves its names behind, and its name is in tracebacks."""
     (zpy.here / "setup.py").write_text("y = 7\n\ndef broken():\n    return 1 / 0\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sqlite3
 import sys
 from importlib import import_module
@@ -23,7 +24,16 @@ from pybridge.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BROKEN", "FAILED", "STOPPED", "UNKNOWN", "WRONG", "command", "function"]
+__all__ = [
+    "BROKEN",
+    "FAILED",
+    "STOPPED",
+    "UNKNOWN",
+    "WRONG",
+    "as_options",
+    "command",
+    "function",
+]
 
 FAILED = 1  # the function failed
 WRONG = 2  # click's own number for a wrong use
@@ -85,7 +95,29 @@ class _Group(Listed, Told):
     def sentence(self, exc: Exception) -> str:
         """Return what is said of an error; a package that is missing has a cure."""
         cure = "; pip install 'pybridge[functions]'"
-        return f"{exc}{cure}" if isinstance(exc, ImportError) else str(exc)
+        return as_options(f"{exc}{cure}" if isinstance(exc, ImportError) else str(exc))
+
+
+# What is said in Python's form, and the same in that of a command line.
+_FORMS = (
+    (r"in parameters={'(\w+)': …}", r"with --param \1=…"),
+    (r"in inputs={'(\w+)': …}", r"with --input \1=…"),
+    (
+        r"it with project\.new_secret(\([^)]*\))?",
+        "it with: pybridge function secret NAME",
+    ),
+    (
+        r"give it a token= \(([^)]*)\), or say insecure=True",
+        r"give it a --token (\1), or --insecure",
+    ),
+)
+
+
+def as_options(words: str) -> str:
+    """Return a message with what it tells to do in the form of a command line."""
+    for pattern, form in _FORMS:
+        words = re.sub(pattern, form, words)
+    return words
 
 
 @click.group(cls=_Group)

@@ -11,6 +11,7 @@ import click
 from pybridge.cli.function import FAILED, STOPPED, command, options, shown
 from pybridge.cli.function.following import COLOURS, lasted
 from pybridge.cli.output import print_json, print_rows
+from pybridge.errors import Undefined
 from pybridge.functions import states
 
 if TYPE_CHECKING:
@@ -35,17 +36,29 @@ _LISTS = (
 _SHORT = 12  # characters of an id that are shown
 
 
+class _What(click.Choice):  # type: ignore[type-arg]
+    """What may be listed; one of it means all."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Return the plural of a word."""
+        return super().convert(
+            f"{value}s" if f"{value}s" in _LISTS else value, param, ctx
+        )
+
+
 # ---- Lists ---------------------------------------------------------------------------
 
 
 @command("list")
-@click.argument("what", type=click.Choice(_LISTS), default="runs", metavar="[WHAT]")
+@click.argument("what", type=_What(_LISTS), default="runs", metavar="[WHAT]")
 @click.option("--project", help="Of this project; without it, of all.")
 @click.option(
     "--state",
-    multiple=True,
-    type=click.Choice(states.NAMES, case_sensitive=False),
+    type=click.Choice(list(states.MOVES), case_sensitive=False),
     metavar="STATE",
+    multiple=True,
     help="In this state; repeatable.",
 )
 @click.option("--function", "function_", help="Of this function.")
@@ -70,7 +83,12 @@ def _list(
     """
     from pybridge.functions.store import created
 
-    projects = [project] if project else store.projects()
+    projects = store.projects()
+    if project:
+        if project not in projects:
+            known = f"there are {', '.join(projects)}" if projects else "there is none"
+            raise Undefined(f"there is no project '{project}'; {known}")
+        projects = [project]
     if what == "projects":
         rows = [_of_project(store, name) for name in projects]
         _print(rows, ("name", "functions", "runs", "created"), as_json=as_json)
@@ -393,7 +411,9 @@ def _bare(dest: str) -> str:
 @click.argument("run")
 @options.project_option
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
-@click.option("-n", "--tail", type=int, help="Only the last so many lines.")
+@click.option(
+    "-n", "--tail", type=click.IntRange(0), help="Only the last so many lines."
+)
 @click.option("--attempt", type=int, help="Only what that attempt has written.")
 def _logs(
     store: Store,

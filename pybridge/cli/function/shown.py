@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pybridge.cli.function import as_options
 from pybridge.cli.function.following import COLOURS, lasted
 from pybridge.cli.output import print_json, print_pairs, print_rows
 
@@ -56,17 +56,10 @@ def failure(run: Run, *, traceback: bool = True) -> None:
         if traceback:  # else it stands above, in the log
             click.echo(error["traceback"], err=True)
     elif error.get("faults"):
-        click.echo(_as_options(error["message"]), err=True)
+        click.echo(as_options(error["message"]), err=True)
     else:
-        click.echo(str(words), err=True)
+        click.echo(as_options(str(words)), err=True)
     click.echo(f"it failed{stage}; pybridge function show {run.id}", err=True)
-
-
-def _as_options(words: str) -> str:
-    """Return what is said of arguments in Python's form in that of a command line."""
-    for name, option in (("parameters", "--param"), ("inputs", "--input")):
-        words = re.sub(rf"in {name}={{'(\w+)': …}}", rf"with {option} \1=…", words)
-    return words
 
 
 def results(run: Run) -> None:

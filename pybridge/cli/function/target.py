@@ -109,6 +109,12 @@ def _source(text: str) -> tuple[str | None, str | None]:
         if not place.exists():
             raise click.UsageError(f"there is no file '{path}'")
         return str(place), handler or None
+    if place.is_file():
+        raise click.UsageError(
+            f"'{path}' is no source of functions; give a .py file, a .zip or a folder"
+        )
+    if path.startswith((".", "/", "~")):
+        raise click.UsageError(f"there is no file '{path}'")
     return None, None
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import pybridge
 from pybridge.errors import BadArgument
+from pybridge.functions import health
 from pybridge.location import HEADER, LIBRARY, PROBE
 
 __all__ = ["Examination", "Finding", "examine", "facts"]
@@ -115,6 +116,7 @@ def examine() -> Examination:
     _examine_shell(examination)
     _examine_gtm(examination)
     _examine_snapshots(examination)
+    health.examine(examination)
     return examination
 
 
@@ -326,11 +328,12 @@ def _examine_shell(examination: Examination) -> None:
 
 def _examine_gtm(examination: Examination) -> None:
     """Look for GT.M, and at what tells it where the library is."""
-    from pybridge.gtm.install import find_gtm
+    from pybridge.gtm.install import find_gtm, version_of
 
     cure = "python -m pybridge gtm-setup --dir D, then read its environment.sh"
     try:
-        examination.ok("GT.M", find_gtm())
+        place = find_gtm()
+        examination.ok("GT.M", f"{version_of(place)}, {place}")
     except BadArgument as exc:
         named = "gtm_dist" in os.environ
         (examination.wrong if named else examination.note)(

@@ -18,7 +18,7 @@ from weakref import WeakSet
 from pybridge.errors import BadArgument, HostError
 from pybridge.functions import keys, states
 
-__all__ = ["VARIABLE", "Store", "created", "enter", "now"]
+__all__ = ["VARIABLE", "Store", "created", "enter", "now", "place"]
 
 VARIABLE = "PYBRIDGE_FUNCTIONS"
 _APPLICATION = 0x70796266  # "pybf": what kind of file it is
@@ -108,7 +108,7 @@ class Store:
                 f"durability '{durability}' in [functions] is neither 'process' nor "
                 "'power'"
             )
-        path = str(Path(root or _default(settings)).expanduser().absolute())
+        path = str(_absolute(root or _default(settings)))
         with _guard:
             found = _stores.get((path, durability))
             if found is None:
@@ -534,6 +534,15 @@ def _settings() -> dict[str, Any]:
     from pybridge import settings
 
     return settings.section("functions")
+
+
+def place() -> Path:
+    """Return the directory of the store where none is named, there or not."""
+    return _absolute(_default(_settings()))
+
+
+def _absolute(path: Union[str, os.PathLike[str]]) -> Path:
+    return Path(path).expanduser().absolute()
 
 
 def _default(settings: dict[str, Any]) -> str:

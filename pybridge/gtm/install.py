@@ -15,7 +15,7 @@ from string import Template
 from pybridge.errors import BadArgument
 from pybridge.location import GTM, LIBRARY
 
-__all__ = ["Database", "find_gtm", "install"]
+__all__ = ["Database", "find_gtm", "install", "version_of"]
 
 # The name of the file goes by the environment, so that a database can be moved.
 _GDE = """\
@@ -99,6 +99,19 @@ def find_gtm() -> Path:
             "name its directory in gtm_dist"
         )
     return found[-1].parent
+
+
+def version_of(gtm: Path) -> str:
+    """Return what GT.M says of its version, "V7.0-005 Linux x86_64"."""
+    done = subprocess.run(
+        [str(gtm / "mumps"), "-run", "%XCMD", "write $zversion"],
+        env={"gtm_dist": str(gtm), "gtmroutines": f"{gtm / 'libgtmutil.so'} {gtm}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = done.stdout.strip().removeprefix("GT.M ")
+    return found if not done.returncode and found else "of a version it does not tell"
 
 
 def _find_icu() -> str:

@@ -22,6 +22,16 @@ def states() -> list[tuple[str, str]]:
     return [(finding.what, finding.state) for finding in examination.findings]
 
 
+def test_doctor_tells_the_version_of_gtm(m: M) -> None:
+    """What the program itself says, before where it is."""
+    examination = Examination()
+    _examine_gtm(examination)
+
+    version, _, place = examination.findings[0].found.partition(", ")
+    assert version.startswith("V")
+    assert str(m.database.gtm) == place
+
+
 def test_doctor_looks_at_gtm(
     m: M, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

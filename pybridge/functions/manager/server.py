@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Optional
 
+import pybridge
 from pybridge import wire
 from pybridge.errors import BridgeError, HostError
 from pybridge.functions import spare, states
@@ -314,6 +315,7 @@ class Manager:
     def _do_info(self, client: _Client) -> None:
         client.reply(
             pid=os.getpid(),
+            version=pybridge.__version__,
             began=self.began,
             running=sorted(life.id for life in self.lives.values() if life.has_place),
             waiting=len(self.queue),

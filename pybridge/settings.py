@@ -2,22 +2,24 @@
 
 The file is the one that PYBRIDGE_SETTINGS names; otherwise `pybridge.toml` of the
 working directory, where it is the user's own; otherwise that of
-`$XDG_CONFIG_HOME/pybridge`.
+`$XDG_CONFIG_HOME/pybridge`. A Python without TOML, which only runs of functions can
+have, is told by who starts it what is in the file (READ).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from pybridge.errors import BadArgument
 
-__all__ = ["VARIABLE", "find", "seconds", "section"]
+__all__ = ["READ", "VARIABLE", "find", "read", "seconds", "section"]
 
 VARIABLE = "PYBRIDGE_SETTINGS"
+READ = "PYBRIDGE_SETTINGS_READ"
 _NAME = "pybridge.toml"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -52,19 +54,35 @@ def section(name: str) -> dict[str, Any]:
         BadArgument: the file is not TOML, or what has that name is not a table.
 
     """
-    path = find()
-    if path is None:
-        return {}
-    try:
-        whole = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise BadArgument(f"'{path}' is not TOML: {exc}") from None
+    told, path = os.environ.get(READ), None
+    if told is None:
+        path = find()
+        whole = {} if path is None else read(path)
+    else:
+        whole = json.loads(told)
     table = whole.get(name, {})
     if not isinstance(table, dict):
         raise BadArgument(
             f"'{name}' in '{path}' is not a table but {table!r}; write [{name}]"
         )
     return table
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return all that a settings file says; nothing where Python has no TOML.
+
+    Raises:
+        BadArgument: the file is not TOML.
+
+    """
+    try:
+        import tomllib
+    except ImportError:  # before Python 3.11
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise BadArgument(f"'{path}' is not TOML: {exc}") from None
 
 
 def seconds(value: object, name: str) -> float | None:

@@ -152,8 +152,6 @@ def _asked(program: str, changed: int) -> Optional[Python]:
 
 def _settings() -> dict[str, object]:
     """Return [functions.pythons] of the settings."""
-    if sys.version_info < (3, 11):
-        return {}
     from pybridge import settings
 
     found = settings.section("functions").get("pythons", {})

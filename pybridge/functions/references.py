@@ -27,10 +27,8 @@ def default_project() -> str:
         BadArgument: `project` of [functions] in the settings is no name.
 
     """
-    try:
-        from pybridge import settings
-    except ImportError:  # a Python that cannot read TOML
-        return _DEFAULT
+    from pybridge import settings
+
     named = settings.section("functions").get("project", _DEFAULT)
     return keys.check_name(named, "[functions] project")
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import sqlite3
-import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -528,9 +527,7 @@ def enter(status: dict[str, Any], state: str, message: Optional[str] = None) -> 
 
 
 def _settings() -> dict[str, Any]:
-    """Return [functions] of the settings; an older Python is told its store."""
-    if sys.version_info < (3, 11):
-        return {}
+    """Return [functions] of the settings."""
     from pybridge import settings
 
     return settings.section("functions")

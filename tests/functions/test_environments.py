@@ -266,14 +266,16 @@ def test_settings_of_pip_are_those_of_uv(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", OTHERS[:1])
 def test_job_runs_on_the_python_it_asks_for(led: Project, version: str) -> None:
-    """python_version and requirements are honoured, unlike the original (S-46)."""
+    """Version and requirements are honoured (S-46); the settings are known there."""
     run = job(
         led,
         """
         import sys
         import iniconfig
+        from pybridge import settings
         def f(n: int):
-            return f"{sys.version_info[0]}.{sys.version_info[1]}", n + 1
+            version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+            return version, n + 1, settings.section("functions")["grace"]
         """,
         python_version=f"PYTHON{version.replace('.', '_')}",
         requirements=[SMALL],
@@ -281,7 +283,8 @@ def test_job_runs_on_the_python_it_asks_for(led: Project, version: str) -> None:
     ).wait(timeout=300)
 
     assert ("COMPLETED", None) == (run.state, run.status.message)
-    assert [version, 2] == [run.result(f"output_{i}") for i in range(2)]
+    found = [run.result(f"output_{i}") for i in range(3)]
+    assert [version, 2, "0.5s"] == found
     assert "making an environment of Python" in log_of(run)
 
 

@@ -673,6 +673,26 @@ def test_environment_of_the_client_is_handed_on_as_far_as_named(
     assert "MY_OWN_SECRET" not in seen
 
 
+def test_settings_of_the_client_are_those_of_its_runs(
+    led: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they are found in the directory that the client works in."""
+    monkeypatch.delenv("PYBRIDGE_SETTINGS")
+    (tmp_path / "pybridge.toml").write_text('[functions]\nproject = "mine"\n')
+    monkeypatch.chdir(tmp_path)
+
+    run = ended(
+        led,
+        """
+        from pybridge import settings
+        def f():
+            return settings.section("functions")
+        """,
+    )
+
+    assert {"project": "mine"} == run.result("output_0")
+
+
 def test_preloaded_modules_are_there_before_a_run(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

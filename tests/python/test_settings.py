@@ -85,3 +85,15 @@ def test_settings_named_and_missing_are_an_error(
 
     with pytest.raises(BadArgument, match=r"none\.toml', which is not a file"):
         settings.find()
+
+
+def test_settings_that_another_process_has_read_are_those(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A Python that cannot read the file is told what is in it."""
+    (tmp_path / "s.toml").write_text("[functions]\nparallel = 1\n")
+    monkeypatch.setenv("PYBRIDGE_SETTINGS", str(tmp_path / "s.toml"))
+    monkeypatch.setenv("PYBRIDGE_SETTINGS_READ", '{"functions": {"parallel": 2}}')
+
+    assert {"parallel": 2} == settings.section("functions")
+    assert {} == settings.section("zpy")

@@ -29,7 +29,7 @@ class Local:
     def submit(self, run: Run) -> None:
         """Take a run that is READY in the store; return when it cannot be lost."""
         origin = [
-            handed_on(os.environ, _also()),
+            _handed_on(),
             sys.executable,
             own_version(),
             str(os.getpid()),
@@ -98,14 +98,17 @@ class Local:
         yield from reader.rest()
 
 
-def _also() -> tuple[str, ...]:
-    """Return what the settings add to the variables that go on to a run."""
-    if sys.version_info < (3, 11):  # inside a run, whose own are few
-        return ()
+def _handed_on() -> dict[str, str]:
+    """Return the variables that go on to a run, among them where the settings are."""
     from pybridge import settings
 
+    if settings.READ in os.environ:  # inside a run, whose own are few
+        return handed_on(os.environ)
     path = settings.find()
-    return () if path is None else _read(str(path), path.stat().st_mtime_ns)
+    if path is None:
+        return handed_on(os.environ)
+    also = _read(str(path), path.stat().st_mtime_ns)
+    return {**handed_on(os.environ, also), settings.VARIABLE: str(path)}
 
 
 @lru_cache(maxsize=8)

@@ -42,7 +42,7 @@ _HANDED_ON = (
     "GIT_*",
     "AWS_*",
     "S3_*",
-    "PYBRIDGE_SETTINGS",
+    "PYBRIDGE_SETTINGS*",
     # Of saved contexts, which runs begin with, and of the pickles that they make.
     "PYBRIDGE_STORE",
     KEY,

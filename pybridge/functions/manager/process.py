@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
+from pybridge.errors import BadArgument
 from pybridge.functions import limits, memory, processes, trail
 from pybridge.functions.manager import outcome
 from pybridge.functions.manager.output import Masker, Pump
@@ -30,6 +33,7 @@ _CRASHES = {
 _CRASH = 1 << 16  # bytes at the end of a log that tell of a crash
 _ANSWER = 0.2  # seconds that a process has to say where its code is
 _GLANCE = 0.002
+_READS_TOML = 11  # the first Python 3 that does
 _MEASURE = 0.1  # seconds between looks at the memory of a run
 _KILLED = 2.0  # seconds that a killed process is waited for
 
@@ -89,6 +93,7 @@ class Process:
         declared = {e["name"]: str(e["value"]) for e in life.spec.get("envs") or ()}
         return {
             **life.origin.environ,
+            **_settings_of(life),
             **declared,
             **life.secrets,
             processes.MARK: life.id,
@@ -256,3 +261,20 @@ class Process:
         if told and number in {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS}:
             return f"{words}; it may be that the {told} was reached"
         return words
+
+
+def _settings_of(life: Life) -> dict[str, str]:
+    """Return what a run is told of the settings, whose Python cannot read them."""
+    from pybridge import settings
+    from pybridge.functions.pythons import version_of
+
+    path = life.origin.environ.get(settings.VARIABLE)
+    version = version_of(life.spec.get("python_version") or life.origin.version)
+    if not path or int(version.partition(".")[2]) >= _READS_TOML:
+        return {}
+    try:
+        whole = settings.read(Path(path))
+    except (BadArgument, OSError):  # it has changed since the run was begun
+        return {}
+    table = {"functions": whole.get("functions", {})}
+    return {settings.READ: json.dumps(table, default=str)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any, Callable, Dict, List, Mapping, Optional
 
 from pydantic import Field
@@ -71,8 +70,6 @@ def _profile(name: str) -> Dict[str, Any]:
 
 
 def _section() -> Dict[str, Any]:
-    if sys.version_info < (3, 11):
-        return {}
     from pybridge import settings
 
     found = settings.section("functions").get("profiles", {})

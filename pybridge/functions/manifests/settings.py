@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from pybridge.errors import BadArgument
@@ -94,8 +93,6 @@ def read() -> Settings:
 
 
 def _section() -> Dict[str, Any]:
-    if sys.version_info < (3, 11):
-        return {}
     from pybridge import settings
 
     found = settings.section("functions").get("kubernetes", {})

@@ -54,11 +54,9 @@ def limits() -> Limits:
 
 
 def _told() -> dict[str, Any]:
-    """Return the table of the settings; empty before 3.11, which cannot read TOML."""
-    try:
-        from pybridge import settings
-    except ImportError:
-        return {}
+    """Return the table of the settings."""
+    from pybridge import settings
+
     table = settings.section("functions").get("sources", {})
     if not isinstance(table, dict):
         raise BadArgument("'functions.sources' in the settings is not a table")

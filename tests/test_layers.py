@@ -36,6 +36,7 @@ FLOORS = (
         "serialization",
         "columnar",
         "detached",
+        "moments",
         "_packages",
         "_parse",
         "_frames",

@@ -67,7 +67,7 @@ def test_save_and_restore_show_a_percentage(tmp_path: Path) -> None:
 
         shell.type(":save large\r")
         shell.expect("100%")
-        shell.expect("saved 1 as 1")
+        shell.expect("saved 1 name as 1")
         shell.type(":restore large\r")
         shell.expect("100%")
         shell.expect("restored 1")

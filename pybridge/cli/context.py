@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pybridge import main
+from pybridge import main, moments
 from pybridge.cli.groups import Told
 from pybridge.cli.output import busy, print_json, print_rows, size
 from pybridge.errors import BadArgument, BridgeError, NotTrusted, UnknownSnapshot
@@ -282,7 +282,7 @@ def _list(*, store: str | None, as_json: bool) -> None:
         click.echo("nothing is saved yet")
     else:
         print_rows(
-            rows,
+            _dated(rows),
             {
                 "id": "id",
                 "name": "name",
@@ -293,7 +293,16 @@ def _list(*, store: str | None, as_json: bool) -> None:
                 "signature": "signature",
                 "description": "description",
             },
+            spare="python",
+            cut="description",
         )
+
+
+def _dated(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with times as people read them, where people do."""
+    if not sys.stdout.isatty():
+        return rows
+    return [{**row, "created": moments.dated(row["created"])} for row in rows]
 
 
 @_command("show")
@@ -344,7 +353,7 @@ def _search(
         print_json(rows)
         return
     print_rows(
-        rows,
+        _dated(rows),
         {
             "id": "id",
             "snapshot": "snapshot",
@@ -355,6 +364,7 @@ def _search(
             "size": "size",
             "preview": "value",
         },
+        cut="preview",
     )
 
 

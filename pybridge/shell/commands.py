@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pybridge import context, host, source
+from pybridge import context, host, moments, source
 from pybridge.errors import BadArgument
 from pybridge.progress import shown
 from pybridge.shell import show
@@ -205,7 +205,7 @@ def _save(console: Console, rest: str) -> None:
     name = words[0] if words else ""
     with shown(f"saving {name or console.name}") as progress:
         report = snapshot.save(console.name, name, **options, progress=progress)
-    show.line(f"saved {len(report.saved)} as {report.id}")
+    show.line(f"saved {show.counted(len(report.saved), 'name')} as {report.id}")
     _show_skipped(console, report)
 
 
@@ -238,7 +238,7 @@ def _restore(console: Console, rest: str) -> None:
         report = snapshot.restore(
             which, context=console.name, mode=mode, **options, progress=progress
         )
-    show.line(f"restored {len(report.restored)}")
+    show.line(f"restored {show.counted(len(report.restored), 'name')}")
     _show_skipped(console, report)
 
 
@@ -247,7 +247,22 @@ def _saved(console: Console, _rest: str) -> None:
     """List what was saved, the newest first."""
     from pybridge import snapshot
 
-    show.records(console, list(snapshot.contexts()))
+    heads = ("id", "name", "created", "names", "signature", "description")
+    rows = [
+        (
+            str(one.id),
+            one.name,
+            moments.dated(one.created),
+            str(one.modules + one.functions + one.variables),
+            one.signature,
+            one.description,
+        )
+        for one in snapshot.contexts()
+    ]
+    if rows:
+        show.table(console, heads, rows)
+    else:
+        show.line("nothing is saved here")
 
 
 def _show_skipped(console: Console, report: Any) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pybridge.shell.console import Console
 
-__all__ = ["described", "frame", "line", "records", "seconds", "table"]
+__all__ = ["counted", "described", "frame", "line", "seconds", "table"]
 
 _ROWS = 20
 _PREVIEW = 60
@@ -66,23 +66,6 @@ def table(
         line(text.rstrip())
 
 
-def records(console: Console, entries: Sequence[Any]) -> None:
-    """Print objects of one kind, a column for each of their fields."""
-    if not entries:
-        line("none")
-        return
-    first = entries[0]
-    names = list(_fields(first))
-    rows = [
-        [
-            _cell(one[name] if isinstance(one, dict) else getattr(one, name))
-            for name in names
-        ]
-        for one in entries
-    ]
-    table(console, names, rows)
-
-
 def frame(console: Console, rows: Any, name: str = "") -> None:
     """Print the first rows of a DataFrame, and how large it is."""
     columns = [str(column) for column in rows.columns]
@@ -92,7 +75,7 @@ def frame(console: Console, rows: Any, name: str = "") -> None:
     cells = [[_cell(value) for value in row] for row in head.itertuples(index=False)]
     if columns:
         table(console, columns[:most], cells, numbers)
-    size = f"{_counted(len(rows), 'row')}, {_counted(len(columns), 'column')}"
+    size = f"{counted(len(rows), 'row')}, {counted(len(columns), 'column')}"
     if head.shape != rows.shape:
         size += f"; {head.shape[0]} x {head.shape[1]} of them shown"
     line(f"{name}: {size}" if name else size)
@@ -204,15 +187,6 @@ def _is_array(value: object) -> bool:
     )
 
 
-def _fields(entry: Any) -> Iterable[str]:
-    if isinstance(entry, dict):
-        return entry
-    for attribute in ("_fields", "__dataclass_fields__", "__slots__"):
-        names: Iterable[str] | None = getattr(entry, attribute, None)
-        if names is not None:
-            return names
-    return list(vars(entry))
-
-
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Return a number of things, one or many."""
     return f"{number:,} {what}" + ("" if number == 1 else "s")

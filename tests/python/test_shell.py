@@ -387,11 +387,13 @@ def test_save_and_restore(
     console.run("x = None")
     restored = said(console, capsys, ":restore mine")
 
-    assert saved.startswith("saved 1 as 1\n")
+    assert saved.startswith("saved 1 name as 1\n")
     assert "lock" in saved
-    assert restored.startswith("restored 1\n")
+    assert restored.startswith("restored 1 name\n")
     assert [1, 2] == console.namespace["x"]
-    assert "mine" in said(console, capsys, ":saved")
+    listed = said(console, capsys, ":saved").splitlines()
+    assert ["id", "name", "created", "names", "signature"] == listed[0].split()[:5]
+    assert ["1", "mine"] == listed[2].split()[:2]
     assert "no '--foo'" in said(console, capsys, ":restore mine --foo")
 
 

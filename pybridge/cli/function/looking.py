@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pybridge import moments
 from pybridge.cli.function import FAILED, STOPPED, command, options, shown
 from pybridge.cli.function.following import COLOURS, lasted
 from pybridge.cli.output import print_json, print_rows
@@ -150,7 +150,7 @@ def _print_runs(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         row["message"] = _first(row["message"] if row["state"] == "ERROR" else "")
         if terminal:
             row["id"] = row["id"][:_SHORT]
-            row["created"] = _when(row["created"])
+            row["created"] = moments.since(row["created"])
     print_rows(
         rows,
         {
@@ -177,26 +177,6 @@ def _short(text: str | None) -> str:
     return words if len(words) <= 60 or not sys.stdout.isatty() else f"{words[:59]}…"
 
 
-def _local(text: str | None) -> datetime | None:
-    """Return a moment in the time of who looks at it."""
-    return datetime.fromisoformat(text).astimezone() if text else None
-
-
-def _date(text: str | None) -> str:
-    """Return a time as people read it, to the second."""
-    moment = _local(text)
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""
-
-
-def _when(text: str | None) -> str:
-    """Return the time of something of today, the day of what is older."""
-    moment = _local(text)
-    if moment is None:
-        return ""
-    today = datetime.now(moment.tzinfo).date()
-    return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d}"
-
-
 def _of_type(
     store: Store, project: str, type_: str, versions: bool
 ) -> list[dict[str, Any]]:
@@ -217,7 +197,7 @@ def _row(entry: dict[str, Any]) -> dict[str, Any]:
         "python": str(spec.get("python_version") or "")
         .replace("PYTHON", "")
         .replace("_", "."),
-        "created": _date(made) if sys.stdout.isatty() else made,
+        "created": moments.dated(made) if sys.stdout.isatty() else made,
         "key": entry["key"],
     }
 
@@ -231,7 +211,7 @@ def _of_project(store: Store, name: str) -> dict[str, Any]:
         "name": name,
         "functions": len({one["name"] for one in store.find(name, "function")}),
         "runs": len(store.find(name, "run")),
-        "created": _date(made) if sys.stdout.isatty() else made,
+        "created": moments.dated(made) if sys.stdout.isatty() else made,
     }
 
 
@@ -304,7 +284,7 @@ def _print_head(found: Entity) -> None:
         "state": found.status.get("state"),
         "description": about.get("description"),
         "labels": ", ".join(labels) if labels else None,
-        "created": f"{_date(about.get('created'))} by {found.user}",
+        "created": f"{moments.dated(about.get('created'))} by {found.user}",
         "path": found.spec.get("path"),
         "bytes": size or None,
         "source": source.get("source") if isinstance(source, dict) else None,
@@ -342,7 +322,7 @@ def _print_run(run: Run) -> None:
     click.echo("\nstates")
     for one in run.status.get("transitions") or ():
         words = _short(one.get("message"))
-        at = f"{_local(one.get('time')):%H:%M:%S.%f}"[:-3]
+        at = moments.clock(one.get("time"))
         click.echo(f"  {at}  {one.get('status'):<10} {words}".rstrip())
     if run.state == "ERROR":
         click.echo()
@@ -372,7 +352,7 @@ def _print_function(store: Store, found: Function) -> None:
             state = click.style(f"{told['state']:<10}", fg=COLOURS.get(told["state"]))
             click.echo(
                 f"  {told['id'][:_SHORT]}  {told['action']:<6}{state}"
-                f" {_date(told['created'])}  {lasted(told['seconds'])}"
+                f" {moments.dated(told['created'])}  {lasted(told['seconds'])}"
             )
 
 

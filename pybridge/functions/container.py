@@ -63,7 +63,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     role = _role(run, store, given)
     status = _supervise(role, list(secrets.values()))
     entity = _settled(store, run["key"], status)
-    told = report(store, entity)
+    told = report(store, entity, bundle.get("outputs"))
     sys.stdout.write(f"\n{LINE}{json.dumps(told, separators=(',', ':'))}\n")
     sys.stdout.flush()
     _say_last(given.last_words, told)
@@ -330,8 +330,14 @@ def _settled(store: Store, key: str, status: int) -> dict[str, Any]:
     return store.get(key) or entity
 
 
-def report(store: Store, entity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is told of a run at its end: its status, and what it has made."""
+def report(
+    store: Store, entity: Mapping[str, Any], outputs: Optional[str] = None
+) -> dict[str, Any]:
+    """Return what is told of a run at its end: its status, and what it has made.
+
+    Files of outputs are told with it as far as there is room, and others are put where
+    `outputs` says. What then is in the pod alone is told too: it goes with the pod.
+    """
     status = {
         name: value
         for name, value in entity["status"].items()
@@ -340,13 +346,20 @@ def report(store: Store, entity: Mapping[str, Any]) -> dict[str, Any]:
     entities: list[dict[str, Any]] = []
     files: dict[str, str] = {}
     room = _FILES
-    for key in (status.get("outputs") or {}).values():
+    warnings = [status["message"]] if status.get("message") else []
+    for name, key in (status.get("outputs") or {}).items():
         made = store.get(key)
         if made is not None:
             contents: dict[str, str] = {}
-            entities.append(portable(made, store, contents, room))
+            moved = portable(made, store, contents, room)
+            if str(moved["spec"].get("path") or "").startswith(f"{store.root}/"):
+                moved, warning = _placed(moved, name, outputs)
+                warnings += warning
+            entities.append(moved)
             room -= sum(len(one) * 3 // 4 for one in contents.values())
             files.update(contents)
+    if warnings:
+        status["message"] = "; ".join(warnings)
     return {
         "run": entity["id"],
         "time": now(),
@@ -355,6 +368,29 @@ def report(store: Store, entity: Mapping[str, Any]) -> dict[str, Any]:
         "files": files,
         "relationships": (entity["metadata"] or {}).get("relationships") or [],
     }
+
+
+def _placed(
+    entity: dict[str, Any], name: str, outputs: Optional[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Put the files of an output where it can be had, or say what became of them."""
+    from pybridge.functions.files import local, store
+
+    place = local(entity["spec"]["path"])
+    size = sum(one.stat().st_size for one in _files_of(place))
+    told = f"output '{name}' of {size / (1 << 20):.1f} MiB stays in its pod, where it"
+    told += " is lost: "
+    if outputs is None:
+        cure = "name a place for such in [functions.kubernetes] outputs, or a path"
+        return entity, [f"{told}{cure} when it is logged"]
+    parsed = keys.parse(entity["key"])
+    folder = [parsed.project, parsed.type, parsed.name, parsed.id]
+    target = "/".join([outputs.rstrip("/"), *folder, place.name])
+    try:
+        store(place, target)
+    except Exception as exc:  # whatever a file system of others raises
+        return entity, [f"{told}'{target}' cannot be written: {exc}"]
+    return {**entity, "spec": {**entity["spec"], "path": target}}, []
 
 
 def _files_of(place: Path) -> list[Path]:

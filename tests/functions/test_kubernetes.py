@@ -9,12 +9,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pybridge.errors import BadArgument, RunFailed
-from pybridge.functions import container, engines, manifests
+from pybridge.functions import container, engines, files, manifests
 from pybridge.functions.library import get_or_create_project
 from pybridge.functions.store import Store
 from tests.functions import kubelet
@@ -22,7 +23,6 @@ from tests.functions.jobs import PATIENCE, VERSION, log_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pybridge.functions.project import Project
     from pybridge.functions.run import Run
@@ -499,6 +499,51 @@ def test_large_outputs_stay_where_they_are(project: Project) -> None:
     assert item.path == kept["spec"]["path"]
     assert moved["spec"]["path"].startswith("store:files/p/artifact/large/")
     assert 1 == len(contents)
+
+
+LARGE = """
+import pathlib
+def f():
+    pathlib.Path("large.bin").write_bytes(b"x" * 700_000)
+    return pathlib.Path("large.bin"), "small"
+"""
+
+
+@pytest.mark.parametrize("outputs", ["s3://bucket/runs", None, "s3://not-there/runs"])
+def test_large_output_is_put_where_the_settings_say(
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    s3: str,
+    outputs: str | None,
+) -> None:
+    """It is read from there; where it cannot be put, the run says that it is lost."""
+    names_ = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")
+    for name, value in zip(names_, ("a", "b", s3), strict=True):
+        monkeypatch.setenv(name, value)
+    system, _ = files.filesystem("s3://bucket/runs")
+    if not system.exists("bucket"):
+        system.mkdir("bucket")
+    settings = tmp_path / "pybridge.toml"
+    line = f'outputs = "{outputs}"\n' if outputs else ""
+    settings.write_text(f"[functions.kubernetes]\n{line}")
+    monkeypatch.setenv("PYBRIDGE_SETTINGS", str(settings))
+
+    last = contained(bundle(project, tmp_path, LARGE)).stdout.splitlines()[-1]
+
+    told = json.loads(last.removeprefix(container.LINE))
+    container.unpack(told["entities"], told["files"], project.store)
+    key, status = told["entities"][0]["key"], told["status"]
+    assert ("COMPLETED", {"output_1": "small"}) == (status["state"], status["results"])
+    if outputs == "s3://bucket/runs":
+        found = project.get_artifact(key)
+        assert found.path.startswith(f"{outputs}/p/artifact/")
+        assert 700_000 == len(Path(*found.as_file()).read_bytes())
+        assert not status.get("message")
+    else:
+        assert "output 'output_0' of 0.7 MiB stays in its pod" in status["message"]
+        cure = "not-there" if outputs else "name a place for such in [functions.kub"
+        assert cure in status["message"]
 
 
 def test_files_of_a_pod_stay_in_their_place(tmp_path: Path) -> None:

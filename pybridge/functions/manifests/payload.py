@@ -75,8 +75,13 @@ def _context_of(run: Mapping[str, Any], digest: str, store: Store) -> str:
     return ""
 
 
-def of_run(run: Mapping[str, Any], image: Image, store: Store) -> Payload:
-    """Return what goes with a run.
+def of_run(
+    run: Mapping[str, Any],
+    image: Image,
+    store: Store,
+    outputs: Optional[str] = None,
+) -> Payload:
+    """Return what goes with a run; `outputs` is where its large ones are to be put.
 
     Raises:
         BadArgument: a secret has no value, or an input cannot be had.
@@ -98,6 +103,7 @@ def of_run(run: Mapping[str, Any], image: Image, store: Store) -> Payload:
         "files": files,
         "secrets": variables,
         "pack": pack or None,
+        "outputs": outputs,
     }
     texts = {"run.json": json.dumps(bundle, indent=1, sort_keys=True)}
     binaries: Dict[str, bytes] = {}
@@ -110,7 +116,7 @@ def of_run(run: Mapping[str, Any], image: Image, store: Store) -> Payload:
             )
         binaries[pack] = path.read_bytes()
     if not image.whole:
-        texts.update(_requirements(spec, image))
+        texts.update(_requirements(spec, image, outputs))
     return Payload(texts, binaries, secrets, variables)
 
 
@@ -153,7 +159,9 @@ def _secrets(
     return values, wanted
 
 
-def _requirements(spec: Mapping[str, Any], image: Image) -> Dict[str, str]:
+def _requirements(
+    spec: Mapping[str, Any], image: Image, outputs: Optional[str]
+) -> Dict[str, str]:
     """Return the file that says what a pod installs."""
     if image.lock is not None:
         return {"requirements.lock": image.lock}
@@ -162,6 +170,7 @@ def _requirements(spec: Mapping[str, Any], image: Image) -> Dict[str, str]:
         *(spec.get("requirements") or ()),
         *served,
         *sources.needs(spec["source"], here=False),
+        *(["s3fs"] if (outputs or "").startswith("s3") else []),
         *environments.BASE,
     ]
     return {"requirements.txt": "".join(f"{line}\n" for line in lines)}

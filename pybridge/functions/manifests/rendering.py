@@ -83,7 +83,7 @@ def rendered(run: Run, using: Optional[settings.Settings] = None) -> Rendered:
     made = pod.Made(
         entity,
         image,
-        payload.of_run(entity, image, run.store),
+        payload.of_run(entity, image, run.store, own.outputs),
         volumes.of_run(entity, own),
         own,
     )

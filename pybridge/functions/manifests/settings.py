@@ -33,6 +33,7 @@ class Settings(NamedTuple):
     gpu: str = "nvidia.com/gpu"
     store: Optional[str] = None  # a claim for stores that outlive their pods
     storage_class: Optional[str] = None
+    outputs: Optional[str] = None  # where large ones go: "s3://bucket/runs"
     deadline: int = _DAYS  # seconds for a job without a timeout
     ttl: Optional[int] = None  # seconds after which a job that has ended is removed
     time_zone: Optional[str] = None  # of schedules
@@ -52,6 +53,7 @@ _TEXTS = (
     "gpu",
     "store",
     "storage_class",
+    "outputs",
     "time_zone",
 )
 _FLAGS = ("install", "run_as_non_root", "read_only_root")

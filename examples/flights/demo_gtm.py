@@ -74,6 +74,9 @@ def main() -> int:
     print("^flights, ^airline, ^predicted, ^%pybridge")
     print("Go on by hand:")
     print(f"  . {directory}/environment.sh; mumps -direct")
+    print('  GTM>set sc=$$ExecuteQuery^pybridge("select * from airline","df")')
+    print('  GTM>do ^zpy("df")')
+    print("Read: docs/gtm.md")
     return 0
 
 

@@ -1,6 +1,7 @@
 /* environment.c: which Python environment to start, and whether it will do. */
 #include "bridge.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,14 +74,15 @@ static bool find_installed(char path[ROOM]) {
   return false;
 }
 
-/* Read the text of `key` in a pyvenv.cfg; "" where it has none. */
-static void read_setting(const char *file, const char *key, char text[ROOM]) {
+/* Read the text of `key` in a pyvenv.cfg; "" where it has none. Returns errno, 0 = the
+ * file can be read. */
+static int read_setting(const char *file, const char *key, char text[ROOM]) {
   FILE *settings = fopen(file, "re");
   char line[ROOM], *value, *end;
 
   text[0] = '\0';
   if (settings == NULL)
-    return;
+    return errno;
   while (fgets(line, sizeof line, settings) != NULL) {
     value = strchr(line, '=');
     if (value == NULL || strncmp(line, key, strlen(key)) != 0)
@@ -95,6 +97,7 @@ static void read_setting(const char *file, const char *key, char text[ROOM]) {
     break;
   }
   fclose(settings);
+  return 0;
 }
 
 /* The minor version of the standard library below `prefix`, "" = none there. */
@@ -124,18 +127,21 @@ static pyb_status wrong_version(const char *path, const char *version,
 /* Is this a virtual environment of our version, and is what it was made from there? */
 static pyb_status check_venv(const char *path, const char *settings, pyb_error *error) {
   char version[ROOM], home[ROOM], base[ROOM + 32];
+  int unread = read_setting(settings, "version", version);
   char *dot;
 
-  read_setting(settings, "version", version);
+  if (unread != 0)
+    return pyb__fail(error, PYB_START, "\"%s\" cannot be read: %s", settings,
+                     strerror(unread));
   if (version[0] == '\0')
-    read_setting(settings, "version_info", version);
+    (void)read_setting(settings, "version_info", version);
   dot = strchr(version, '.');
   dot = dot == NULL ? NULL : strchr(dot + 1, '.');
   if (dot != NULL)
     *dot = '\0';
   if (version[0] != '\0' && strcmp(version, PYB__PYTHON) != 0)
     return wrong_version(path, version, error);
-  read_setting(settings, "home", home);
+  (void)read_setting(settings, "home", home);
   if (home[0] == '\0')
     return pyb__fail(error, PYB_START,
                      "\"%s\" is broken: \"%s\" has no \"home\"; make the environment "

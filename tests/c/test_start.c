@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -167,6 +168,22 @@ static void test_broken_venv_is_named(void) {
   make_venv("homeless", "include-system-site-packages = false\n");
   choose(in_folder("homeless/bin/python"));
   fails_with(folder, "\"home\"", "-m venv");
+  then_good();
+}
+
+static void test_descriptors_that_are_used_up_are_named(void) {
+  struct rlimit limit;
+  rlim_t before;
+
+  CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  before = limit.rlim_cur;
+  limit.rlim_cur = 0;
+  make_venv("unread", "version = 3.1\n");
+  choose(in_folder("unread/bin/python"));
+  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  fails_with(folder, "pyvenv.cfg", "cannot be read: Too many open files");
+  limit.rlim_cur = before;
+  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
   then_good();
 }
 
@@ -366,6 +383,7 @@ int main(void) {
   IN_CHILD(test_wrapper_is_named);
   IN_CHILD(test_other_version_is_named);
   IN_CHILD(test_broken_venv_is_named);
+  IN_CHILD(test_descriptors_that_are_used_up_are_named);
   IN_CHILD(test_wrong_home_is_named);
   IN_CHILD(test_environment_without_package);
   IN_CHILD(test_package_of_another_version_is_named);

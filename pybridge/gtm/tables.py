@@ -39,6 +39,8 @@ def letters(frame: object) -> list[tuple[str, str]]:
 def _letter(kind: pa.DataType) -> str:
     from pyarrow import types
 
+    if types.is_timestamp(kind) and kind.tz:
+        return "s"  # M's timestamps have no zone, this one is written with its offset
     for is_kind, letter in (
         (types.is_boolean, "b"),
         (types.is_integer, "i"),

@@ -104,6 +104,46 @@ set o("keys")="q" set sc=$$WriteGlobal^pybridge("df","^w",,"replace",.o) write s
     assert '0^the frame has no column "q" for a subscript\n' in printed
 
 
+def test_timestamps_with_a_zone_say_so(m: M) -> None:
+    """They are moments in UTC, and are read as text, which says it."""
+    printed = m.run("""
+set c="import pandas as pd; t=pd.to_datetime(['2024-07-01 00:00:00.5',None])"_$char(10)
+set c=c_"df=pd.DataFrame({'t': t.tz_localize('Europe/Berlin')})"
+set sc=$$ExecuteCode^pybridge(c) write:'sc sc,!
+set sc=$$WriteGlobal^pybridge("df","^w") write sc,! zwrite ^w
+set sc=$$DefineTable^pybridge("moments","^w","df") write sc,!
+set sc=$$ExecuteTable^pybridge("moments","back") write sc,!
+set sc=$$Evaluate^pybridge("str(back.t.tolist())",,.r) write r,!
+""")
+
+    assert (
+        '1\n^w(1)="2024-06-30 22:00:00.5+00:00"\n^w(2)=""\n1\n1\n'
+        "['2024-06-30 22:00:00.5+00:00', '']\n"
+    ) == printed
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "cells"),
+    [
+        ("-", "[1, -2]"),
+        (".", "[1.0, 1.5]"),
+        (":", "pd.to_datetime(['2024-01-02', '2024-01-02'])"),
+        ("5", "[1, 15]"),
+    ],
+)
+def test_delimiter_inside_of_a_number_is_refused(
+    m: M, delimiter: str, cells: str
+) -> None:
+    """It would be two fields when it is read."""
+    printed = m.run(f"""
+set sc=$$ExecuteCode^pybridge("import pandas as pd; df=pd.DataFrame(dict(x={cells}))")
+write:'sc sc,! set o("delimiter")="{delimiter}"
+set sc=$$WriteGlobal^pybridge("df","^w",,,.o) write sc,!
+""")
+
+    assert ', column "x": the value has the delimiter in it; choose another' in printed
+
+
 def test_what_a_record_cannot_hold_is_refused(m: M) -> None:
     """A field with the delimiter in it, infinity, a list: each names row and column."""
     printed = m.run(f"""{FRAME}

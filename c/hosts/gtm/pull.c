@@ -18,6 +18,7 @@ typedef struct column {
   char letter; /* of Arrow's format; 't' + what follows is made one letter below */
   int scale;   /* of a decimal */
   bool key;    /* a subscript, not a field */
+  bool zoned;  /* a timestamp that is told in UTC */
   const struct ArrowArray *array;
 } column;
 
@@ -36,7 +37,8 @@ static struct {
   bool busy; /* the next batch is being made, which may run Python */
   char delimiter[64];
   size_t delimiter_size;
-  char *text; /* of the records that were given out last */
+  bool numeric; /* numbers, dates and times may have the delimiter in them */
+  char *text;   /* of the records that were given out last */
   size_t size, capacity;
   pyb_status status;
   pyb_error error;
@@ -88,10 +90,11 @@ static pyb_status read_format(const struct ArrowSchema *schema, column *c) {
     c->letter = DATE;
   else if (strcmp(schema->format, "ttu") == 0)
     c->letter = TIME;
-  else if (strncmp(schema->format, "tsu:", 4) == 0)
+  else if (strncmp(schema->format, "tsu:", 4) == 0) {
     c->letter = MOMENT;
-  else if (strlen(schema->format) != 1 || strchr("nblgUZ", c->letter) == NULL ||
-           schema->dictionary != NULL)
+    c->zoned = schema->format[4] != '\0';
+  } else if (strlen(schema->format) != 1 || strchr("nblgUZ", c->letter) == NULL ||
+             schema->dictionary != NULL)
     return pyb__gtm_refuse(&pull.error, PYB_UNSUPPORTED,
                            "column \"%s\": M has nothing for Arrow's type \"%s\"; make "
                            "it text or a number",
@@ -146,6 +149,7 @@ pyb_status pyb__gtm_pull_begin(const char *variable, const char *keys,
                            sizeof pull.delimiter - 1);
   strcpy(pull.delimiter, delimiter);
   pull.delimiter_size = strlen(delimiter);
+  pull.numeric = strspn(delimiter, "0123456789.,:+-E ") == pull.delimiter_size;
   status =
       pyb_get_stream(&pyb__gtm_host.session, variable, NULL, 0, &pull.stream, error);
   if (status != PYB_OK)
@@ -208,7 +212,7 @@ static bool is_null(const column *c, int64_t i) {
 
 /* YYYY-MM-DD hh:mm:ss[.ffffff]; the date by counting from 1600-03-01 in years that
  * begin in March. */
-static pyb_status add_moment(int64_t moment) {
+static pyb_status add_moment(int64_t moment, bool zoned) {
   int64_t days = moment / DAY_US, rest = moment % DAY_US, era, of_era, year, month, day;
   char text[64];
   int n;
@@ -236,6 +240,8 @@ static pyb_status add_moment(int64_t moment) {
     while (text[n - 1] == '0')
       n--;
   }
+  if (zoned)
+    n += snprintf(text + n, sizeof text - (size_t)n, "+00:00");
   return add(text, (size_t)n);
 }
 
@@ -307,7 +313,7 @@ static pyb_status add_cell(const column *c, int64_t i) {
   case TIME:
     return add_scalar(PYB_TIME, ((const int64_t *)c->array->buffers[1])[i]);
   case MOMENT:
-    return add_moment(((const int64_t *)c->array->buffers[1])[i]);
+    return add_moment(((const int64_t *)c->array->buffers[1])[i], c->zoned);
   case DECIMAL:
     return add_decimal(c, i);
   default: {
@@ -323,12 +329,15 @@ static pyb_status add_cell(const column *c, int64_t i) {
 static pyb_status add_field(const column *c, int64_t i) {
   size_t from = pull.size;
   pyb_status status = add_cell(c, i);
+  bool text = c->letter == 'U' || c->letter == 'Z';
 
-  if (status == PYB_OK && (c->letter == 'U' || c->letter == 'Z') && pull.size > from &&
+  if (status == PYB_OK && pull.size > from && (text || (pull.numeric && !c->key)) &&
       memmem(pull.text + from, pull.size - from, pull.delimiter, pull.delimiter_size) !=
           NULL)
-    return cell_failed(c, "the text has the delimiter in it; choose another one in "
-                          "options(\"delimiter\")");
+    return cell_failed(c, text ? "the text has the delimiter in it; choose another one "
+                                 "in options(\"delimiter\")"
+                               : "the value has the delimiter in it; choose another "
+                                 "one in options(\"delimiter\")");
   return status;
 }
 

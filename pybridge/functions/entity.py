@@ -43,7 +43,7 @@ _METADATA = (
 E = TypeVar("E", bound="Entity")
 
 
-class Record(dict):  # type: ignore[type-arg]
+class Record(dict[str, Any]):
     """A part of an entity: a dict whose items are attributes too.
 
     A field that entities of the type have, and this one has not, is None.

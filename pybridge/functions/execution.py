@@ -186,7 +186,7 @@ class Execution:
         if data is None:
             raise BadArgument(f"project '{self.run.project}' is not in the store")
         project = Project(data, self.run.store)
-        project.running = self.running  # type: ignore[attr-defined]
+        project.running = self.running
         return project
 
     def compose(

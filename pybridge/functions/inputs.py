@@ -125,9 +125,8 @@ def _by_place(given: str, store: Store, project: str) -> Entity | None:
         for one in plain.rpartition("/")[2]
     )
     name = "".join(letters).strip("-")[:256] or "data"
-    return drafted(  # type: ignore[no-any-return]
-        type_, store, project, name, None, path=given, uuid=None
-    )
+    made: Entity = drafted(type_, store, project, name, None, path=given, uuid=None)
+    return made
 
 
 def _unknown(given: str, store: Store, project: str) -> str:

@@ -122,7 +122,8 @@ class Loaded:
         if isinstance(owner, type) and _is_method(owner, name.rpartition(".")[2]):
             instance = self._instance(owner, name)
             value = getattr(instance, name.rpartition(".")[2])
-        return value  # type: ignore[no-any-return]
+        found: Callable[..., Any] = value
+        return found
 
     def close(self) -> None:
         """Take the modules out of `sys.modules`; once is enough, more does no harm."""

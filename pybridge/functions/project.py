@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pybridge.functions.function import Function
     from pybridge.functions.material import Artifact, Dataitem, Model
     from pybridge.functions.run import Run
+    from pybridge.functions.running import Running
     from pybridge.functions.secret import Secret
 
 __all__ = ["Project"]
@@ -26,6 +27,7 @@ class Project(Measured):
     """Entities that belong together."""
 
     TYPE = "project"
+    running: Optional[Running] = None  # the run that it was given to
     SPEC = ("context", "functions", "artifacts", "dataitems", "models", "secrets")
 
     @property

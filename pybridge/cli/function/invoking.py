@@ -100,7 +100,8 @@ def _service(store: Store, text: str, project: str | None) -> Run:
         Undefined: there is none.
 
     """
-    from pybridge.functions import keys, lookup, references
+    from pybridge.functions import keys, references
+    from pybridge.functions.run import Run, look
 
     try:
         function = references.function(store, text, project)
@@ -111,8 +112,7 @@ def _service(store: Store, text: str, project: str | None) -> Run:
     for entry in reversed(store.find(function.project, "run", states=["RUNNING"])):
         its = keys.parse_executable(entry["spec"]["function"])
         if its.name == function.name and entry["spec"].get("action") == "serve":
-            found: Any = lookup.entity_of(entry, store)
-            return found  # type: ignore[no-any-return]
+            return Run(look(store, entry), store)
     raise Undefined(
         f"'{function.project}/{function.name}' is not served; "
         f"pybridge function serve {function.project}/{function.name} --detach"

@@ -83,6 +83,6 @@ class Guard:
 
 def _name(host: bytes) -> str:
     try:
-        return urlsplit(b"//" + host).hostname.decode("latin-1")  # type: ignore[union-attr]
-    except (ValueError, AttributeError):
+        return (urlsplit(b"//" + host).hostname or b"").decode("latin-1")
+    except ValueError:
         return ""

@@ -11,12 +11,12 @@ from datetime import datetime, timezone
 from errno import ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pybridge.errors import BadArgument, HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "copy",
@@ -25,6 +25,7 @@ __all__ = [
     "fetch",
     "is_url",
     "local",
+    "name_of",
     "read",
     "replacing",
     "store",
@@ -46,6 +47,13 @@ _TYPES = {
 def is_url(path: str) -> bool:
     """Tell whether a path leads out of this machine's file system."""
     return "://" in path and not path.startswith("file://")
+
+
+def name_of(path: str) -> str:
+    """Return what a file at a path or URL is called; what signs a URL is no name."""
+    if path.startswith(("http://", "https://")):
+        path = unquote(urlsplit(path).path)
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def local(path: str | os.PathLike[str]) -> Path:
@@ -149,7 +157,7 @@ def store_bytes(data: Any, target: str) -> dict[str, Any]:
         with replacing(path) as part:
             part.write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    return _entry(target, target.rpartition("/")[2], len(data), digest)
+    return _entry(target, name_of(target), len(data), digest)
 
 
 def store(source: Path, target: str) -> list[dict[str, Any]]:
@@ -227,7 +235,7 @@ def fetch(path: str, destination: Path, overwrite: bool = False) -> Path:
         BadArgument: there is nothing, or the destination exists and is to stay.
 
     """
-    name = path.rstrip("/").rpartition("/")[2] or "data"
+    name = name_of(path) or "data"
     if destination.is_dir():
         destination /= name
     if destination.exists() and not overwrite:
@@ -249,11 +257,26 @@ def fetch(path: str, destination: Path, overwrite: bool = False) -> Path:
         raise BadArgument(f"there is no file '{path}'")
     with replacing(destination) as part:
         if system.isdir(place):
+            _refuse_ways_out(path, system.find(place))
             part.mkdir(mode=0o700)
             system.get(place.rstrip("/") + "/", str(part) + "/", recursive=True)
         else:
             system.get_file(place, str(part))
     return destination
+
+
+def _refuse_ways_out(path: str, names: Iterable[str]) -> None:
+    """Refuse a directory elsewhere in which a name leads out of it.
+
+    Raises:
+        BadArgument: one does.
+
+    """
+    for name in names:
+        if ".." in name.split("/"):
+            raise BadArgument(
+                f"'{path}' is refused: its file '{name}' leads out of the directory"
+            )
 
 
 # ---- Describing ----------------------------------------------------------------------
@@ -262,7 +285,7 @@ def fetch(path: str, destination: Path, overwrite: bool = False) -> Path:
 def describe(path: str, named: str | None = None) -> list[dict[str, Any]]:
     """Return the entries of files at a path of this machine: size, hash, type."""
     root = local(path)
-    name = (named or path).rstrip("/").rpartition("/")[2]
+    name = name_of(named or path)
     if not root.is_dir():
         return [_entry(named or path, name, root.stat().st_size, digest_of(root))]
     found = sorted(one for one in root.rglob("*") if one.is_file())

@@ -121,8 +121,7 @@ def _by_place(given: str, store: Store, project: str) -> Entity | None:
     except BadArgument:
         type_ = "dataitem" if given.startswith("sqlite:") else "artifact"
     letters = (
-        one if one.isalnum() and one.isascii() else "-"
-        for one in plain.rpartition("/")[2]
+        one if one.isalnum() and one.isascii() else "-" for one in files.name_of(plain)
     )
     name = "".join(letters).strip("-")[:256] or "data"
     made: Entity = drafted(type_, store, project, name, None, path=given, uuid=None)

@@ -95,7 +95,8 @@ def _count(
     if not declared or values == len(declared):
         return
     names = ", ".join(f"'{one.name}'" for one in declared)
-    told = f"{values} values were returned for {len(declared)} names: {names}"
+    came = "1 value was" if values == 1 else f"{values} values were"
+    told = f"{came} returned for {len(declared)} names: {names}"
     if strict:
         raise BadArgument(f"{told}; the handler is strict")
     warnings.append(told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from pathlib import PurePath
 from typing import Any
 
 from pybridge import _names
@@ -327,7 +328,7 @@ def format_of(path: str, given: str | None = None) -> str:
         BadArgument: it is unknown.
 
     """
-    suffix = (given or os.path.splitext(path.rstrip("/"))[1]).lower().lstrip(".")  # noqa: PTH122 - may be a URL
+    suffix = (given or PurePath(files.name_of(path)).suffix).lower().lstrip(".")
     found = _SUFFIXES.get(suffix, suffix)
     if found not in FORMATS:
         what = f"'{given}'" if given else f"of '{path}'"

@@ -349,6 +349,19 @@ def test_directories_are_kept_in_s3(project: Project, bucket: str, here: Path) -
     assert "x" == (done / "e" / "x.txt").read_text()
 
 
+def test_directory_in_s3_cannot_write_elsewhere(
+    project: Project, bucket: str, here: Path
+) -> None:
+    """Names in a bucket are whatever somebody wrote: none leads out of its copy."""
+    system, _ = files.filesystem(bucket)
+    system.pipe_file("bucket/out/a.txt", b"a")
+    system.pipe_file("bucket/out/../../evil.txt", b"evil")
+
+    with pytest.raises(BadArgument, match="leads out of the directory"):
+        project.new_artifact(name="o", path=f"{bucket}/out").download("copy")
+    assert [] == list(here.iterdir())
+
+
 def test_tables_and_objects_are_kept_in_s3(project: Project, bucket: str) -> None:
     """Frames and pickles are written to and read from a bucket directly."""
     item = project.log_dataitem(
@@ -433,8 +446,10 @@ def test_files_of_the_web_are_read(
         url = f"http://127.0.0.1:{web.server_port}"
         item = project.log_dataitem(name="t", source=f"{url}/a.csv")
         gone = project.new_artifact(name="g", path=f"{url}/nope.txt")
+        signed = project.new_dataitem(name="s", path=f"{url}/a.csv?token=secret")
         try:
-            assert [1] == item.as_df()["x"].tolist()
+            assert [1] == item.as_df()["x"].tolist() == signed.as_df()["x"].tolist()
+            assert "a.csv" == Path(signed.as_file()[0]).name
             assert "b.csv" == item.download("b.csv")
             assert "x\n1\n" == (here / "b.csv").read_text()
             with pytest.raises(BadArgument, match="404"):

@@ -225,7 +225,7 @@ def test_more_names_than_values_are_told(project: Project) -> None:
     )
 
     assert ("COMPLETED", {"a": 1}) == (run.state, run.results())
-    assert "1 values were returned for 2 names: 'a', 'b'" == run.status.message
+    assert "1 value was returned for 2 names: 'a', 'b'" == run.status.message
 
 
 @pytest.mark.parametrize("value", ["1", "(1, 2, 3)"])

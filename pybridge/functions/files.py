@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from pybridge.errors import BadArgument, HostError
+from pybridge.masking import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -222,7 +223,9 @@ def _downloaded(url: str) -> bytes:
         answer = requests.get(url, timeout=_PATIENCE)
         answer.raise_for_status()
     except requests.RequestException as exc:
-        raise BadArgument(f"'{url}' cannot be read: {exc}") from None
+        signed = urlsplit(url).query
+        told = f"'{url}' cannot be read: {exc}"
+        raise BadArgument(mask(told.replace(f"?{signed}", ""))) from None
     return bytes(answer.content)
 
 

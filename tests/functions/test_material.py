@@ -445,15 +445,16 @@ def test_files_of_the_web_are_read(
         threading.Thread(target=web.serve_forever).start()
         url = f"http://127.0.0.1:{web.server_port}"
         item = project.log_dataitem(name="t", source=f"{url}/a.csv")
-        gone = project.new_artifact(name="g", path=f"{url}/nope.txt")
+        gone = project.new_artifact(name="g", path=f"{url}/nope.txt?token=secret")
         signed = project.new_dataitem(name="s", path=f"{url}/a.csv?token=secret")
         try:
             assert [1] == item.as_df()["x"].tolist() == signed.as_df()["x"].tolist()
             assert "a.csv" == Path(signed.as_file()[0]).name
             assert "b.csv" == item.download("b.csv")
             assert "x\n1\n" == (here / "b.csv").read_text()
-            with pytest.raises(BadArgument, match="404"):
+            with pytest.raises(BadArgument, match=r"nope\.txt' .*404") as caught:
                 gone.as_file()
+            assert "secret" not in str(caught.value)
         finally:
             web.shutdown()
 

@@ -141,7 +141,7 @@ class Manager:
         self.queue = Queue(policy.slots)
         self.lives: dict[str, Life] = {}  # by key
         self.clients: set[_Client] = set()
-        self.waiting: dict[str, dict[_Client, str]] = {}  # key -> client -> whose run
+        self.waiting: dict[str, dict[_Client, bool]] = {}  # key -> client -> has lent
         self.environ = handed_on(os.environ, policy.handed_on)
         self.origin = Origin(self.environ, sys.executable, own_version(), "")
         self.own = Nursery(sys.executable, self.environ, folder, "own", policy.preload)
@@ -275,8 +275,9 @@ class Manager:
             return
         if key not in self.lives:  # of a client that did not come to submit it
             self.begin(key, self.origin)
-        self.waiting.setdefault(key, {})[client] = by
-        if self._has_place(by):
+        lends = self._has_place(by)
+        self.waiting.setdefault(key, {})[client] = lends
+        if lends:
             self.queue.give()  # it does nothing but wait, maybe for its own turn
 
     def _do_stop(self, client: _Client, key: str) -> None:
@@ -366,10 +367,10 @@ class Manager:
 
     def _unwait(self, key: str, client: _Client) -> None:
         clients = self.waiting[key]
-        by = clients.pop(client)
+        has_lent = clients.pop(client)
         if not clients:
             del self.waiting[key]
-        if self._has_place(by):
+        if has_lent:
             self.queue.take_back()
 
     def _has_place(self, run_id: str) -> bool:

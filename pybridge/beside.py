@@ -105,8 +105,9 @@ class Beside:
             what,
         )
         try:
-            for number, text in enumerate(texts, 1):
-                data = None if text is None else text.encode()
+            # SQLite makes no copy of them: all are kept until the statement has run.
+            kept = [None if text is None else text.encode() for text in texts]
+            for number, data in enumerate(kept, 1):
                 size = 0 if data is None else len(data)
                 sqlite.sqlite3_bind_text(statement, number, data, size, None)
             code = sqlite.sqlite3_step(statement)

@@ -80,3 +80,12 @@ def test_a_file_may_be_opened_for_reading_only(path: Path) -> None:
         pytest.raises(HostError, match="readonly"),
     ):
         database.call(lambda: host.execute("insert into t values (3)"))
+
+
+def test_texts_of_a_statement_live_as_long_as_it(path: Path) -> None:
+    """Each parameter is its own until the statement has run."""
+    texts = [letter * 50 for letter in "abcdefgh"]
+    same = " and ".join(f"?{n} = '{text}'" for n, text in enumerate(texts, 1))
+
+    with beside.Beside(path) as database:
+        assert 1 == database.integer(f"select {same}", texts, "the texts")

@@ -176,9 +176,17 @@ def _raise_for(run: Run) -> None:
 
     """
     if run.state == "ERROR":
-        raise run.failure()
+        failed = run.failure()
+        raise RunFailed(_as_json(str(failed)), failed.failure)
     if run.state == "STOPPED":
         raise RunFailed(f"run '{run.id}' was stopped before it had ended")
+
+
+def _as_json(words: str) -> str:
+    """Return what is said of arguments in Python's form in that of a host."""
+    return re.sub(
+        r"in (inputs|parameters)={'(\w+)': …}", r'in the \1: {"\2": …}', words
+    )
 
 
 # ---- Tables of the host --------------------------------------------------------------

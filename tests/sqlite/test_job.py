@@ -185,6 +185,13 @@ def test_wrong_arguments_are_errors_that_say_what_to_do(
     assert before == host.value("select count(*) from py_runs")
 
 
+def test_argument_that_is_missing_is_told_in_the_form_of_json(host: Host) -> None:
+    """What to do is said as one writes it in SQL."""
+    said = host.error("select py_job('total', null, null, '{\"local\": true}')")
+
+    assert said.endswith('t: is missing; give it in the inputs: {"t": …}')
+
+
 def test_job_that_is_not_waited_for_is_found_among_the_runs(host: Host) -> None:
     """The key comes at once; py_runs tells what became of it."""
     key = job(host, "slow", {}, {}, {"wait": False})["key"]

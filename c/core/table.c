@@ -507,41 +507,59 @@ static pyb_status take_validity(pyb_column *column, const choice *choice) {
   return PYB_OK;
 }
 
-/* The bytes of each cell end at ends[i + 1]; `capacity` is that of `ends`. */
-static pyb_status take_bytes(pyb_column *column, int64_t **ends, int64_t *capacity,
+/* The bytes of all cells, one behind the other. They end at ends[i + 1]. */
+static pyb_status take_bytes(pyb_column *column, const int64_t *ends,
                              const choice *choice) {
-  const int64_t *old = *ends;
   const uint32_t *rows = choice->rows;
-  int64_t size = 0, *taken;
-  char *bytes = NULL;
+  int64_t size = 0, at = 0;
+  char *taken = NULL;
 
   for (int64_t i = 0; i < choice->n; i++)
-    size += old[rows[i] + (int64_t)1] - old[rows[i]];
-  taken = pyb__buffer_resize(NULL, 0, (size_t)(choice->room + 1) * 8);
-  if (taken != NULL && size != 0) {
-    bytes = pyb__buffer_resize(NULL, 0, (size_t)size);
-    if (bytes == NULL)
-      pyb__buffer_free(taken, (size_t)(choice->room + 1) * 8);
+    size += ends[rows[i] + (int64_t)1] - ends[rows[i]];
+  if (size != 0) {
+    taken = pyb__buffer_resize(NULL, 0, (size_t)size);
+    if (taken == NULL)
+      return PYB_NO_MEMORY;
   }
-  if (taken == NULL || (bytes == NULL && size != 0))
+  for (int64_t i = 0; i < choice->n; i++) {
+    int64_t start = ends[rows[i]], length = ends[rows[i] + (int64_t)1] - start;
+    if (i + 2 * AHEAD < choice->n)
+      __builtin_prefetch(&ends[rows[i + 2 * AHEAD]]);
+    if (i + AHEAD < choice->n)
+      __builtin_prefetch(column->bytes + ends[rows[i + AHEAD]]);
+    if (length != 0)
+      memcpy(taken + at, column->bytes + start, (size_t)length);
+    at += length;
+  }
+  pyb__buffer_free(column->bytes, (size_t)column->bytes_capacity);
+  column->bytes = taken;
+  column->bytes_size = column->bytes_capacity = size;
+  return PYB_OK;
+}
+
+/* The bytes first, and where they end when the old ones are gone: the most memory that
+ * this takes is that of the widest column's bytes. */
+static pyb_status take_texts(pyb_column *column, int64_t **ends, int64_t *capacity,
+                             const choice *choice) {
+  pyb_status status = take_bytes(column, *ends, choice);
+  const int64_t *old = *ends;
+  int64_t *taken;
+
+  if (status != PYB_OK)
+    return status;
+  taken = pyb__buffer_resize(NULL, 0, (size_t)(choice->room + 1) * 8);
+  if (taken == NULL)
     return PYB_NO_MEMORY;
   taken[0] = 0;
   for (int64_t i = 0; i < choice->n; i++) {
-    int64_t start = old[rows[i]], length = old[rows[i] + (int64_t)1] - start;
-    if (i + 2 * AHEAD < choice->n)
-      __builtin_prefetch(&old[rows[i + 2 * AHEAD]]);
+    uint32_t row = choice->rows[i];
     if (i + AHEAD < choice->n)
-      __builtin_prefetch(column->bytes + old[rows[i + AHEAD]]);
-    if (length != 0)
-      memcpy(bytes + taken[i], column->bytes + start, (size_t)length);
-    taken[i + 1] = taken[i] + length;
+      __builtin_prefetch(&old[choice->rows[i + AHEAD]]);
+    taken[i + 1] = taken[i] + old[row + (int64_t)1] - old[row];
   }
   pyb__buffer_free(*ends, (size_t)*capacity * 8);
-  pyb__buffer_free(column->bytes, (size_t)column->bytes_capacity);
   *ends = taken;
   *capacity = choice->room + 1;
-  column->bytes = bytes;
-  column->bytes_size = column->bytes_capacity = size;
   return PYB_OK;
 }
 
@@ -557,11 +575,11 @@ static pyb_status take_rows(pyb_column *column, const choice *choice) {
     if (status == PYB_OK)
       status = take_words(&mixed->slots, &rest->own.slots, choice);
     if (status == PYB_OK)
-      status = take_bytes(column, &mixed->ends, &rest->own.ends, choice);
+      status = take_texts(column, &mixed->ends, &rest->own.ends, choice);
   } else if (status == PYB_OK && column->kinds != 0)
     status = pyb__is_fixed(pyb__only_type(column))
                  ? take_words(&column->integers, &rest->own.cells, choice)
-                 : take_bytes(column, &column->offsets, &rest->own.cells, choice);
+                 : take_texts(column, &column->offsets, &rest->own.cells, choice);
   if (status != PYB_OK)
     return status;
   if (column->kinds == 0)
@@ -574,6 +592,8 @@ static pyb_status take_rows(pyb_column *column, const choice *choice) {
 pyb_status pyb_table_take(pyb_table *table, const uint32_t *rows, int64_t n,
                           pyb_error *error) {
   choice choice = {rows, n, n == 0 ? 8 : n};
+  pyb_status status = PYB_OK;
+  size_t widest = 0;
 
   for (size_t i = 0; i < table->n; i++)
     for (int64_t k = 0; k < n; k++)
@@ -581,9 +601,14 @@ pyb_status pyb_table_take(pyb_table *table, const uint32_t *rows, int64_t n,
         return pyb__fail(error, PYB_BAD_ARGUMENT, "column %zu has %lld cells, not %lld",
                          i, (long long)table->columns[i].length,
                          (long long)rows[k] + 1);
-  for (size_t i = 0; i < table->n; i++)
-    if (take_rows(&table->columns[i], &choice) != PYB_OK)
-      return pyb__fail(error, PYB_NO_MEMORY, "no memory for %lld rows", (long long)n);
+  for (size_t i = 1; i < table->n; i++)
+    if (table->columns[i].bytes_size > table->columns[widest].bytes_size)
+      widest = i;
+  /* What the first column leaves is used for the next, so this is the most memory. */
+  for (size_t i = 0; i < table->n && status == PYB_OK; i++)
+    status = take_rows(&table->columns[(widest + i) % table->n], &choice);
+  if (status != PYB_OK)
+    return pyb__fail(error, PYB_NO_MEMORY, "no memory for %lld rows", (long long)n);
   return PYB_OK;
 }
 

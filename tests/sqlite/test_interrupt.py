@@ -270,7 +270,14 @@ def test_deadline_stops_the_statement_behind_a_frame(
     assert "as it was" == host.value("select py_get('df')")
 
 
-@pytest.mark.parametrize("call", ["py_table('{}', 'df')", "py_query('table {}', 'df')"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "py_table('{}', 'df')",
+        "py_query('table {}', 'df')",
+        "py_query('table {} where rowid < 60001 and b is not null', 'df')",
+    ],
+)
 def test_deadline_stops_the_scan_below_sql(
     host: Host, tmp_path: Path, call: str
 ) -> None:

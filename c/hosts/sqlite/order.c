@@ -1,16 +1,16 @@
 /* order.c: sorts rows by columns.
  *
  * What a row has in a column is made a number of 64 bits whose order is that of the
- * values (its image), and these are sorted by their bytes, the lowest first, which
- * keeps rows that are equal in place. Text is sorted seven bytes at a time: a run of
- * rows that have the same seven is sorted by the next seven, and one that has the same
- * value, by the next column. Short runs are sorted by comparing row with row. */
+ * values (its image). Of all bits in which the images differ the highest 32 are sorted
+ * by, byte after byte, the lowest first, which keeps rows that are equal in place. A
+ * run of rows that have the same 32 is sorted by the bits behind them, and one that has
+ * the same image, by what comes behind that: text is sorted seven bytes at a time, and
+ * then comes the next column. Short runs are sorted by comparing row with row. */
 #include "order.h"
 
 #include <string.h>
 
 #define SHORT_RUN 24
-#define PIECE 7           /* bytes of a text in an image */
 #define PRUNE_FROM 0x4000 /* rows, for which it is worth while to look for the last */
 #define PRUNE_BITS 14
 
@@ -26,8 +26,9 @@ typedef struct order {
   const pyb__sorted_by *keys;
   size_t n_keys;
   uint32_t most;
-  uint32_t *rows, *spare_rows; /* the latter of n_spare, and the two below */
-  uint64_t *images, *spare_images;
+  uint32_t *rows;
+  /* Of n_spare each: rows, and the bits of their images that are sorted by. */
+  uint32_t *spare_rows, *bits, *spare_bits;
   size_t n_spare;
   run *runs; /* that are still to be sorted; a stack */
   size_t n_runs, room;
@@ -153,14 +154,14 @@ static pyb__tree_end push(order *order, run run) {
 static pyb__tree_end make_spare(order *order, size_t n) {
   if (n <= order->n_spare)
     return PYB__TREE_WHOLE;
-  sqlite3_free(order->images);
-  sqlite3_free(order->spare_images);
+  sqlite3_free(order->bits);
+  sqlite3_free(order->spare_bits);
   sqlite3_free(order->spare_rows);
-  order->images = sqlite3_malloc64(n * sizeof *order->images);
-  order->spare_images = sqlite3_malloc64(n * sizeof *order->spare_images);
+  order->bits = sqlite3_malloc64(n * sizeof *order->bits);
+  order->spare_bits = sqlite3_malloc64(n * sizeof *order->spare_bits);
   order->spare_rows = sqlite3_malloc64(n * sizeof *order->spare_rows);
   order->n_spare = 0;
-  if (order->images == NULL || order->spare_images == NULL || order->spare_rows == NULL)
+  if (order->bits == NULL || order->spare_bits == NULL || order->spare_rows == NULL)
     return PYB__TREE_NO_MEMORY;
   order->n_spare = n;
   return PYB__TREE_WHOLE;
@@ -192,68 +193,92 @@ static pyb__tree_end part_nulls(order *order, run *run) {
 }
 
 /* Leave out, of a long first run, the rows that come behind the last that is wanted:
- * found by the highest bits in which the images differ. */
-static void prune(order *order, run *run, uint64_t differ) {
+ * found by the highest bits. `width` is how many bits differ. */
+static void prune(order *order, run *run, int width) {
   uint32_t n = run->to - run->from, wanted, kept = 0, last = 0, sum = 0;
   uint32_t *counts = order->spare_rows, *rows = order->rows + run->from;
-  int shift = 64 - __builtin_clzll(differ) - PRUNE_BITS;
-  uint64_t mask = ((uint64_t)1 << PRUNE_BITS) - 1;
+  int shift = width > PRUNE_BITS ? width - PRUNE_BITS : 0;
 
   if (n < PRUNE_FROM || order->most >= run->to || order->most <= run->from)
     return;
   wanted = order->most - run->from;
-  if (shift < 0)
-    shift = 0;
-  memset(counts, 0, (mask + 1) * sizeof *counts);
+  memset(counts, 0, ((size_t)1 << PRUNE_BITS) * sizeof *counts);
   for (uint32_t i = 0; i < n; i++)
-    counts[order->images[i] >> shift & mask]++;
+    counts[order->bits[i] >> shift]++;
   while (sum + counts[last] < wanted)
     sum += counts[last++];
   for (uint32_t i = 0; i < n; i++)
-    if ((order->images[i] >> shift & mask) <= last) {
-      order->images[kept] = order->images[i];
+    if (order->bits[i] >> shift <= last) {
+      order->bits[kept] = order->bits[i];
       rows[kept++] = rows[i];
     }
   run->to = run->from + kept;
 }
 
-/* Sort by one byte of the images, into the spare arrays, and change these for those. */
-static void sort_byte(order *order, run *run, int shift) {
+/* Sort by one byte of the bits, into the spare arrays, and change these for those. */
+static void sort_byte(order *order, const run *run, int shift) {
   uint32_t n = run->to - run->from, starts[256] = {0}, sum = 0;
-  uint32_t *rows = order->rows + run->from;
-  uint64_t *images = order->images;
+  uint32_t *rows = order->rows + run->from, *bits = order->bits;
 
   for (uint32_t i = 0; i < n; i++)
-    starts[images[i] >> shift & 0xff]++;
+    starts[bits[i] >> shift & 0xff]++;
   for (int i = 0; i < 256; i++) {
     uint32_t count = starts[i];
     starts[i] = sum;
     sum += count;
   }
   for (uint32_t i = 0; i < n; i++) {
-    uint32_t to = starts[images[i] >> shift & 0xff]++;
-    order->spare_images[to] = images[i];
+    uint32_t to = starts[bits[i] >> shift & 0xff]++;
+    order->spare_bits[to] = bits[i];
     order->spare_rows[to] = rows[i];
   }
   memcpy(rows, order->spare_rows, n * sizeof *rows);
-  order->images = order->spare_images;
-  order->spare_images = images;
+  order->bits = order->spare_bits;
+  order->spare_bits = bits;
 }
 
-/* Runs of rows that have the same image are sorted by what comes behind it. */
-static pyb__tree_end push_equals(order *order, const run *run) {
+/* How many bytes all texts of a run have in common behind the run's offset. */
+static int64_t common_bytes(const order *order, const run *run) {
+  const pyb_column *column = order->keys[run->key].column;
+  const int64_t *ends = column->offsets;
+  uint32_t first = order->rows[run->from];
+  const char *text = column->bytes + ends[first] + run->offset;
+  int64_t common = ends[first + (int64_t)1] - ends[first] - run->offset;
+
+  for (uint32_t i = run->from + 1; i < run->to; i++) {
+    uint32_t row = order->rows[i];
+    const char *other = column->bytes + ends[row] + run->offset;
+    int64_t most = ends[row + (int64_t)1] - ends[row] - run->offset, k = 0;
+    if (most > common)
+      most = common;
+    while (k + 8 <= most && memcmp(text + k, other + k, 8) == 0)
+      k += 8;
+    while (k < most && text[k] == other[k])
+      k++;
+    common = k;
+  }
+  return common;
+}
+
+/* Runs of rows that have the same bits are sorted by what comes behind these: `shift`
+ * bits of the image, or the rest of the text, or the next column. */
+static pyb__tree_end push_equals(order *order, const run *run, int shift) {
   const pyb__sorted_by *key = &order->keys[run->key];
   pyb__tree_end end = PYB__TREE_WHOLE;
   uint32_t n = run->to - run->from;
 
   for (uint32_t i = 0, first = 0; i < n && end == PYB__TREE_WHOLE; first = i) {
-    struct run equals = {run->from + first, 0, run->key + 1, 0};
-    while (i < n && order->images[i] == order->images[first])
+    struct run equals = {run->from + first, 0, run->key, run->offset};
+    while (i < n && order->bits[i] == order->bits[first])
       i++;
     equals.to = run->from + i;
-    if (!is_whole(key, order->images[first])) {
-      equals.key = run->key;
-      equals.offset = run->offset + PIECE;
+    if (shift == 0 && equals.to - equals.from > 1) {
+      uint64_t image = image_of(key, order->rows[equals.from], run->offset);
+      if (is_whole(key, image)) {
+        equals.key++;
+        equals.offset = 0;
+      } else
+        equals.offset += common_bytes(order, &equals);
     }
     end = push(order, equals);
   }
@@ -263,22 +288,29 @@ static pyb__tree_end push_equals(order *order, const run *run) {
 static pyb__tree_end sort_run(order *order, run run) {
   const pyb__sorted_by *key = &order->keys[run.key];
   pyb__tree_end end = make_spare(order, run.to - run.from);
-  uint64_t differ = 0;
+  uint64_t first, differ = 0;
+  int width, shift;
 
   if (end == PYB__TREE_WHOLE)
     end = part_nulls(order, &run);
   if (end != PYB__TREE_WHOLE || run.to == run.from)
     return end;
-  for (uint32_t i = 0; i < run.to - run.from; i++) {
-    order->images[i] = image_of(key, order->rows[run.from + i], run.offset);
-    differ |= order->images[i] ^ order->images[0];
+  first = image_of(key, order->rows[run.from], run.offset);
+  for (uint32_t i = run.from + 1; i < run.to; i++)
+    differ |= image_of(key, order->rows[i], run.offset) ^ first;
+  width = differ == 0 ? 0 : 64 - __builtin_clzll(differ);
+  shift = width > 32 ? width - 32 : 0;
+  width -= shift;
+  for (uint32_t i = run.from; i < run.to; i++) {
+    uint64_t image = image_of(key, order->rows[i], run.offset) >> shift;
+    order->bits[i - run.from] =
+        (uint32_t)image & (uint32_t)(((uint64_t)1 << width) - 1);
   }
-  if (differ != 0)
-    prune(order, &run, differ);
-  for (int shift = 0; shift < 64; shift += 8)
-    if ((differ >> shift & 0xff) != 0)
-      sort_byte(order, &run, shift);
-  return push_equals(order, &run);
+  prune(order, &run, width);
+  for (int from = 0; from < width; from += 8)
+    if ((differ >> shift >> from & 0xff) != 0)
+      sort_byte(order, &run, from);
+  return push_equals(order, &run, shift);
 }
 
 pyb__tree_end pyb__order_rows(const pyb__sorted_by *keys, size_t n_keys, uint32_t n,
@@ -297,8 +329,8 @@ pyb__tree_end pyb__order_rows(const pyb__sorted_by *keys, size_t n_keys, uint32_
     else
       end = sort_run(&order, run);
   }
-  sqlite3_free(order.images);
-  sqlite3_free(order.spare_images);
+  sqlite3_free(order.bits);
+  sqlite3_free(order.spare_bits);
   sqlite3_free(order.spare_rows);
   sqlite3_free(order.runs);
   return end;

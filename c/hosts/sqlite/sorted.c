@@ -6,8 +6,9 @@
  *
  * Only the first rows: the columns to sort by are read alone, with the rowid, and those
  * behind the last row that can be wanted are dropped every now and then, so that memory
- * is needed for twice as many as are wanted. Then the rows themselves are read, by
- * their rowids, in the order of the file, and put in order. */
+ * is needed for not many more than are wanted; what comes behind that row then is not
+ * taken at all. In the end the rows themselves are read, by their rowids, in the order
+ * of the file, and put in order. */
 #include "sorted.h"
 
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "order.h"
 
 /* Rows that may be read beyond those that are wanted before any are dropped. */
-#define SLACK_ROWS 200000
+#define SLACK_ROWS 65536
 
 typedef struct sorting {
   pyb__tree *tree;
@@ -26,7 +27,8 @@ typedef struct sorting {
   pyb__sorted_by *by;
   uint32_t *rows; /* of n_rows */
   size_t n_rows;
-  uint32_t most; /* rows that are wanted, with those to pass over; 0 = all */
+  uint32_t most;    /* rows that are wanted, with those to pass over; 0 = all */
+  pyb__test *tests; /* those of the plan, and room for one more */
 } sorting;
 
 static const char too_many[] = "there are too many rows to sort them here";
@@ -153,6 +155,58 @@ static pyb__tree_end keep(sorting *s, uint32_t from, uint32_t to) {
   return end;
 }
 
+/* The test for rows that come behind row `last` by the first column to sort by: 1, or 0
+ * where there is none. */
+static int test_behind(const sorting *s, uint32_t last, pyb__test *test) {
+  const pyb__key *key = &s->plan->keys[0];
+  const pyb_column *column = s->by[0].column;
+  int null =
+      column->validity != NULL && (column->validity[last >> 3] >> (last & 7) & 1) == 0;
+
+  if ((column->kinds != 1u << PYB_INT64 && column->kinds != 1u << PYB_FLOAT64) ||
+      (null && key->descending))
+    return 0; /* nothing comes behind NULL then */
+  memset(test, 0, sizeof *test);
+  test->operation = null              ? PYB__TEST_NOT_NULL
+                    : key->descending ? PYB__TEST_LT
+                                      : PYB__TEST_GT;
+  test->if_null = key->descending;
+  test->left.field = key->field.field < 0 ? PYB__OPERAND_ROWID : key->field.field;
+  test->left.real = key->field.real;
+  test->left.has_default = key->field.has_default;
+  test->right.field = PYB__OPERAND_CONSTANT;
+  test->right.value.type = column->kinds == 1u << PYB_INT64 ? PYB_INT64 : PYB_FLOAT64;
+  memcpy(&test->right.value.integer, &column->integers[last], 8);
+  test->jump = PYB__TEST_REJECT;
+  return 1;
+}
+
+/* Have the tree pass over rows that come behind the last one that is kept, as SQLite
+ * does. Like there, all columns to sort by are looked at first. */
+static pyb__tree_end pass_behind(sorting *s, uint32_t last) {
+  const pyb__predicate *planned = &s->plan->predicate;
+  pyb__predicate *predicate = &s->tree->predicate;
+  pyb__test test;
+
+  if (!test_behind(s, last, &test))
+    return PYB__TREE_WHOLE;
+  if (s->tests == NULL) {
+    s->tests = sqlite3_malloc64(((size_t)planned->n + 1) * sizeof *s->tests);
+    if (s->tests == NULL)
+      return PYB__TREE_NO_MEMORY;
+    if (planned->n != 0)
+      memcpy(s->tests, planned->tests, (size_t)planned->n * sizeof *s->tests);
+  }
+  s->tests[planned->n] = test;
+  predicate->tests = s->tests;
+  predicate->n = planned->n + 1;
+  for (size_t i = 0; i < s->plan->n_keys; i++)
+    if (s->plan->keys[i].field.field >= predicate->width)
+      predicate->width = s->plan->keys[i].field.field + 1;
+  s->tree->judged = 1;
+  return PYB__TREE_WHOLE;
+}
+
 /* pyb__tree.full: so many keys have been read that it is time to drop some. */
 static pyb__tree_end drop(pyb__tree *tree, void *data) {
   sorting *s = data;
@@ -160,6 +214,8 @@ static pyb__tree_end drop(pyb__tree *tree, void *data) {
   pyb__tree_end end = sort_rows(s, s->by[0].column->length, &most);
 
   (void)tree;
+  if (end == PYB__TREE_WHOLE)
+    end = pass_behind(s, s->rows[most - 1]);
   return end == PYB__TREE_WHOLE ? keep(s, 0, most) : end;
 }
 
@@ -195,7 +251,7 @@ static pyb__tree_end read_keys(sorting *s) {
   tree->n = s->n_keys;
   tree->full = drop;
   tree->full_data = s;
-  tree->full_rows = 2 * (int64_t)s->most + SLACK_ROWS;
+  tree->full_rows = s->most + (int64_t)s->most / 2 + SLACK_ROWS;
   end = pyb__tree_read(tree);
   tree->fields = result;
   tree->n = n;
@@ -276,9 +332,11 @@ pyb__tree_end pyb__sorted_read(pyb__tree *tree, const pyb__plan *plan,
 
 done:
   tree->wanted = NULL;
+  tree->predicate = plan->predicate;
   pyb_table_release(s.keys);
   sqlite3_free(s.fields);
   sqlite3_free(s.by);
   sqlite3_free(s.rows);
+  sqlite3_free(s.tests);
   return end;
 }

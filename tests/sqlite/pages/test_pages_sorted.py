@@ -135,5 +135,6 @@ def test_sorted_rows_may_go_on_in_other_pages(db: Database) -> None:
     )
 
     assert "pages" == compare_query(db, "select * from t order by a")
+    assert "pages" == compare_query(db, "select i from t order by a desc, b limit 70")
     assert "pages" == compare_query(db, "select * from t order by b desc, a limit 90")
     assert "pages" == compare_query(db, "select a from t where b > '0' order by i desc")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ from pybridge.functions import (
     states,
     trail,
 )
-from pybridge.functions.manager.nursery import _PROGRAM, Ended
+from pybridge.functions.manager.nursery import _PROGRAM, Child, Ended, _Server
 from tests.functions.jobs import PATIENCE, job, until
 
 if TYPE_CHECKING:
@@ -216,3 +217,24 @@ def test_members_are_found_by_their_kin() -> None:
     assert set() == left
     leader.wait(PATIENCE)
     assert set() == processes.members("kin", leader.pid)
+
+
+def test_processes_end_with_a_forkserver_whose_log_is_gone(tmp_path: Path) -> None:
+    """Who removes a store while runs go on leaves none of them waited for."""
+    gone: list[object] = []
+
+    async def told() -> Ended:
+        environ = dict(os.environ)
+        log = tmp_path / "log"
+        server = _Server(sys.executable, (), environ, str(log), gone.append)
+        child = server.children[1] = Child("run")
+        log.unlink()
+        server.close()
+        server.process.wait()
+        return await child.ended
+
+    ended = asyncio.run(told())
+
+    assert ended.status is None
+    assert "was ended with the process that had started it" == ended.words
+    assert 1 == len(gone)

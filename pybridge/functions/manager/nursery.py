@@ -209,8 +209,11 @@ class _Server:
 
     def _why(self) -> str:
         """Say why there is no forkserver any more."""
-        with open(self.log, "rb") as file:
-            told = file.read().decode("utf-8", "replace").strip()
+        try:
+            with open(self.log, "rb") as file:
+                told = file.read().decode("utf-8", "replace").strip()
+        except OSError:  # it was removed with the store
+            told = ""
         words = "was ended with the process that had started it"
         return f"{words}:\n{told[-_SHOWN:]}" if told else words
 

@@ -167,7 +167,7 @@ def _option(options: Options, word: str, words: list[str]) -> None:
     field = _VALUES.get(name)
     if field is None:
         if word not in _FLAGS:
-            raise _WrongWords(f"the option '{word}' is unknown; see zpy --help")
+            raise _WrongWords(f"the option '{word}' is unknown; {_meant(word)}")
         _set(options, word[2:])
         return
     if not equals:
@@ -178,6 +178,14 @@ def _option(options: Options, word: str, words: list[str]) -> None:
         options.action, options.name = field, value
     else:
         setattr(options, field, value)
+
+
+def _meant(word: str) -> str:
+    """Say which option was meant, or where they are told."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, [*_VALUES, *_FLAGS], 1)
+    return f"did you mean '{near[0]}'?" if near else "see zpy --help"
 
 
 def _is_option(word: str) -> bool:

@@ -249,7 +249,8 @@ def test_session_names_are_plain(name: str, shared: Zpy) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--lst",), "the option '--lst' is unknown"),
+        (("--lst",), "the option '--lst' is unknown; did you mean '--list'?"),
+        (("--qqq",), "the option '--qqq' is unknown; see zpy --help"),
         (("-s",), "-s wants a value"),
         (("a", "b"), "one piece of code at a time, but 'b' follows"),
     ],

@@ -77,14 +77,27 @@ def run(
         key = keys.parse(text)
         return cast("Run", _found(store, key.project, "run", text))
     found = [] if "/" in text else store.beginning("run", text)
+    whole = [one for one in found if keys.parse(one).id == text]
+    if not whole and (len(text) < _SHORTEST or _is_function(store, text, project)):
+        return _newest_run(store, text, project, states)
+    found = whole or found
     if len(found) > 1:
         raise BadArgument(
             f"'{text}' is the beginning of {len(found)} runs; give more of the id"
         )
-    if found and (len(text) >= _SHORTEST or keys.parse(found[0]).id == text):
+    if found:
         key = keys.parse(found[0])
         return cast("Run", _found(store, key.project, "run", found[0]))
     return _newest_run(store, text, project, states)
+
+
+def _is_function(store: Store, text: str, project: Optional[str]) -> bool:
+    """Is it a function's name, which wins over an id that begins so by chance?"""
+    try:
+        function(store, text, project)
+    except (BadArgument, Undefined):
+        return False
+    return True
 
 
 def entity(store: Store, text: str, project: Optional[str] = None) -> Entity:

@@ -78,6 +78,19 @@ def test_beginning_of_several_ids_is_refused(project: Project) -> None:
     assert "same-1" == references.run(project.store, "same-1").id
 
 
+def test_name_of_a_function_wins_over_ids_that_begin_so(project: Project) -> None:
+    """Names such as "f" and "face" are the beginnings of ids by chance."""
+    for name in ("f", "face"):
+        own = named(project, name).run(local_execution=True, uuid=f"1-{name}")
+        for number in (1, 2):
+            named(project, "other").run(
+                local_execution=True, uuid=f"face-{name}-{number}"
+            )
+
+        assert own == references.run(project.store, name, "p")
+    assert "face-f-1" == references.run(project.store, "face-f-1", "p").id
+
+
 def test_name_of_several_things_is_refused(project: Project) -> None:
     """An entity of any type is meant by its name, where one alone has it."""
     named(project, "both")

@@ -47,9 +47,7 @@ READY = b"R"
 STARTED = b"S"
 ENDED = b"E"
 
-_PR_SET_PDEATHSIG = 1
 _ROOM = 256  # for the id of a run, in the environment that the system shows
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def placeholder() -> str:
@@ -302,7 +300,7 @@ def _be(told: _Told) -> NoReturn:
 def _detach(parent: int) -> None:
     """Make this process one of its own: session, signals, randomness."""
     os.setsid()
-    die_with(parent)
+    processes.die_with(parent)
     processes.adopt_orphans()
     for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
@@ -333,13 +331,6 @@ def _settle(request: Mapping[str, Any], fds: Sequence[int]) -> None:
     if bounds.memory is not None:
         trail.note_base(4, memory.Base.here())
     limits.apply(bounds)
-
-
-def die_with(parent: int) -> None:
-    """Have the system kill this process when the one that started it is gone."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _take_streams(fds: Sequence[int]) -> None:
@@ -391,8 +382,8 @@ def _take_environment(request: Mapping[str, Any]) -> None:
 
 def _find_mark() -> Optional[int]:
     """Return where in this process's memory the room for a run's id is."""
-    _libc.getenv.restype = ctypes.c_void_p
-    place = _libc.getenv(processes.MARK.encode())
+    processes.libc().getenv.restype = ctypes.c_void_p
+    place = processes.libc().getenv(processes.MARK.encode())
     if not place or ctypes.string_at(place) != placeholder().encode():
         return None
     return int(place)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -20,9 +21,11 @@ __all__ = [
     "children",
     "descendants",
     "describe_exit",
+    "die_with",
     "end",
     "fields_of",
     "left_behind",
+    "libc",
     "marked",
     "members",
 ]
@@ -31,6 +34,7 @@ MARK = "PYBRIDGE_RUN"
 _PAUSE = 0.01
 _PATIENCE = 5.0  # a process in the middle of a disk's work dies when that is done
 _DEAD = "ZX"
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -110,9 +114,22 @@ def end(run_id: str, leader: int | None = None, also: Iterable[int] = ()) -> set
 
 def adopt_orphans() -> None:
     """Become the parent of what loses its own among all that this process starts."""
+    libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with(parent: int) -> None:
+    """Have the system kill this process when the one that started it is gone."""
+    libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it has ended before the system could be asked
+        os._exit(1)
+
+
+@lru_cache(maxsize=1)
+def libc() -> Any:
+    """Return the C library, which is looked for once."""
     import ctypes
 
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def left_behind(others: Collection[int]) -> list[int]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from pybridge.errors import HostError, Unsupported
+from pybridge.functions import processes
 from pybridge.masking import mask
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ class Tool:
         """Run a program until it ends or is not wanted; return its code and words."""
         from pybridge.functions.environments import Stopped
 
+        parent = os.getpid()
+        processes.libc()  # not to be looked for between fork and exec
         process = subprocess.Popen(  # noqa: S603 - uv, by its path
             words,
             env=environ or self._environ,
@@ -152,6 +155,7 @@ class Tool:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=lambda: processes.die_with(parent),  # noqa: PLW1509 - a call of C
         )
         told: list[str] = []
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +15,8 @@ import pytest
 
 from pybridge.errors import BadArgument, HostError
 from pybridge.functions import environments, pythons, uv
-from tests.functions.jobs import PATIENCE, job, log_of, until
+from pybridge.functions.manager import client
+from tests.functions.jobs import PATIENCE, job, log_of, nothing_left, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,6 +317,23 @@ def test_stop_while_the_environment_is_made(led: Project) -> None:
     until(lambda: not _uvs(led.store.root))
     folder = led.store.root / "cache" / "environments"
     until(lambda: not [p for p in _folders(folder) if not (p / STAMP).exists()])
+
+
+@pytest.mark.usefixtures("light", "silence")
+def test_manager_killed_while_the_environment_is_made(project: Project) -> None:
+    """What made it ends too; the run has lost nothing, and the next manager goes on."""
+    run = job(project, "def f():\n    return 1\n", requirements=["never-comes"])
+    until(lambda: _uvs(project.store.root))
+    pid = client.of(project.store).ask("info")["pid"]
+
+    os.kill(pid, signal.SIGKILL)
+
+    until(lambda: not _uvs(project.store.root))
+    assert "PENDING" == run.refresh().state
+    until(lambda: client.of(project.store).ask("info")["runs"])
+    run.stop()
+    assert ("STOPPED", None) == (run.state, run.status.attempts)
+    assert nothing_left(run)
 
 
 def _folders(folder: Path) -> list[Path]:

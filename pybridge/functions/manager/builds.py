@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from pybridge.errors import BridgeError
+from pybridge.functions import processes
 from pybridge.functions.manager import outcome
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ class Builds:
         life.manager.move(life.key, "PENDING", message="its environment is being made")
         build = self._making.get(wanted.digest)
         if build is None or build.stopped.is_set():
-            build = self._making[wanted.digest] = self._start(
-                wanted, life.origin.environ
-            )
+            # What uv starts is found by the run, should this manager be killed.
+            environ = {**life.origin.environ, processes.MARK: life.id}
+            build = self._making[wanted.digest] = self._start(wanted, environ)
         build.lives.append(life)
         try:
             return await asyncio.shield(build.future)

@@ -12,7 +12,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Callable
 
 from pybridge.errors import BadArgument
-from pybridge.functions import keys
+from pybridge.functions import keys, processes
 from pybridge.functions.execution import Execution
 from pybridge.functions.serve.app import App
 from pybridge.functions.serve.lanes import Lanes
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["FAILED", "Replica", "initialise"]
 
 FAILED = 3  # the exit status of one that could not begin, and has said why
-_PR_SET_PDEATHSIG = 1
 
 
 class Replica:
@@ -254,12 +253,7 @@ def initialise(
 
 def _prepare() -> None:
     """Make a fork of the master a process of its own."""
-    import ctypes
-
-    master = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != master:  # it has ended before it could be asked
-        os._exit(FAILED)
+    processes.die_with(os.getppid())
     for name in (signal.SIGINT, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     atexit._clear()  # noqa: SLF001 - what the master registered is the master's

@@ -57,6 +57,11 @@ class Row:
         self._cells[_ACCEPTED] += 1
         self._cells[_CONNECTIONS] += 1
 
+    @property
+    def serving(self) -> bool:
+        """Return whether it takes connections."""
+        return self._cells[_STATE] == _SERVING
+
     def serve(self) -> None:
         """Say that connections are taken from now on."""
         self._cells[_STATE] = _SERVING

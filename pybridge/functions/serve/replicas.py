@@ -190,7 +190,9 @@ class Master:
         self._reap()
         self._on_time(time.monotonic())
         if self._reloading and not (self._rolling or self._is_replacing()):
-            self._tell_reloaded()
+            former = [one for one in self.children.values() if one.retiring]
+            if not any(one.row.serving for one in former):
+                self._tell_reloaded()
         up = sum(one.ready for one in self.children.values())
         if up >= self.options.replicas and not (self.serving or self.stopping):
             self._announce()

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from tests.programs import ROOT, run
+from tests.terminals import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,41 @@ def test_setup_without_rights_names_the_packages(tmp_path: Path) -> None:
     assert "sudo apt-get install " in said.stderr
     for package in ("gcc", "sqlite3", "pkg-config", "valgrind"):
         assert f" {package}" in said.stderr
+
+
+PIP = """#!/bin/bash
+case "$*" in
+-) cat >/dev/null ;;
+*install*)
+  echo "Collecting thing"
+  echo "Requirement already satisfied: another"
+  echo "ERROR: there is no thing"
+  exit 1
+  ;;
+esac
+"""
+
+
+def test_setup_says_on_a_terminal_in_one_line_what_pip_does(tmp_path: Path) -> None:
+    """What pip says is in a file, and its end is shown where it fails."""
+    for folder in ("tools", ".venv/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(SETUP, tmp_path / "tools")
+    (tmp_path / "pyproject.toml").touch()
+    python = tmp_path / ".venv/bin/python"
+    python.write_text(PIP, encoding="utf-8")
+    python.chmod(0o755)
+
+    with Terminal("tools/setup.sh", "build", cwd=tmp_path, columns=80) as terminal:
+        terminal.expect("setup: pip failed; all that it said is in .venv/setup.log")
+        code = terminal.wait()
+
+    before, _, after = terminal.raw.partition("\033[K   Collecting thing\r\n")
+    assert 1 == code
+    assert "already satisfied" not in before
+    assert "ERROR: there is no thing" in after
+    log = (tmp_path / ".venv/setup.log").read_text(encoding="utf-8")
+    assert "already satisfied" in log
 
 
 def test_setup_of_an_unknown_goal_names_the_known_ones() -> None:

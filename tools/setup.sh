@@ -148,7 +148,7 @@ pip_install() {
     printf '\r\033[K'
   else
     printf '\n'
-    tail -n 20 "$log" >&2
+    tail -n 8 "$log" >&2
     fail "pip failed; all that it said is in $log"
   fi
 }
@@ -159,7 +159,7 @@ install_python_packages() {
   for other in $done_by; do
     [ ".venv/.stamp-$other" -nt pyproject.toml ] && return
   done
-  say "installing Python packages for '$goal' into .venv and building the library"
+  say "installing Python packages for '$goal', building the library"
   # An old pip wants wheel for packages that know only of setup.py, and may find no set of
   # versions where there is one.
   pip_install --upgrade pip

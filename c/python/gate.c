@@ -176,6 +176,24 @@ pyb_status pyb__enter_control(const pyb_session *session, pyb__call *call,
   return status;
 }
 
+/* Send an exception into a thread, or take it away (NULL); wants the GIL. CPython goes
+ * by the number, which up to 3.11 a thread that has just been started shares with the
+ * one that has started it, until it runs. It would get the exception, and who waits for
+ * its beginning would wait for ever. */
+static void send(const pyb__thread *thread, PyObject *exception) {
+  struct timespec moment = {.tv_nsec = 50000};
+  int states = 2;
+
+  for (int i = 0; i < 4000 && states > 1; i++) {
+    PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
+    for (states = 0; state != NULL; state = PyThreadState_Next(state))
+      states += state->thread_id == thread->ident;
+    if (states > 1)
+      nanosleep(&moment, NULL);
+  }
+  PyThreadState_SetAsyncExc(thread->ident, exception);
+}
+
 /* Take away the exception that may have been sent to this thread. CPython up to 3.12
  * puts the flag for one up also where it is asked to take one away, and down only where
  * one is raised; with the flag up, 3.11 never gets on with code under a profiler. So
@@ -185,7 +203,7 @@ static void unsend(pyb__thread *thread) {
   bool raised = false;
 
   if (pyb__py.nothing != NULL && pyb__py.interrupted != NULL) {
-    PyThreadState_SetAsyncExc(thread->ident, pyb__py.interrupted);
+    send(thread, pyb__py.interrupted);
     PyThreadState_EnterTracing(state); /* no profiler of the user's sees it */
     for (int i = 0; i < 8; i++) {      /* signals and lack of memory come before it */
       PyObject *result = PyObject_CallNoArgs(pyb__py.nothing);
@@ -200,7 +218,7 @@ static void unsend(pyb__thread *thread) {
     PyThreadState_LeaveTracing(state);
   }
   if (!raised)
-    PyThreadState_SetAsyncExc(thread->ident, NULL);
+    send(thread, NULL);
 }
 
 void pyb__gate_drain(pyb__thread *thread) {
@@ -340,9 +358,8 @@ void pyb__deliver(pyb__thread *thread, bool again) {
   gil = PyGILState_Ensure();
   if (atomic_load(&thread->active) && atomic_load(&thread->stop) != PYB_OK) {
     atomic_store(&thread->delivered, true);
-    PyThreadState_SetAsyncExc(thread->ident, atomic_load(&thread->stop) == PYB_DEADLINE
-                                                 ? pyb__py.deadline
-                                                 : pyb__py.interrupted);
+    send(thread, atomic_load(&thread->stop) == PYB_DEADLINE ? pyb__py.deadline
+                                                            : pyb__py.interrupted);
   }
   PyGILState_Release(gil);
 }

@@ -143,6 +143,34 @@ static void test_python_threads_may_call(void) {
   OK(run(NULL, code));
 }
 
+/* A stop is for the thread that calls, not for one that its code has just started. */
+static void *starts_threads(void *unused) {
+  pyb_session session = {.deadline_ms = 12};
+
+  for (long i = rounds(25, 1000); i > 0; i--)
+    CHECK(run(&session, "start()") == PYB_DEADLINE);
+  return unused;
+}
+
+static void test_stops_leave_alone_what_threads_begin(void) {
+  pthread_t thread;
+
+  OK(run(NULL, "import _thread, sys\n"
+               "ran, lost, started, hook = [], [], 0, sys.unraisablehook\n"
+               "sys.unraisablehook = lambda one: lost.append(str(one.object))\n"
+               "def work(): ran.append(1)\n"
+               "def start():\n"
+               "    global started\n"
+               "    while True:\n"
+               "        if started - len(ran) - len(lost) < 40:\n"
+               "            _thread.start_new_thread(work, ())\n"
+               "            started += 1\n"));
+  CHECK(pthread_create(&thread, NULL, starts_threads, NULL) == 0);
+  pthread_join(thread, NULL);
+  OK(run(NULL, "sys.unraisablehook = hook"));
+  CHECK(integer_of(NULL, "len(lost)") == 0);
+}
+
 /* Resets on one thread while the others call: results or errors, never a crash. */
 static atomic_int resetting;
 
@@ -184,6 +212,7 @@ int main(void) {
   RUN(test_threads_come_and_go);
   RUN(test_thread_end_runs_destructors);
   RUN(test_python_threads_may_call);
+  RUN(test_stops_leave_alone_what_threads_begin);
   RUN(test_resets_on_another_thread);
   CHECK(pyb_live() == 0);
   return 0;

@@ -696,6 +696,21 @@ static int take_all(walk *w) {
          (w->both == 0 || (w->limited && w->shifted));
 }
 
+/* May two texts be compared with each other? */
+static int compares_text(const pyb__predicate *predicate) {
+  for (int i = 0; i < predicate->n; i++) {
+    const pyb__test *test = &predicate->tests[i];
+    int a =
+        test->left.field != PYB__OPERAND_CONSTANT || test->left.value.type == PYB_TEXT;
+    int b = test->right.field != PYB__OPERAND_CONSTANT ||
+            test->right.value.type == PYB_TEXT;
+
+    if (test->operation < PYB__TEST_NULL && a && b)
+      return 1;
+  }
+  return 0;
+}
+
 const char *pyb__plan_make(pyb__program *program, pyb__plan *plan) {
   walk w = {.program = program, .plan = plan, .cursor = -1, .sorter = -1};
   const char *reason = pyb__plan_more;
@@ -713,7 +728,7 @@ const char *pyb__plan_make(pyb__program *program, pyb__plan *plan) {
   memset(w.places, 0, (size_t)w.n_places * sizeof *w.places);
   if (program->n > 2 && take_all(&w)) {
     resolve_jumps(&plan->predicate);
-    plan->textual = plan->predicate.n != 0 || plan->n_keys != 0;
+    plan->textual = plan->n_keys != 0 || compares_text(&plan->predicate);
     reason = NULL;
   }
   sqlite3_free(w.places);

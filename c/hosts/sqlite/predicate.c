@@ -56,21 +56,11 @@ static int compare(const pyb_value *a, const pyb_value *b) {
   return compare_bytes(a, b);
 }
 
-static int answer(pyb__operation operation, int order) {
-  switch (operation) {
-  case PYB__TEST_LT:
-    return order < 0;
-  case PYB__TEST_LE:
-    return order <= 0;
-  case PYB__TEST_GT:
-    return order > 0;
-  case PYB__TEST_GE:
-    return order >= 0;
-  case PYB__TEST_EQ:
-    return order == 0;
-  default:
-    return order != 0;
-  }
+/* For each comparison, the orders for which it is true: bit 0 less, 1 equal, 2 more. */
+static const uint8_t orders[] = {1, 3, 4, 6, 2, 5};
+
+static inline int answer(pyb__operation operation, int order) {
+  return orders[operation] >> (order < 0 ? 0 : order == 0 ? 1 : 2) & 1;
 }
 
 /* ---- Affinity ------------------------------------------------------------------- */
@@ -123,7 +113,13 @@ static int settle_operand(const pyb__test *test, pyb__operand *operand) {
 }
 
 int pyb__test_settle(pyb__test *test) {
-  return settle_operand(test, &test->left) && settle_operand(test, &test->right);
+  if (!settle_operand(test, &test->left) || !settle_operand(test, &test->right))
+    return 0;
+  test->plain = test->operation < PYB__TEST_NULL && !test->textual &&
+                test->left.field >= 0 && test->right.field == PYB__OPERAND_CONSTANT &&
+                (test->right.value.type == PYB_FLOAT64 ||
+                 (test->right.value.type == PYB_INT64 && !test->left.real));
+  return 1;
 }
 
 /* Would the comparison change one of the values first? NULL = no. */
@@ -140,8 +136,8 @@ static const char *check_affinity(const pyb__test *test, const pyb_value *a,
 /* ---- Rows ----------------------------------------------------------------------- */
 
 /* The value of an operand: 1, or 0 where it is a default that the record lacks. */
-static int load(const pyb__operand *operand, const uint64_t *cells, const uint8_t *base,
-                int64_t rowid, pyb_value *value) {
+static int take_value(const pyb__operand *operand, const uint64_t *cells,
+                      const uint8_t *base, int64_t rowid, pyb_value *value) {
   if (operand->field == PYB__OPERAND_CONSTANT) {
     *value = operand->value;
     if (value->type == PYB_TEXT && value->data == NULL)
@@ -157,12 +153,38 @@ static int load(const pyb__operand *operand, const uint64_t *cells, const uint8_
   return 1;
 }
 
+/* Most tests are of a number in a column with a constant of its type, and are answered
+ * here: does the test jump? -1 = it is not one of these. */
+static inline int jumps_plainly(const pyb__test *test, const uint64_t *cells,
+                                const uint8_t *base) {
+  const pyb_value *value = &test->right.value;
+  uint64_t cell;
+  uint32_t type;
+
+  if (!test->plain)
+    return -1;
+  cell = cells[test->left.field];
+  type = pyb__cell_type(cell);
+  if (value->type == PYB_INT64 && (type - 1 < 6 || type - 8 < 2)) {
+    int64_t integer = type >= 8 ? (int64_t)type - 8
+                                : pyb__cell_integer(pyb__cell_place(base, cell), type);
+    return answer(test->operation,
+                  integer < value->integer ? -1 : integer > value->integer);
+  }
+  if (value->type == PYB_FLOAT64 && type == 7) {
+    double real = pyb__cell_real(pyb__cell_place(base, cell));
+    if (real == real) /* else it is NULL */
+      return answer(test->operation, compare_reals(real, value->real));
+  }
+  return -1;
+}
+
 /* Does the test jump? -1 = that cannot be told. */
 static int jumps(const pyb__test *test, const uint64_t *cells, const uint8_t *base,
                  int64_t rowid, const char **reason) {
   pyb_value a, b;
 
-  if (!load(&test->left, cells, base, rowid, &a)) {
+  if (!take_value(&test->left, cells, base, rowid, &a)) {
     *reason = "a row from before ALTER TABLE wants a default";
     return -1;
   }
@@ -177,7 +199,7 @@ static int jumps(const pyb__test *test, const uint64_t *cells, const uint8_t *ba
     return (a.type == PYB_INT64 ? a.integer != 0 : a.real != 0.0) ==
            (test->operation == PYB__TEST_TRUE);
   }
-  if (!load(&test->right, cells, base, rowid, &b)) {
+  if (!take_value(&test->right, cells, base, rowid, &b)) {
     *reason = "a row from before ALTER TABLE wants a default";
     return -1;
   }
@@ -195,7 +217,9 @@ pyb__verdict pyb__predicate_judge(const pyb__predicate *predicate,
   int i = 0;
 
   while (i < predicate->n) {
-    int jump = jumps(&predicate->tests[i], cells, base, rowid, reason);
+    int jump = jumps_plainly(&predicate->tests[i], cells, base);
+    if (jump < 0)
+      jump = jumps(&predicate->tests[i], cells, base, rowid, reason);
     if (jump < 0)
       return PYB__ROW_UNKNOWN;
     if (jump && predicate->tests[i].jump == PYB__TEST_REJECT)

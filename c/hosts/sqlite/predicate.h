@@ -46,6 +46,7 @@ typedef struct pyb__test {
   int textual;    /* a number is compared as text */
   int if_null;    /* jump where the answer is NULL */
   int null_equal; /* IS, IS NOT: NULL is a value like others */
+  int plain;      /* of a column with a number, see predicate.c */
   pyb__operand left, right;
   int jump; /* the test to go on with, beyond the last = wanted, or PYB__TEST_REJECT */
   int address; /* plan.c's own */
@@ -63,8 +64,8 @@ typedef enum pyb__verdict {
   PYB__ROW_UNKNOWN, /* only SQLite knows; *reason says why */
 } pyb__verdict;
 
-/* Convert the constants as the test's affinity wants them, once for all rows: 1, or 0
- * where it takes SQLite to say what comes out. */
+/* Make a test, filled in, ready for rows: convert its constants as the affinity wants
+ * them, once for all: 1, or 0 where it takes SQLite to say what comes out. */
 int pyb__test_settle(pyb__test *test);
 
 /* Judge one row: its cells as leaf.c has them (serial type | offset << 32). */

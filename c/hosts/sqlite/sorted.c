@@ -178,7 +178,7 @@ static int test_behind(const sorting *s, uint32_t last, pyb__test *test) {
   test->right.value.type = column->kinds == 1u << PYB_INT64 ? PYB_INT64 : PYB_FLOAT64;
   memcpy(&test->right.value.integer, &column->integers[last], 8);
   test->jump = PYB__TEST_REJECT;
-  return 1;
+  return pyb__test_settle(test);
 }
 
 /* Have the tree pass over rows that come behind the last one that is kept, as SQLite

@@ -23,6 +23,7 @@ __all__ = [
     "Trail",
     "answers",
     "base_of",
+    "inode",
     "make",
     "note",
     "note_base",
@@ -35,7 +36,7 @@ ASK = signal.SIGRTMAX - 3  # has a process write its stack into its trail
 _FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 _STACKS = ("Stack (", "Current thread ")
 _LONGEST = 1 << 20
-_own: tuple[int, int] = (-1, -1)  # this process's trail, and its number
+_own: tuple[int, int, int] = (-1, -1, -1)  # the trail, its inode, and whose it is
 
 
 class Place(NamedTuple):
@@ -60,20 +61,30 @@ class Trail(NamedTuple):
 def take(fd: int) -> None:
     """Take the trail that this process has been given."""
     global _own  # noqa: PLW0603 - a process has one
-    _own = fd, os.getpid()
+    _own = fd, inode(fd), os.getpid()
     faulthandler.register(ASK, file=fd, all_threads=False)
 
 
 def note(stage: str, root: object = "", function: object = None) -> None:
     """Note a stage; `function` is the one that is called in it. No trail: nothing."""
-    fd, process = _own
+    fd, its, process = _own
     if process != os.getpid():  # nobody's, or what user code has forked
+        return
+    if inode(fd) != its:  # user code has closed it, and may have another file there
         return
     while hasattr(function, "__wrapped__"):  # what it was decorated with is not meant
         function = function.__wrapped__
     code: Any = getattr(function, "__code__", None)
     place = code and [code.co_filename, code.co_firstlineno, code.co_name]
     os.write(fd, (json.dumps([stage, str(root), place]) + "\n").encode())
+
+
+def inode(fd: int) -> int:
+    """Return what tells the file of a descriptor from others; 0 of a closed one."""
+    try:
+        return os.fstat(fd).st_ino
+    except OSError:
+        return 0
 
 
 def note_base(fd: int, base: tuple[int, int]) -> None:

@@ -23,12 +23,13 @@ __all__ = ["CHANNEL", "TRAIL", "Attempt", "Terminated", "changed", "heed", "main
 
 CHANNEL = 3  # the descriptor on which the manager listens, in what it has forked
 TRAIL = 4  # the descriptor of what is left when the process has died
-_channel = -1
+_channel, _inode = -1, 0
 
 
 def changed() -> None:
     """Tell the manager that the store has news of this run; nothing without one."""
-    if _channel >= 0:
+    # User code may have closed it, and have another file there.
+    if _channel >= 0 and trail.inode(_channel) == _inode:
         try:
             os.write(_channel, b".")
         except OSError:  # it is gone, or has not read the last ones yet
@@ -37,8 +38,8 @@ def changed() -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Do what the words say: one attempt of a job, a service, or a build."""
-    global _channel  # noqa: PLW0603 - a process has one
-    _channel = CHANNEL
+    global _channel, _inode
+    _channel, _inode = CHANNEL, trail.inode(CHANNEL)
     faulthandler.enable(2)  # what crashes says where, in the log
     words = list(argv)
     role = words[words.index("--role") + 1]
@@ -63,6 +64,10 @@ class Attempt(Execution):
     def reach(self, stage: str, function: object = None) -> None:
         """Begin a stage, and leave word of it."""
         super().reach(stage, function)
+        if function is not None:
+            # A database whose descriptors user code closes, and has files of its own
+            # in, would be written to these: one that is not open cannot be broken.
+            self.run.store.close()
         trail.note(stage, getattr(self.tree, "path", ""), function)
 
     def lend(self, name: str, module: str) -> None:

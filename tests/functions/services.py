@@ -154,7 +154,8 @@ class Alone:
         """Yield the lines that it has written."""
         del follow
         log = run.store.run_directory(run.id) / "log"
-        yield from log.read_text(encoding="utf-8").splitlines()
+        if log.exists():  # it has begun
+            yield from log.read_text(encoding="utf-8").splitlines()
 
 
 ENGINE = Alone()

@@ -289,6 +289,29 @@ def test_stdout_closed_by_the_function_does_not_matter(led: Project) -> None:
     assert ("COMPLETED", 5) == (run.state, run.result("output_0"))
 
 
+def test_descriptors_closed_by_the_function_do_not_matter(led: Project) -> None:
+    """Code that closes all it does not know has its files for itself."""
+    run = ended(
+        led,
+        """
+        import os
+        def f():
+            os.closerange(3, 64)
+            files = [open(f"file{n}", "w+") for n in range(8)]
+            for file in files:
+                file.write("mine")
+                file.flush()
+            globals()["kept"] = files
+            assert all(open(file.name).read() == "mine" for file in files)
+            return [file.fileno() for file in files]
+        """,
+    )
+
+    assert ("COMPLETED", None) == (run.state, run.status.message)
+    assert {3, 4} <= set(run.result("output_0"))
+    assert "COMPLETED" == ended(led, "def f():\n    return 1\n").state
+
+
 def test_grandchild_that_holds_the_pipe_delays_nothing(led: Project) -> None:
     """A run is over when its function has returned, whoever still has its output."""
     run = ended(

@@ -205,6 +205,39 @@ evaluate("1")
     assert said.startswith("answered "), said
 
 
+def test_attached_rows_until_the_end(loader: str) -> None:
+    """A row is answered up to Python's end, and is answered or an error in it."""
+    code = """
+import atexit, os
+session = Session()
+def say(when, evaluate=evaluate, session=session, write=os.write):
+    write(1, when + b" " + str(evaluate("1 + 1", session)).encode() + b"\\n")
+class Last:
+    def __del__(self, say=say):
+        say(b"last")
+sys.last_of_all = Last()
+atexit.register(say, b"first at exit")
+say(b"called")
+atexit.register(say, b"second at exit")
+def forever():
+    mine = Session()
+    while True:
+        evaluate("1 + 1", mine)
+for _ in range(3):
+    threading.Thread(target=forever, daemon=True).start()
+time.sleep(0.05)
+say(b"beside threads")
+"""
+    said, code_of_exit = attached(loader, code)
+
+    *lines, last = said.splitlines()
+    assert 0 == code_of_exit, said
+    assert ["called 2", "beside threads 2", "second at exit 2", "first at exit 2"] == (
+        lines
+    )
+    assert last.startswith("last "), said
+
+
 def test_attached_fork_is_refused_in_the_child(loader: str) -> None:
     """os.fork after the first use: the child's calls are errors, the parent's work."""
     code = """

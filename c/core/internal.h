@@ -99,12 +99,15 @@ typedef struct pyb__call {
 typedef struct pyb__thread {
   struct pyb__thread *next, **link;
   pyb__call *call;     /* innermost call */
+  pyb__call row;       /* that of a row, where none is around it; kept, as most of it
+                          stays the same from row to row */
   void *state;         /* its Python thread state, kept between calls */
   const char *floor;   /* its C stack has little room below; NULL = not known yet */
   unsigned long ident; /* Python's number of the thread */
   uintptr_t handle;    /* its pthread_t */
   bool main;           /* the thread on which Python handles signals */
   bool ours;           /* the thread state was made by us */
+  bool steady;         /* the thread state is there as long as Python is */
   atomic_bool blocked; /* it has SIGINT blocked, as far as we know */
   _Atomic(const pyb_session *) outermost, innermost;
   _Atomic(const pyb_session *) served; /* whose service runs at the moment, or NULL */
@@ -118,10 +121,13 @@ typedef struct pyb__thread {
   /* the watch's own notes */
   bool pinned;
   unsigned seen;
-  bool once;               /* what is sent next is not repeated */
-  int pokes;               /* how often its system calls are still to be cut short */
-  int64_t sent;            /* monotonic ns of the last delivery */
-  char lent[PYB_LENT + 1]; /* the thread's own: text of pyb_object_call_row */
+  bool once;    /* what is sent next is not repeated */
+  int pokes;    /* how often its system calls are still to be cut short */
+  int64_t sent; /* monotonic ns of the last delivery */
+  /* text that pyb_object_call_row has lent: a Python object, or the thread's own room
+   */
+  void *kept;
+  char lent[PYB_LENT + 1];
 } pyb__thread;
 
 /* The thread on which Python handles signals; NULL = attached, or it has ended. */

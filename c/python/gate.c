@@ -28,6 +28,7 @@ static void end_thread(void *argument) {
     /* Not PyGILState_Release: the thread's specific data, by which that would find the
      * state, is going at the same time as we are. */
     PyEval_RestoreThread(thread->state);
+    Py_XDECREF(thread->kept);
     PyThreadState_Clear(thread->state);
     PyThreadState_DeleteCurrent();
   }
@@ -49,6 +50,7 @@ static pyb__thread *new_thread(pyb_error *error) {
     pyb__fail(error, PYB_NO_MEMORY, "no memory for a new host thread");
     return NULL;
   }
+  thread->row.thread = thread;
   thread->ident = PyThread_get_thread_ident();
   thread->handle = (uintptr_t)pthread_self();
   atomic_init(&thread->blocked, pyb__signals_blocked());
@@ -60,7 +62,7 @@ pyb_status pyb__gate_main(pyb_error *error) {
 
   if (thread == NULL)
     return PYB_NO_MEMORY;
-  thread->main = thread->ours = true;
+  thread->main = thread->ours = thread->steady = true;
   thread->state = PyThreadState_Get();
   pyb__watch_add(thread);
   pyb__this_thread = thread;
@@ -81,11 +83,16 @@ static void refresh_state(pyb__thread *thread) {
 }
 
 bool pyb__gate_refresh(pyb__thread *thread) {
-  if (!Py_IsInitialized())
-    return false;
-  if (!thread->ours)
-    refresh_state(thread);
+  refresh_state(thread);
   return true;
+}
+
+/* Does the thread's state last as long as Python does? One that we have made does, and
+ * so does the first of all, with which Python's own main thread begins and ends. */
+static bool is_steady(const pyb__thread *thread) {
+  return thread->ours ||
+         (PyThreadState_GetID(thread->state) == 1 &&
+          PyThreadState_GetInterpreter(thread->state) == PyInterpreterState_Main());
 }
 
 /* Make the calling thread known. A thread that Python has never seen gets a thread
@@ -96,6 +103,7 @@ static pyb__thread *meet_thread(pyb_error *error) {
   if (thread == NULL)
     return NULL;
   refresh_state(thread);
+  thread->steady = is_steady(thread);
   pyb__watch_add(thread);
   pyb__this_thread = thread;
   return thread;
@@ -148,7 +156,7 @@ pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *er
     if (thread == NULL)
       return PYB_NO_MEMORY;
   }
-  if (!thread->ours)
+  if (!thread->steady)
     refresh_state(thread);
   call->depth = thread->call == NULL ? 0 : thread->call->depth + 1;
   if (__builtin_expect(call->depth > 16, 0) && check_stack(thread, error) != PYB_OK)
@@ -158,7 +166,14 @@ pyb_status pyb__enter(const pyb_session *session, pyb__call *call, pyb_error *er
   if (session != NULL && session->deadline_ms > 0)
     atomic_store_explicit(&thread->deadline, deadline_of(session, call->outer_deadline),
                           memory_order_relaxed);
-  pyb__gate_take(thread, session, call);
+  call->session = session;
+  call->thread = thread;
+  atomic_store_explicit(&thread->innermost, session, memory_order_relaxed);
+  if (call->outer == NULL) {
+    atomic_store_explicit(&thread->outermost, session, memory_order_relaxed);
+    pyb__gate_begin(thread);
+  }
+  pyb__gate_take_gil(thread, call);
   return PYB_OK;
 }
 
@@ -311,6 +326,7 @@ void pyb__leave(pyb__call *call) {
   pyb__call *outer = call->outer;
 
   if (outer == NULL && !call->held) {
+    atomic_store_explicit(&thread->deadline, 0, memory_order_relaxed);
     pyb__gate_drop(thread);
     return;
   }

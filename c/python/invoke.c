@@ -1,5 +1,5 @@
 /* invoke.c: calls that are cheap enough for every row: cached code, cached names. */
-#include "gate.h"
+#include "invoke.h"
 
 #include <string.h>
 
@@ -141,111 +141,6 @@ PyObject *pyb__resolve(const pyb_session *session, const char *path) {
 
 /* ---- Calling -------------------------------------------------------------------- */
 
-/* Load a value; the numbers, which come most often, without a call of ours. */
-static inline PyObject *load(const pyb_value *value) {
-  if (value->type == PYB_INT64)
-    return PyLong_FromLongLong(value->integer);
-  if (value->type == PYB_FLOAT64)
-    return PyFloat_FromDouble(value->real);
-  return pyb__load(value);
-}
-
-/* Is the exact int of one digit at most? Its value is then *integer. */
-static inline bool is_compact(PyObject *object, int64_t *integer) {
-#if PY_VERSION_HEX >= 0x030C0000
-  if (!PyUnstable_Long_IsCompact((PyLongObject *)object))
-    return false;
-  *integer = PyUnstable_Long_CompactValue((PyLongObject *)object);
-#else
-  if (Py_SIZE(object) < -1 || Py_SIZE(object) > 1)
-    return false;
-  *integer = Py_SIZE(object) * (int64_t)((PyLongObject *)object)->ob_digit[0];
-#endif
-  return true;
-}
-
-/* The int that the last row came as, for the next row: to make one and to let it go
- * again takes as long as all else that the bridge does to call. Kept only while nobody
- * else has it, so nobody can see it change; the interpreter does the same with floats
- * of its own. The GIL guards it. What is kept has one digit and is no small int, which
- * are there once for all, and so the digit is all that changes. */
-static PyObject *spare;
-
-#define SMALL_INTS 1024 /* more than any version keeps */
-
-#if PY_VERSION_HEX >= 0x030C0000
-#define DIGIT(object) (((PyLongObject *)(object))->long_value.ob_digit[0])
-#else
-#define DIGIT(object) (((PyLongObject *)(object))->ob_digit[0])
-#endif
-
-static inline bool may_be_spare(int64_t integer) {
-  return integer > SMALL_INTS && integer <= (int64_t)PyLong_MASK;
-}
-
-static inline PyObject *load_again(const pyb_value *value) {
-  PyObject *object = spare;
-
-  if (object == NULL || value->type != PYB_INT64 || !may_be_spare(value->integer))
-    return load(value);
-  spare = NULL;
-  DIGIT(object) = (digit)value->integer;
-  return object;
-}
-
-/* Let an argument go that load_again has made, or keep it. */
-static inline void let_go(PyObject *object) {
-  int64_t integer;
-
-  if (spare == NULL && Py_REFCNT(object) == 1 && PyLong_CheckExact(object) &&
-      is_compact(object, &integer) && may_be_spare(integer))
-    spare = object;
-  else
-    Py_DECREF(object);
-}
-
-/* PyObject_Vectorcall. A function written in Python needs no looking for how it is
- * called, and none whether it has returned what it must. */
-static inline PyObject *vectorcall(PyObject *callable, PyObject *const *args,
-                                   size_t n) {
-  if (PyFunction_Check(callable))
-    return ((PyFunctionObject *)callable)->vectorcall(callable, args, n, NULL);
-  return PyObject_Vectorcall(callable, args, n, NULL);
-}
-
-/* Call with one value. */
-static PYB__INLINE PyObject *call_one(PyObject *callable, const pyb_value *value) {
-  PyObject *stack[2], *result;
-
-  stack[1] = load_again(value);
-  if (stack[1] == NULL)
-    return NULL;
-  /* stack[0] is free for the callee's use. */
-  result = vectorcall(callable, stack + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET);
-  let_go(stack[1]);
-  return result;
-}
-
-/* Call with n values, by position. */
-static PyObject *call_few(PyObject *callable, const pyb_value *args, size_t n) {
-  PyObject *stack[STACK_ARGS + 1], *result = NULL;
-  size_t loaded = 0;
-
-  while (loaded < n) {
-    PyObject *object = load(&args[loaded]);
-    if (object == NULL)
-      goto done;
-    stack[++loaded] = object;
-  }
-  /* stack[0] is free for the callee's use. */
-  result = vectorcall(callable, stack + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET);
-
-done:
-  while (loaded > 0)
-    Py_DECREF(stack[loaded--]);
-  return result;
-}
-
 PyObject *pyb__call_values(PyObject *callable, const pyb_value *args, size_t n,
                            const char *const *names_of, size_t n_names) {
   PyObject *fixed[STACK_ARGS + 1], **stack = fixed, *keywords = NULL, *result = NULL;
@@ -285,16 +180,6 @@ done:
   return result;
 }
 
-/* Dump into a value; a small integer, which comes most often, without any call. */
-static inline int dump(PyObject *object, pyb_value *value) {
-  int64_t integer;
-
-  if (!PyLong_CheckExact(object) || !is_compact(object, &integer))
-    return pyb__dump(object, value);
-  *value = (pyb_value){.type = PYB_INT64, .integer = integer};
-  return 0;
-}
-
 /* Kinds of objects that have no counterpart for sure: asking would only take time. */
 static bool is_no_value(PyObject *object) {
   if (PyLong_CheckExact(object) || PyFloat_CheckExact(object) ||
@@ -318,24 +203,13 @@ int pyb__give(PyObject *object, pyb_as as, pyb_value *result) {
     return -1;
   if (as == PYB_AS_HANDLE || (as == PYB_AS_FITS && is_no_value(object)))
     return pyb__handle_give(object, result);
-  failed = dump(object, result);
+  failed = pyb__dump_quick(object, result);
   if (failed != 0 && as == PYB_AS_FITS && has_no_counterpart(object)) {
     PyErr_Clear();
     return pyb__handle_give(object, result);
   }
   Py_DECREF(object);
   return failed;
-}
-
-/* Dump a result, a new reference that is taken (NULL = exception set). */
-static inline pyb_status finish(const pyb_session *session, PyObject *object,
-                                pyb_value *result, pyb_error *error) {
-  int failed = -1;
-
-  if (object != NULL)
-    failed = result == NULL ? 0 : dump(object, result);
-  Py_XDECREF(object);
-  return failed == 0 ? PYB_OK : pyb__fail_python(session, error);
 }
 
 pyb_status pyb__call_function(const pyb_session *session, const char *function,
@@ -352,7 +226,7 @@ pyb_status pyb__call_function(const pyb_session *session, const char *function,
   if (callable != NULL)
     object = pyb__call_values(callable, args, n, keywords, n_keywords);
   Py_XDECREF(callable);
-  status = finish(session, object, result, error);
+  status = pyb__finish(session, object, result, error);
   pyb__leave_row(&call);
   return status;
 }
@@ -390,17 +264,12 @@ pyb_status pyb__evaluate(const pyb_session *session, const char *expression,
     object = PyEval_EvalCode(code, namespace, namespace);
   Py_XDECREF(code);
   Py_XDECREF(namespace);
-  status = finish(session, object, result, error);
+  status = pyb__finish(session, object, result, error);
   pyb__leave_row(&call);
   return status;
 }
 
 /* ---- Objects -------------------------------------------------------------------- */
-
-struct pyb_object {
-  PyObject *object;
-  uintptr_t generation;
-};
 
 static pyb_status keep(const pyb_session *session, PyObject *object, pyb_object **kept,
                        pyb_error *error) {
@@ -416,36 +285,16 @@ static pyb_status keep(const pyb_session *session, PyObject *object, pyb_object 
   return PYB_OK;
 }
 
-static pyb_status missing(pyb_error *error, const char *what) {
-  return pyb__fail(error, PYB_BAD_ARGUMENT, "%s is missing (NULL)", what);
-}
-
-/* Enter for a call with an object, unless that is from before a soft reset. */
-static PYB__INLINE pyb_status enter_with(const pyb_session *session,
-                                         const pyb_object *object, pyb__call *call,
-                                         pyb_error *error) {
-  pyb_status status;
-
-  if (PYB__RARE(object == NULL))
-    return missing(error, "the object");
-  status = pyb__enter_row(session, call, error);
-  if (PYB__RARE(status != PYB_OK) || object->generation == pyb__generation)
-    return status;
-  pyb__leave(call);
-  return pyb__fail(error, PYB_UNDEFINED,
-                   "the object is from before the reset; define it again");
-}
-
 pyb_status pyb_object_get(const pyb_session *session, const char *expression,
                           pyb_object **object, pyb_error *error) {
   pyb__call call;
   pyb_status status;
 
   if (object == NULL)
-    return missing(error, "the place for the object");
+    return pyb__missing(error, "the place for the object");
   *object = NULL;
   if (expression == NULL)
-    return missing(error, "the expression");
+    return pyb__missing(error, "the expression");
   status = pyb__enter(session, &call, error);
   if (status != PYB_OK)
     return status;
@@ -454,76 +303,10 @@ pyb_status pyb_object_get(const pyb_session *session, const char *expression,
   return status;
 }
 
-/* Short text into the thread's own room: no memory is asked for, and none given back by
- * whoever is done with it. False = not done, it is something else. */
-static inline bool lend(const pyb__call *call, PyObject *object, pyb_value *result) {
-  Py_ssize_t size;
-  const char *text;
-
-  if (!PyUnicode_CheckExact(object))
-    return false;
-  text = PyUnicode_AsUTF8AndSize(object, &size);
-  if (text == NULL)
-    PyErr_Clear(); /* comes again */
-  if (text == NULL || size > PYB_LENT)
-    return false;
-  memcpy(call->thread->lent, text, (size_t)size + 1);
-  *result =
-      (pyb_value){.type = PYB_TEXT, .data = call->thread->lent, .size = (size_t)size};
-  return true;
-}
-
-/* pyb_object_call and pyb_object_call_row, which has short text lent. */
-static PYB__INLINE pyb_status call_object(const pyb_session *session,
-                                          pyb_object *object, const pyb_value *args,
-                                          size_t n, bool lent, pyb_value *result,
-                                          pyb_error *error) {
-  pyb__call call;
-  pyb_status status;
-  PyObject *callable, *called;
-
-  if (result == NULL)
-    return missing(error, "the place for the result");
-  *result = PYB_EMPTY;
-  if (PYB__RARE(n > 0 && args == NULL))
-    return missing(error, "the array of values");
-  status = enter_with(session, object, &call, error);
-  if (PYB__RARE(status != PYB_OK))
-    return status;
-  callable = Py_NewRef(object->object); /* it may be released in its own call */
-  if (n == 1)
-    called = call_one(callable, args);
-  else if (n <= STACK_ARGS)
-    called = call_few(callable, args, n);
-  else
-    called = pyb__call_values(callable, args, n, NULL, 0);
-  if (lent && called != NULL && !PyLong_CheckExact(called) &&
-      lend(&call, called, result))
-    Py_DECREF(called);
-  else
-    status = finish(session, called, result, error);
-  Py_DECREF(callable);
-  pyb__leave_row(&call);
-  return status;
-}
-
-pyb_status pyb_object_call(const pyb_session *session, pyb_object *object,
-                           const pyb_value *args, size_t n, pyb_value *result,
-                           pyb_error *error) {
-  return call_object(session, object, args, n, false, result, error);
-}
-
-PYB__ROW
-pyb_status pyb_object_call_row(const pyb_session *session, pyb_object *object,
-                               const pyb_value *args, size_t n, pyb_value *result,
-                               pyb_error *error) {
-  return call_object(session, object, args, n, true, result, error);
-}
-
 /* Dump a result as what it is, or as JSON where it is nothing else. */
 static int dump_or_json(PyObject *object, pyb_value *value) {
   PyObject *text;
-  int failed = dump(object, value);
+  int failed = pyb__dump_quick(object, value);
 
   if (failed == 0 || !PyErr_ExceptionMatches(pyb__py.unsupported))
     return failed;
@@ -545,20 +328,20 @@ pyb_status pyb_object_call_named(const pyb_session *session, pyb_object *object,
   int failed = -1;
 
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (n > 0 && args == NULL)
-    return missing(error, "the array of values");
+    return pyb__missing(error, "the array of values");
   if (n_keywords > n || (n_keywords > 0 && keywords == NULL))
     return pyb__fail(error, PYB_BAD_ARGUMENT, "%zu names came for %zu values",
                      keywords == NULL ? 0 : n_keywords, n);
-  status = enter_with(session, object, &call, error);
+  status = pyb__enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
   callable = Py_NewRef(object->object);
   called = pyb__call_values(callable, args, n, keywords, n_keywords);
   if (called != NULL)
-    failed = json ? dump_or_json(called, result) : dump(called, result);
+    failed = json ? dump_or_json(called, result) : pyb__dump_quick(called, result);
   Py_XDECREF(called);
   status = failed == 0 ? PYB_OK : pyb__fail_python(session, error);
   Py_DECREF(callable);
@@ -573,9 +356,9 @@ pyb_status pyb_object_new(const pyb_session *session, pyb_object *object,
   PyObject *callable;
 
   if (instance == NULL)
-    return missing(error, "the place for the object");
+    return pyb__missing(error, "the place for the object");
   *instance = NULL;
-  status = enter_with(session, object, &call, error);
+  status = pyb__enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
   callable = Py_NewRef(object->object);
@@ -603,7 +386,7 @@ PyObject *pyb__invoke_values(PyObject *object, const char *method,
   }
   stack[0] = object;
   for (; loaded < n; loaded++) {
-    stack[loaded + 1] = load(&args[loaded]);
+    stack[loaded + 1] = pyb__load_quick(&args[loaded]);
     if (stack[loaded + 1] == NULL)
       goto done;
   }
@@ -626,12 +409,13 @@ pyb_status pyb_object_invoke(const pyb_session *session, pyb_object *object,
   if (result != NULL)
     *result = PYB_EMPTY;
   if (method == NULL || (n > 0 && args == NULL))
-    return missing(error, "the method's name or the array of values");
-  status = enter_with(session, object, &call, error);
+    return pyb__missing(error, "the method's name or the array of values");
+  status = pyb__enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
   owner = Py_NewRef(object->object);
-  status = finish(session, pyb__invoke_values(owner, method, args, n), result, error);
+  status =
+      pyb__finish(session, pyb__invoke_values(owner, method, args, n), result, error);
   Py_DECREF(owner);
   pyb__leave(&call);
   return status;
@@ -645,9 +429,9 @@ pyb_status pyb_object_has(const pyb_session *session, pyb_object *object,
   PyObject *owner;
 
   if (has == NULL || (n > 0 && attributes == NULL))
-    return missing(error, "the array of names or the place for the answer");
+    return pyb__missing(error, "the array of names or the place for the answer");
   *has = 0;
-  status = enter_with(session, object, &call, error);
+  status = pyb__enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;
   *has = 1;
@@ -686,14 +470,15 @@ pyb_status pyb_object_apply(const pyb_session *session, pyb_object *object,
   if (result != NULL)
     *result = PYB_EMPTY;
   if (result == NULL || rows == NULL || rows->release == NULL)
-    status = missing(error, "the stream of rows or the place for the result");
+    status = pyb__missing(error, "the stream of rows or the place for the result");
   else
-    status = enter_with(session, object, &call, error);
+    status = pyb__enter_with(session, object, &call, error);
   if (status != PYB_OK) {
     drop(rows);
     return status;
   }
-  status = finish(session, call_columns(pyb__py.apply, object, rows), result, error);
+  status =
+      pyb__finish(session, call_columns(pyb__py.apply, object, rows), result, error);
   pyb__leave(&call);
   return status;
 }
@@ -708,9 +493,9 @@ pyb_status pyb_object_map(const pyb_session *session, pyb_object *object,
   if (mapped != NULL)
     memset(mapped, 0, sizeof *mapped);
   if (mapped == NULL || rows == NULL || rows->release == NULL)
-    status = missing(error, "the stream of rows or the place for the columns");
+    status = pyb__missing(error, "the stream of rows or the place for the columns");
   else
-    status = enter_with(session, object, &call, error);
+    status = pyb__enter_with(session, object, &call, error);
   if (status != PYB_OK) {
     drop(rows);
     return status;

@@ -1,6 +1,7 @@
 /* test_threads.c: many host threads, most of which Python has never seen. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "test.h"
@@ -171,6 +172,36 @@ static void test_stops_leave_alone_what_threads_begin(void) {
   CHECK(integer_of(NULL, "len(lost)") == 0);
 }
 
+/* What a row has lent is its thread's own: no other thread changes it, nor the end of
+ * one that has been lent something. */
+static void *many_texts(void *number) {
+  char wanted[40], context[20];
+  pyb_session session = {.context = context};
+  pyb_object *text;
+  pyb_value value;
+  long n = rounds(2000, 200);
+
+  snprintf(context, sizeof context, "texts%d", (int)(uintptr_t)number);
+  OK(run(&session, "def text(i): return f'{i} of a thread' + 'é' * (i % 3 == 0)"));
+  OK(pyb_object_get(&session, "text", &text, &error));
+  for (long i = 0; i < n; i++) {
+    pyb_value arg = int_value((int64_t)(uintptr_t)number * 100000 + i);
+    OK(pyb_object_call_row(&session, text, &arg, 1, &value, &error));
+    CHECK(value.release == NULL);
+    snprintf(wanted, sizeof wanted, "%lld of a thread%s", (long long)arg.integer,
+             arg.integer % 3 == 0 ? "é" : "");
+    sched_yield();
+    CHECK(value.size == strlen(wanted) && strcmp(value.data, wanted) == 0);
+  }
+  pyb_object_release(text);
+  return NULL;
+}
+
+static void test_threads_have_their_texts_lent(void) {
+  on_threads(many_texts);
+  many_texts((void *)(uintptr_t)THREADS);
+}
+
 /* Resets on one thread while the others call: results or errors, never a crash. */
 static atomic_int resetting;
 
@@ -213,6 +244,7 @@ int main(void) {
   RUN(test_thread_end_runs_destructors);
   RUN(test_python_threads_may_call);
   RUN(test_stops_leave_alone_what_threads_begin);
+  RUN(test_threads_have_their_texts_lent);
   RUN(test_resets_on_another_thread);
   CHECK(pyb_live() == 0);
   return 0;

@@ -93,8 +93,9 @@ def test_define_scalar_text_of_any_length(driver: Driver, n: int, letter: str) -
 
 
 KEEPERS = """
-import functools
+import functools, sys
 kept, later = [], []
+class Named: pass
 
 def keep(x): kept.append(x); return -1
 def capture(x): later.append(lambda: x); return -1
@@ -108,6 +109,20 @@ def suspend(x):
     return -1
 @functools.lru_cache(None)
 def remember(x): return x
+def intern(x): kept.append(sys.intern(x)); return -1
+def name(x):
+    named = Named()
+    setattr(named, x, x)
+    kept.extend(vars(named))
+    return -1
+def forget(x):
+    copy = ''.join(list(x))
+    kept.append(copy if sys.intern(x) is sys.intern(copy + '') else 'two of them')
+    return -1
+def grow(x):
+    x += '!'
+    kept.append(x[:-1])
+    return -1
 """
 
 
@@ -126,6 +141,80 @@ def test_define_scalar_keeps_what_a_row_was(host: Host, keeper: str) -> None:
     else:
         got = host.eval("str(sorted(kept or [one() for one in later]))")
         assert str(wanted) == got
+
+
+TEXTS = [
+    *(f"{'number ' * (n % 40)}{n}" for n in range(1, 400, 7)),
+    *("straße", "x", "ab", "abc", "abcd", "seven77", "eight888", "nine99999"),
+    *("é", "日本", "日本語テキスト", "a" * 255, "b" * 256, "c" * 255, "", "y", "yz"),
+]
+
+
+@pytest.mark.parametrize(
+    "keeper",
+    [
+        "forget",  # before others have interned the same texts
+        "keep",
+        "capture",
+        "fail",
+        "suspend",
+        "remember",
+        "intern",
+        "name",
+        "grow",
+    ],
+)
+def test_define_scalar_keeps_the_text_of_a_row(host: Host, keeper: str) -> None:
+    """Text that Python code keeps stays as it came, whatever rows follow."""
+    host.run(KEEPERS)
+    define(host, "f", "scalar", keeper, '{"arity": 1}')
+    host.rows("create table u (s)")
+    values = ", ".join(f"({quote(text)})" for text in TEXTS)
+    host.rows(f"insert into u values {values}")
+
+    came = host.rows("select s, f(s) from u order by rowid")
+
+    if keeper == "remember":
+        assert [(x, x) for x in TEXTS] == came
+    else:
+        got = host.eval("repr(kept or [one() for one in later])")
+        assert repr(TEXTS) == got
+
+
+def test_define_scalar_text_is_what_it_was_in_every_way(host: Host) -> None:
+    """Length, hash, equality and the characters are those of the row's own text."""
+    host.run(
+        "seen = []\n"
+        "def f(s):\n"
+        "    other = ''.join(list(s))\n"
+        "    seen.append(s)\n"
+        "    same = (s == other, hash(s) == hash(other), {other: 1}.get(s) == 1,\n"
+        "            len(s) == len(other), s.encode() == other.encode(),\n"
+        "            f'{s}' == other, s.isascii() == other.isascii())\n"
+        "    seen.clear()\n"
+        "    return 'yes' if all(same) else 'no'"
+    )
+    define(host, "f", "scalar", "f", '{"arity": 1}')
+    define(host, "same", "scalar", "lambda s: s", '{"arity": 1}')
+    values = ", ".join(f"({quote(text)})" for text in TEXTS)
+
+    table = f"with t(s) as (values {values})"
+
+    alone = host.rows(f"{table} select f(s) from t")
+    mixed = host.rows(f"{table} select s, same(s), same(same(s)), f(same(s)) from t")
+
+    assert [("yes",)] * len(TEXTS) == alone
+    assert [(text, text, text, "yes") for text in TEXTS] == mixed
+
+
+def test_define_scalar_text_with_nul(host: Host) -> None:
+    """A NUL within text is a character, in what comes and in what goes."""
+    define(host, "f", "scalar", "lambda s: s.upper()", '{"arity": 1}')
+    rows = "with t(s) as (values (x'61620063'), (x'646566'), (x'006700'), (x'68'))"
+
+    came = host.rows(f"{rows} select hex(f(cast(s as text))) from t")
+
+    assert [("41420043",), ("444546",), ("004700",), ("48",)] == came
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ static void release_registry(void *data) {
 static inline pyb__definition *current(sqlite3_context *context, const slot *s, int n) {
   pyb__definition *d = s->definition;
 
-  if (d != NULL && (n < 0 || d->arity < 0 || n == d->arity))
+  if (__builtin_expect(d != NULL, 1) && (n == d->arity || n < 0 || d->arity < 0))
     return d;
   if (d == NULL)
     pyb__sqlite_say(context, s->name, PYB_UNDEFINED,
@@ -128,7 +128,7 @@ static int load_other(sqlite3_context *context, const char *name, int n,
   return NONE;
 }
 
-/* Load n values. Numbers are loaded here, as they come most often. */
+/* Load n values. Numbers and text are loaded here, as they come most often. */
 static INLINE int load_all(sqlite3_context *context, const char *name, int n,
                            sqlite3_value **args, int nulls, pyb_value *loaded) {
   for (int i = 0; i < n; i++) {
@@ -143,6 +143,14 @@ static INLINE int load_all(sqlite3_context *context, const char *name, int n,
       loaded[i].type = PYB_FLOAT64;
       loaded[i].real = sqlite3_value_double(args[i]);
       break;
+    case SQLITE_TEXT:
+      /* The text before its size: asking for it may change the encoding. */
+      loaded[i].type = PYB_TEXT;
+      loaded[i].data = (const char *)sqlite3_value_text(args[i]);
+      loaded[i].size = (size_t)sqlite3_value_bytes(args[i]);
+      if (loaded[i].data != NULL)
+        break;
+      /* fall through */
     default:
       came = load_other(context, name, n, args, i, nulls, &loaded[i]);
     }

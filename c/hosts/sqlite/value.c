@@ -207,10 +207,12 @@ void pyb__sqlite_dump(sqlite3_context *context, const char *name, pyb_value *val
 
 void pyb__sqlite_dump_lent(sqlite3_context *context, const char *name,
                            pyb_value *value) {
-  if (value->type == PYB_TEXT && value->release == NULL)
-    dump_bytes(context, name, value, 1);
-  else
+  if (value->type != PYB_TEXT || value->release != NULL)
     pyb__sqlite_dump(context, name, value);
+  else if (strlen(value->data) == value->size) /* see dump_bytes */
+    sqlite3_result_text(context, value->data, -1, SQLITE_TRANSIENT);
+  else
+    sqlite3_result_text(context, value->data, (int)value->size, SQLITE_TRANSIENT);
 }
 
 int pyb__sqlite_bind(sqlite3_stmt *statement, int i, const pyb_value *value) {

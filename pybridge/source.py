@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from _weakref import ref
-from itertools import count
 
 from pybridge.errors import BadArgument
 
@@ -43,6 +42,15 @@ _LONG_TEXT = 4096
 _ONLY_AST = 0x400
 _FUTURE_FLAGS = 0x1FF0000
 
+
+def _compile(text: str, filename: str, expression: bool, /) -> CodeType:
+    code: CodeType = compile(text, filename, "eval" if expression else "exec", 0, True)
+    return code
+
+
+# What compiles text. The library has a quicker way than this, and sets it.
+COMPILE: Callable[[str, str, bool], CodeType] = _compile
+
 EXPRESSIONS: dict[str, CodeType] = {}
 _CODES: dict[str, CodeType] = {}
 _VALUES: dict[str, tuple[CodeType | None, CodeType]] = {}
@@ -50,7 +58,7 @@ _VALUES: dict[str, tuple[CodeType | None, CodeType]] = {}
 # File name -> source; emptied by the weak references in each source.
 _SOURCES: dict[str, _Source] = {}
 # next() of it is one step, also where several threads compile.
-_numbers = count(1)
+_numbers = iter(range(1, sys.maxsize))
 _shared = False
 
 
@@ -226,10 +234,10 @@ def _compiled(
     return made
 
 
-def _expression(text: str, filename: str, mode: str) -> CodeType:
+def _expression(text: str, filename: str, _mode: str) -> CodeType:
     """Compile an expression; blanks before it are no indentation, as for eval()."""
     try:
-        code: CodeType = compile(text.lstrip(" \t"), filename, mode, 0, True)
+        return COMPILE(text.lstrip(" \t"), filename, True)
     except SyntaxError as exc:
         if not text.strip():
             exc.msg = "the expression is empty"
@@ -238,7 +246,6 @@ def _expression(text: str, filename: str, mode: str) -> CodeType:
                 "; it is a statement where an expression is wanted: run it as code"
             )
         raise
-    return code
 
 
 def _is_statement(text: str) -> bool:
@@ -250,9 +257,8 @@ def _is_statement(text: str) -> bool:
     return True
 
 
-def _statements(text: str, filename: str, mode: str) -> CodeType:
-    code: CodeType = compile(text, filename, mode, 0, True)
-    return code
+def _statements(text: str, filename: str, _mode: str) -> CodeType:
+    return COMPILE(text, filename, False)
 
 
 def _split(text: str, filename: str, mode: str) -> tuple[CodeType | None, CodeType]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import _imp
 import sys
 
-from pybridge import __version__, context, output, status
+from pybridge import __version__, _plane, context, output, source, status
 from pybridge.errors import (
     BadArgument,
     DeadlineExceeded,
@@ -60,12 +60,11 @@ def _begin(at: context.Context) -> None:
 
 # Also where the first call is one that needs no more of the package.
 context.BEGIN = _begin
+source.COMPILE = _plane.compile_text
 
 
 def take_over() -> None:
     """Make this interpreter the host's: the library has started it, nobody else."""
-    from pybridge import _plane
-
     context.OWNED = True
     output.install(_plane.output)
     _keep_signals()
@@ -77,8 +76,6 @@ def take_over() -> None:
 def _keep_signals() -> None:
     """Let what sets a handler, of SIGINT as asyncio.run does, set it for one call."""
     import _signal
-
-    from pybridge import _plane
 
     set_handler = _signal.signal
 

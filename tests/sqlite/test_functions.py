@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sqlite.hosts import quote
+from tests.sqlite.hosts import Shell, quote
 
 if TYPE_CHECKING:
-    from tests.sqlite.hosts import Driver, Host, Shell
+    from tests.sqlite.hosts import Driver, Host
 
 # Python expression, what SQL gets, and SQL's typeof.
 DUMPED = [
@@ -124,6 +124,83 @@ def test_exec_runs_code_and_returns_null(host: Host) -> None:
 
     assert [(None,)] == rows
     assert 4 == host.eval("x")
+
+
+COMPARE = """
+import marshal, sys, warnings
+from pybridge import _plane
+
+def outcome(make):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            code = make()
+        except BaseException as exc:
+            place = [getattr(exc, name, None)
+                     for name in ("filename", "lineno", "offset", "text", "end_offset")]
+            said = type(exc).__name__, str(exc), place
+        else:
+            said = marshal.dumps(code)
+    return said, [(str(one.message), one.filename, one.lineno) for one in caught]
+
+def differ(text):
+    return [
+        text
+        for expression in (True, False)
+        if outcome(lambda: _plane.compile_text(text, "<t>", expression))
+        != outcome(lambda: compile(text, "<t>", "eval" if expression else "exec", 0, 1))
+    ]
+"""
+
+CODES = [
+    *("", "1 + 1", "x = ", "x = 1\nx", "  1", "if 1:\nx", "if 1:\n  x\n y", "1/"),
+    "# -*- coding: latin-1 -*-\nx = 'é日'",
+    *("# coding: nothing\nx", "é = 1", "pass", "print 1", "await x", "'\\d'", "1 is 1"),
+    "from __future__ import annotations\ndef f(x: y): pass",
+    *("from __future__ import no", "match x:\n  case [1, *_]: pass", "return 1"),
+    *("async def f(): await x", "assert (1, 'x')", "(" * 300, "1" * 5000, "lambda:"),
+    *("-" * 5000 + "1", "x\r\ny\rz", "f'{x!r:>{y}}'", "\f1", "x\\\n", "def f(:"),
+    *("'''a\nb", "{**a, 'b': [*c]}", "type X = int", "x: int", "global x; x = 1", "🐍"),
+]
+
+
+def test_code_is_what_compile_makes_of_it(host: Host) -> None:
+    """The library's own way to compile gives the same code, errors and warnings."""
+    host.run(COMPARE)
+
+    for code in CODES:
+        assert "[]" == host.eval(f"str(differ({code!a}))")
+
+
+def test_code_that_is_compiled_is_audited(host: Host) -> None:
+    """Hooks of `sys.audit` hear of it as of compile()."""
+    host.run(
+        "import sys\nheard = []\n"
+        "def hook(event, args):\n"
+        "    if event == 'compile' and heard is not None:\n"
+        "        heard.append(args[0])\n"
+        "sys.addaudithook(hook)"
+    )
+
+    assert 42 == host.eval("40 + 2 + 0")
+    assert 1 == host.eval("heard.count('40 + 2 + 0')")
+    host.run("heard = None")
+
+
+def test_first_results_come_without_the_types_of_ast() -> None:
+    """They would take an eighth of the time that a start takes."""
+    shell = Shell()
+    shell.open()
+    made = "any(c.__name__ == 'AST' for c in object.__subclasses__())"
+
+    first = shell.eval(made)
+    shell.run("x = 1")
+    then = shell.eval(f"[{made}][0]")
+    shell.run("import ast")
+    at_last = shell.eval(f"({made})")
+    shell.close()
+
+    assert (0, 0, 1) == (first, then, at_last)
 
 
 def test_exec_assigns_the_last_expression(host: Host) -> None:

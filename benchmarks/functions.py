@@ -28,6 +28,7 @@ __all__ = ["groups"]
 
 OURS = "pybridge `py_define`, scalar"
 APSW = "apsw"
+THREADED = "apsw in a process with a second thread, as pybridge's always is"
 SQLITE3 = "sqlite3 module"
 ATTACHED = "pybridge, loaded into apsw's SQLite"
 OPTIONS = '{"arity": 1, "deterministic": true}'
@@ -110,7 +111,12 @@ def _scalar(scalar: Scalar) -> Group:
     case = _ours(scalar)
     wanted, case.note = case.note, "the GIL is given back between rows"
     group.cases.append(case)
-    peers = ((APSW, "apsw"), (SQLITE3, "sqlite3"), (ATTACHED, "attached"))
+    peers = (
+        (APSW, "apsw"),
+        (THREADED, "threaded"),
+        (SQLITE3, "sqlite3"),
+        (ATTACHED, "attached"),
+    )
     for title, peer in peers:
         start(group, title, partial(_theirs, title, peer, scalar, wanted))
     return group
@@ -155,6 +161,7 @@ def groups(rows: int) -> Iterable[Group]:
         Bar("scalar function, int → int, apsw", OURS, (APSW,), 1.05, faster=False),
         Bar("scalar function, int → int, sqlite3", OURS, (SQLITE3,), 0.9, faster=False),
         Bar("the same by apsw's SQLite, apsw", ATTACHED, (APSW,), 1.05, faster=False),
+        Bar("the same, apsw beside a thread", ATTACHED, (THREADED,), 0, faster=False),
     ]
     yield group
     call, plain = "select sum(length(f(s))) from u", "select sum(length(s)) from u"

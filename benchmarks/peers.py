@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -183,6 +184,12 @@ def connect_apsw(function: Callable[..., Any]) -> Any:
     return connection
 
 
+def connect_threaded(function: Callable[..., Any]) -> Any:
+    """Return apsw's connection with `f` in it, in a process with a second thread."""
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    return connect_apsw(function)
+
+
 def connect_attached(_: Callable[..., Any]) -> Any:
     """Return apsw's connection for the library to be loaded into."""
     connection = module("apsw").Connection(":memory:")
@@ -193,6 +200,7 @@ def connect_attached(_: Callable[..., Any]) -> Any:
 CONNECTIONS = {
     "sqlite3": connect_sqlite3,
     "apsw": connect_apsw,
+    "threaded": connect_threaded,
     "attached": connect_attached,
 }
 

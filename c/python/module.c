@@ -81,7 +81,7 @@ static PyObject *plane_forget(PyObject *self, PyObject *ignored) {
 }
 
 /* compile() of text, as that does it, but without making the types of `ast` first,
- * which takes an eighth of a whole start. What it refuses of text has been refused
+ * which takes a sixth of a whole start. What it refuses of text has been refused
  * before. */
 static PyObject *plane_compile_text(PyObject *self, PyObject *const *args,
                                     Py_ssize_t n) {

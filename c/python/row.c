@@ -1,5 +1,4 @@
-/* row.c: an object is called with the values of a row: what each row of a query pays.
- */
+/* row.c: an object called with a row's values: what each row of a query pays. */
 #include "invoke.h"
 
 #include <string.h>

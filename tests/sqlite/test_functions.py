@@ -172,23 +172,26 @@ def test_code_is_what_compile_makes_of_it(host: Host) -> None:
         assert "[]" == host.eval(f"str(differ({code!a}))")
 
 
-def test_code_that_is_compiled_is_audited(host: Host) -> None:
+def test_code_that_is_compiled_is_audited() -> None:
     """Hooks of `sys.audit` hear of it as of compile()."""
-    host.run(
+    shell = Shell()  # of its own: a hook stays
+    shell.open()
+    shell.run(
         "import sys\nheard = []\n"
-        "def hook(event, args):\n"
-        "    if event == 'compile' and heard is not None:\n"
+        "def hook(event, args, heard=heard):\n"
+        "    if event == 'compile':\n"
         "        heard.append(args[0])\n"
         "sys.addaudithook(hook)"
     )
 
-    assert 42 == host.eval("40 + 2 + 0")
-    assert 1 == host.eval("heard.count('40 + 2 + 0')")
-    host.run("heard = None")
+    value, count = shell.eval("40 + 2 + 0"), shell.eval("heard.count('40 + 2 + 0')")
+    shell.close()
+
+    assert (42, 1) == (value, count)
 
 
 def test_first_results_come_without_the_types_of_ast() -> None:
-    """They would take an eighth of the time that a start takes."""
+    """They would take a sixth of the time that a start takes."""
     shell = Shell()
     shell.open()
     made = "any(c.__name__ == 'AST' for c in object.__subclasses__())"

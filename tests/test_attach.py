@@ -138,10 +138,11 @@ def test_attached_interrupt_stops_the_call(loader: str) -> None:
     code = """
 session = Session()
 def soon():
+    while not hasattr(sys, "begun"): time.sleep(0.01)
     time.sleep(0.1)
     library.pyb_interrupt(byref(session))
 thread = threading.Thread(target=soon); thread.start()
-print(run("while True: pass", session)[0]); thread.join()
+print(run("import sys; sys.begun = 1\\nwhile True: pass", session)[0]); thread.join()
 library.pyb_interrupt(byref(session))
 for _ in range(200000): pass
 print(evaluate("1 + 1", session))

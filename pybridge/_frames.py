@@ -472,7 +472,7 @@ def _known_unit(array: Any) -> Any:
     known = array
     if step != 1 or unit in _UNITS:
         known = array.astype(f"datetime64[{_UNITS.get(unit, unit)}]")
-        # numpy lets what is too large come round to the other end.
+        # Before numpy 2.5 what is too large comes round to the other end.
         wrong = (known.astype(array.dtype) != array) & ~np.isnat(array)
         _refuse_first(array, wrong)
     if np.datetime_data(known.dtype)[0] == "D":

@@ -242,7 +242,8 @@ say(b"beside threads")
 def test_attached_fork_is_refused_in_the_child(loader: str) -> None:
     """os.fork after the first use: the child's calls are errors, the parent's work."""
     code = """
-import os
+import os, warnings
+warnings.simplefilter("ignore")  # of CPython 3.12 on, about forks with threads
 evaluate("1")
 pid = os.fork()
 if pid == 0:

@@ -231,9 +231,14 @@ def _datetime64(value: Any) -> tuple[int, object]:
     if numpy.isnat(value):
         return NULL, None
     day = numpy.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D")
-    known = value.astype("datetime64[D]" if day else "datetime64[us]")
-    # What is too large comes round to the other end, and compares equal in its unit.
-    if known.astype(value.dtype) != value or known != value:
+    try:
+        known = value.astype("datetime64[D]" if day else "datetime64[us]")
+        # Before numpy 2.5 what is too large comes round to the other end, where it may
+        # compare equal in its new unit.
+        exact = known.astype(value.dtype) == value and known == value
+    except OverflowError:
+        exact = False
+    if not exact:
         raise Unsupported(
             f"the time {value} is finer than a microsecond or too far from today; "
             'round it, or use serialization "str"'

@@ -42,7 +42,7 @@ class Text(str):
         (np.array(5), plane.INT64, 5),
         (np.array(None, object), plane.NULL, None),
         (np.ma.masked, plane.NULL, None),
-        (np.datetime64("NaT"), plane.NULL, None),
+        (np.datetime64("NaT", "us"), plane.NULL, None),
         (np.datetime64("2024-03", "M"), plane.DATE, 19783),
         (np.array([1], "M8[3D]")[0], plane.DATE, 3),
         (np.array([1], "M8[25s]")[0], plane.TIMESTAMP, 25_000_000),

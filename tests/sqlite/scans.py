@@ -111,6 +111,10 @@ class Apsw:
 
         self.connection.create_collation(name, compare)
 
+    def limit_length(self, size: int) -> None:
+        """Let no text, blob or record be longer."""
+        self.connection.limit(apsw.SQLITE_LIMIT_LENGTH, size)
+
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
@@ -203,6 +207,10 @@ class Stock:
                 self.handle, name.encode(), 1, None, self._kept
             )
         )
+
+    def limit_length(self, size: int) -> None:
+        """Let no text, blob or record be longer."""
+        self._c.sqlite3_limit(self.handle, 0, size)
 
     def close(self) -> None:
         """Close the connection."""

@@ -317,6 +317,9 @@ pyb__tree_end pyb__sorted_read(pyb__tree *tree, const pyb__plan *plan,
   pyb__tree_end end = prepare(&s);
 
   tree->skip = tree->most = 0; /* these count rows of the result */
+  /* SQLite puts the columns of the result and those to sort by into one record, which
+   * may not be longer than others. */
+  tree->longest /= (int64_t)(tree->n + plan->n_keys + 1);
   if (end != PYB__TREE_WHOLE)
     goto done;
   if (plan->most == 0 && plan->skip != 0)
@@ -331,6 +334,9 @@ pyb__tree_end pyb__sorted_read(pyb__tree *tree, const pyb__plan *plan,
   }
 
 done:
+  /* SQLite sorts in files where memory is short. */
+  if (end == PYB__TREE_NO_MEMORY)
+    end = pyb__tree_decline(tree, "there is no memory to sort it here");
   tree->wanted = NULL;
   tree->predicate = plan->predicate;
   pyb_table_release(s.keys);

@@ -138,3 +138,16 @@ def test_sorted_rows_may_go_on_in_other_pages(db: Database) -> None:
     assert "pages" == compare_query(db, "select i from t order by a desc, b limit 70")
     assert "pages" == compare_query(db, "select * from t order by b desc, a limit 90")
     assert "pages" == compare_query(db, "select a from t where b > '0' order by i desc")
+
+
+def test_sorted_row_that_is_too_long_for_sql_is_its_error(db: Database) -> None:
+    """The sorter's record holds the columns of the result, some of them twice."""
+    db.sql("create table t(a text, n int)")
+    db.sql("insert into t values (hex(zeroblob(400)), 1), ('b', 2)")
+    db.do("limit_length", 1500)
+
+    how = compare_query(db, "select a, n, a || '' as b from t order by n")
+    assert how == MORE
+    how = compare_query(db, "select a, n, a as b from t order by n")
+    assert "query: a record is longer than the limit of the connection" == how
+    assert "pages" == compare_query(db, "select a, n from t where n = 1")

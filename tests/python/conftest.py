@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import ctypes
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from pybridge import context as contexts
+from pybridge.location import LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,3 +25,12 @@ def context() -> Iterator[contexts.Context]:
     contexts.reset()
     yield contexts.get("test")
     contexts.reset()
+
+
+@pytest.fixture(scope="session")
+def plane() -> Any:
+    """What the data plane calls: there only in a process that has the library."""
+    assert 0 == ctypes.CDLL(str(LIBRARY)).pyb_setup(None, None)
+    from pybridge._seam import plane
+
+    return plane

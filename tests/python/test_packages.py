@@ -6,12 +6,11 @@ import _imp
 import _thread
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pybridge import _packages
-from pybridge._seam import plane
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +42,7 @@ def test_stop_leaves_the_import_alone(
     assert 1 == vars(sys).pop("begun")
 
 
-def test_import_lock_that_a_stop_left_taken_is_given_back() -> None:
+def test_import_lock_that_a_stop_left_taken_is_given_back(plane: Any) -> None:
     """Other threads can import, also after the failure of a call."""
     for give_back in (
         _packages.unlock,

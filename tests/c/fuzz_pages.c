@@ -48,6 +48,7 @@ static struct {
 static char folder[200] = "/tmp";
 static const uint8_t *image; /* the one in work, written to a file when a check fails */
 static size_t image_size;
+static const char *in_work = ""; /* the query */
 
 static void fail(const char *what, const char *detail) {
   char path[260];
@@ -59,7 +60,7 @@ static void fail(const char *what, const char *detail) {
     fwrite(image, 1, image_size, file);
     fclose(file);
   }
-  fprintf(stderr, "%s: %s; the image is in %s\n", what, detail, path);
+  fprintf(stderr, "%s: %s; the image is in %s; %s\n", what, detail, path, in_work);
   abort();
 }
 
@@ -271,7 +272,7 @@ static void scan_table(pyb__sqlite *host, const char *name, int whole) {
   pyb__sqlite_scan scan = {"main", name, NULL, 0, INT64_MIN, INT64_MAX};
   int columns[MOST], done = 0;
   char *names[MOST], reason[PYB__SQLITE_REASON], message[400] = "";
-  char *clause = NULL, *query = NULL;
+  char *clause = NULL, *query = NULL, ranged[300];
   sqlite3_stmt *info = NULL;
   char *text = sqlite3_mprintf("pragma table_xinfo(\"%w\")", name);
   pyb_table *table;
@@ -298,6 +299,9 @@ static void scan_table(pyb__sqlite *host, const char *name, int whole) {
     clause = random_clause(host->db, &scan, names);
     query = query_text(host->db, &scan, names, clause);
   }
+  snprintf(ranged, sizeof ranged, "rowids %lld to %lld of %s", (long long)scan.start,
+           (long long)scan.end, name);
+  in_work = query != NULL ? query : ranged;
   if (!whole && below(3) == 0) {
     until_failure = below(2) == 0 ? 1 + (int64_t)below(600) : 0;
     (void)pyb_test_fail(until_failure == 0 ? 1 + (int64_t)below(30) : 0, (int)below(2));
@@ -326,6 +330,7 @@ static void scan_table(pyb__sqlite *host, const char *name, int whole) {
   }
   for (size_t i = 0; i < scan.n; i++)
     sqlite3_free(names[i]);
+  in_work = "";
   sqlite3_free(clause);
   sqlite3_free(query);
 }

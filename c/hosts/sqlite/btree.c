@@ -142,10 +142,12 @@ static uint32_t child_of(const uint8_t *page, uint32_t i, int64_t last, int64_t 
   return pyb__be32(cell);
 }
 
-/* Does every cell of this interior page lie in it? A cell is a page number and a
- * varint. (A cell of SQLite's own is never shorter than 5 bytes.) */
+/* Does every cell of this interior page lie in it, and do the keys ascend? A cell is a
+ * page number and a varint. (A cell of SQLite's own is never shorter than 5 bytes.) All
+ * keys count, also behind the range: SQLite looks for its start by halving the page. */
 static int interior_is_sound(const pyb__tree *tree, const uint8_t *page) {
   uint32_t n = pyb__page_cells(page);
+  int64_t previous = 0;
 
   if (n == 0 || 12 + 2 * n > tree->usable_size)
     return 0;
@@ -153,8 +155,10 @@ static int interior_is_sound(const pyb__tree *tree, const uint8_t *page) {
     uint32_t at = pyb__be16(page + 12 + 2 * i);
     uint64_t number;
     if (at < 12 + 2 * n || at + 5 > tree->usable_size ||
-        pyb__varint(page + at + 4, &number) > page + tree->usable_size)
+        pyb__varint(page + at + 4, &number) > page + tree->usable_size ||
+        (i != 0 && (int64_t)number <= previous))
       return 0;
+    previous = (int64_t)number;
   }
   return 1;
 }

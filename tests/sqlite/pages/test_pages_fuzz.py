@@ -297,6 +297,32 @@ def test_scan_of_a_damaged_file_equals_sql(
         db.close()
 
 
+def test_range_of_a_tree_out_of_order_equals_sql(host: Host, tmp_path: Path) -> None:
+    """SQLite halves a page to find where a range begins, and so sees other keys."""
+    path = tmp_path / "t.db"
+    with sqlite3.connect(path, isolation_level=None) as made:
+        made.execute("pragma page_size = 512")
+        made.execute("create table t(i integer primary key, s text)")
+        made.execute(
+            "insert into t with recursive n(i) as (select 1 union all select i + 1"
+            " from n where i < 1500) select i, 'some text' from n"
+        )
+    made.close()
+    damaged = bytearray(path.read_bytes())
+    root = damaged[512:1024]
+    assert root[0] == 5
+    cells = int.from_bytes(root[3:5], "big")
+    for cell in range(cells // 2 - 1, cells // 2 + 1):
+        damaged[524 + 2 * cell : 526 + 2 * cell] = root[12:14]
+    path.write_bytes(damaged)
+
+    db = host.open(path)
+    for start in range(1, 1500, 60):
+        compare(db, "t", f", {start}, {start + 70}")
+        compare_query(db, f"select s from t where i between {start} and {start + 9}")
+    db.close()
+
+
 def test_scan_withstands_damaged_images_under_the_sanitizers(tmp_path: Path) -> None:
     """Damaged images make no read beyond what is there, and nothing that SQL is not."""
     program = tmp_path / "fuzz_pages"

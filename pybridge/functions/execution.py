@@ -331,10 +331,12 @@ class Execution:
             at = entity["status"]["state"]
             if at == "STOP":
                 enter(entity["status"], "STOPPED")
+            elif is_final(at):  # what has ended it has told how
+                return
             elif allows(at, state) and entity["status"].get("attempt") == self.attempt:
                 enter(entity["status"], state, message)
                 entity["status"].update(status)
-            elif not is_final(at):
+            else:
                 enter(entity["status"], "ERROR", message)
 
         self.run.entry = self.run.store.change(self.run.key, edit)

@@ -58,6 +58,7 @@ MOVES: dict[str, frozenset[str]] = {
     state: frozenset({*onward, "ERROR", "STOP", "DELETING"})
     for state, onward in _ONWARD.items()
 }
+MOVES["STOP"] -= {"STOP"}  # it is being stopped already
 MOVES["STOPPED"] = frozenset({"RESUME", "ERROR", "DELETING"})
 MOVES["COMPLETED"] = MOVES["ERROR"] = frozenset({"DELETING"})
 MOVES["DELETING"] = frozenset({"DELETED"})

@@ -205,6 +205,21 @@ def test_a_stop_that_came_before_wins(project: Project) -> None:
     assert ("STOPPED", {}) == (run.state, run.results())
 
 
+def test_a_run_that_has_been_stopped_stays_so(project: Project) -> None:
+    """STOPPED is not made an ERROR by what the end of the function raises."""
+    run = ran(
+        project,
+        """
+        def f(project, run):
+            run.store.move(run.key, "STOP")
+            run.store.move(run.key, "STOPPED")
+            raise ValueError("too late")
+        """,
+    )
+
+    assert ("STOPPED", None) == (run.refresh().state, run.status.error)
+
+
 def test_a_run_that_was_stopped_before_is_not_begun(project: Project) -> None:
     """Nothing of the function runs after a stop."""
     run = declared(project, "def f(): open('/nonexistent/x')").new_run(

@@ -196,6 +196,37 @@ def test_stop_lets_the_function_clean_up(led: Project) -> None:
     assert ("STOPPED", None) == (run.state, run.status.error)
 
 
+def test_second_stop_leaves_the_function_its_time(led: Project) -> None:
+    """Who asks again, as a host does that is interrupted again, cuts nothing short."""
+    run = job(
+        led,
+        """
+        import time
+        def f():
+            try:
+                print("up", flush=True)
+                time.sleep(60)
+            finally:
+                print("cleans", flush=True)
+                time.sleep(0.3)
+                print("cleaned", flush=True)
+        """,
+    )
+    until(lambda: "up" in log_of(run))
+    again = led.get_run(run.key)
+    first = threading.Thread(target=run.stop)
+    first.start()
+    until(lambda: "cleans" in log_of(run))
+
+    again.stop()
+    assert "cleaned" in log_of(run)
+    first.join()
+
+    passed = [one["status"] for one in again.refresh().status.transitions]
+    assert ["STOP", "STOPPED"] == passed[-2:]
+    assert 1 == passed.count("STOP")
+
+
 def test_stop_of_code_that_does_not_listen(led: Project) -> None:
     """After the grace it is killed."""
     run = job(

@@ -69,6 +69,11 @@ def test_what_has_not_ended_can_fail_and_be_stopped(state: str) -> None:
     assert states.allows(state, "STOP")
 
 
+def test_what_is_being_stopped_is_not_stopped_again() -> None:
+    """A second stop has nothing to do but to wait."""
+    assert not states.allows("STOP", "STOP")
+
+
 def test_states_have_the_names_of_the_original() -> None:
     """§3: the names, and every state of a move is one of them."""
     used = set(states.MOVES).union(*states.MOVES.values())

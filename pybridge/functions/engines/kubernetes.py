@@ -85,7 +85,7 @@ class Kubernetes:
 
     def stop(self, run: Run) -> None:
         """End a run: a job is deleted, a service has no pods then."""
-        if run.store.move(run.key, "STOP") is None:
+        if run.store.move(run.key, "STOP") is None and run.refresh().state != "STOP":
             return
         noted = run.status.get("k8s") or {}
         try:

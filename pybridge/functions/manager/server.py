@@ -283,8 +283,8 @@ class Manager:
     def _do_stop(self, client: _Client, key: str) -> None:
         life = self.lives.get(key)
         if life is None:
-            if self.move(key, "STOP") is not None:
-                self.move(key, "STOPPED")
+            self.move(key, "STOP")
+            self.move(key, "STOPPED")
             client.reply()
             return
         task = asyncio.ensure_future(life.stop())

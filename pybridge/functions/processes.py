@@ -138,12 +138,19 @@ def left_behind(others: Collection[int]) -> list[int]:
     `others` are the first processes of the runs that still go on: each of them adopts
     what is its own, so all else here is of runs that have ended.
     """
-    found = []
-    for pid in children(os.getpid(), all_threads=False):
-        stat = None if pid in others else fields_of(pid)
-        if stat is not None and stat[0] not in _DEAD:
-            found.append(pid)
-    return found
+    found: set[int] = set()
+    while True:
+        here = set(children(os.getpid(), all_threads=False)) - set(others)
+        more = here.union(*map(descendants, here)) - found
+        # One that ends while this looks hands its children on, to this process.
+        if not more:
+            break
+        found |= more
+    return [
+        pid
+        for pid in found
+        if (stat := fields_of(pid)) is not None and stat[0] not in _DEAD
+    ]
 
 
 def descendants(pid: int) -> set[int]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -210,6 +213,38 @@ def test_timeout_ends_the_whole_group(led: Project) -> None:
     )
     assert nothing_left(run)
     until(lambda: not any(states.started(pid) for pid in all_of_it))
+
+
+def test_what_was_left_behind_is_found_with_what_it_started() -> None:
+    """The parent of a daemon may end a moment after the run, and is to be its last."""
+    code = """
+        import os, signal
+        from pybridge.functions import processes
+
+        processes.adopt_orphans()
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            if os.fork() == 0:  # what loses its parent
+                if os.fork() == 0:  # a daemon, whose parent still lives
+                    os.write(writing, b".")
+                signal.pause()
+            os._exit(0)
+        os.read(reading, 1)
+        os.wait()
+        found = processes.left_behind(())
+        print(len(found), processes.left_behind(found))
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert "2 []\n" == done.stdout
 
 
 def test_orphan_that_hides_is_ended_with_its_run(led: Project) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +11,8 @@ from pybridge.functions import cgroups, limits
 from tests.functions.jobs import ended, until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pybridge.functions.project import Project
 
 
@@ -113,7 +114,15 @@ def test_groups_are_removed_with_their_run(led: Project) -> None:
     run = ended(led, "def f():\n    return 1\n", resources={"mem": "1Gi", "cpu": "1"})
 
     assert "COMPLETED" == run.state
-    until(lambda: not [*Path("/sys/fs/cgroup").rglob(f"pybridge-{run.id}*")])
+    until(
+        lambda: (
+            not [
+                folder
+                for folder, _, _ in os.walk("/sys/fs/cgroup")
+                if f"pybridge-{run.id}" in folder
+            ]
+        )
+    )
 
 
 def tree(root: Path, monkeypatch: pytest.MonkeyPatch, own: str, *folders: str) -> None:

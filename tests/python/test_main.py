@@ -254,8 +254,11 @@ def test_undefined_suggests_what_is_alike() -> None:
         main.get_variable("prnt")
 
 
-def test_undefined_says_what_only_wants_an_import() -> None:
+def test_undefined_says_what_only_wants_an_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Forgetting an import is told apart from a thing that is nowhere."""
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     with pytest.raises(Undefined) as caught:
         main.get_variable("colorsys.hls_to_rgb")
 

@@ -69,7 +69,7 @@ ROUNDS = {
     "gtm": 7,
     "memory": 3,
     "odbc": 7,
-    "serve": 15,
+    "serve": 45,
     "runs": 9,
     "faults": 5,
 }

@@ -32,6 +32,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("light")
 
+CLEANS = """
+import time
+def f():
+    try:
+        print("up", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleans", flush=True)
+        time.sleep(0.3)
+        print("cleaned", flush=True)
+"""
 WAITS = """
 import time
 def f(n=60):
@@ -176,18 +187,7 @@ def test_stop_while_it_runs(led: Project) -> None:
 
 def test_stop_lets_the_function_clean_up(led: Project) -> None:
     """What is in `finally` is done, within the grace."""
-    run = job(
-        led,
-        """
-        import time
-        def f():
-            try:
-                print("up", flush=True)
-                time.sleep(60)
-            finally:
-                print("cleaned", flush=True)
-        """,
-    )
+    run = job(led, CLEANS)
     until(lambda: "up" in log_of(run))
 
     run.stop()
@@ -198,20 +198,7 @@ def test_stop_lets_the_function_clean_up(led: Project) -> None:
 
 def test_second_stop_leaves_the_function_its_time(led: Project) -> None:
     """Who asks again, as a host does that is interrupted again, cuts nothing short."""
-    run = job(
-        led,
-        """
-        import time
-        def f():
-            try:
-                print("up", flush=True)
-                time.sleep(60)
-            finally:
-                print("cleans", flush=True)
-                time.sleep(0.3)
-                print("cleaned", flush=True)
-        """,
-    )
+    run = job(led, CLEANS)
     until(lambda: "up" in log_of(run))
     again = led.get_run(run.key)
     first = threading.Thread(target=run.stop)

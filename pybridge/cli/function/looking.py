@@ -36,7 +36,7 @@ _LISTS = (
 _SHORT = 12  # characters of an id that are shown
 
 
-class _What(click.Choice):  # type: ignore[type-arg]
+class _What(click.Choice):  # type: ignore[type-arg] # before click 8.2 it has none
     """What may be listed; one of it means all."""
 
     def convert(

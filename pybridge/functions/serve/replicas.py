@@ -190,7 +190,10 @@ class Master:
         self._reap()
         self._on_time(time.monotonic())
         if self._reloading and not (self._rolling or self._is_replacing()):
-            former = [one for one in self.children.values() if one.retiring]
+            # One that is held up takes no connections, whatever its row says.
+            former = [
+                one for one in self.children.values() if one.retiring and not one.held
+            ]
             if not any(one.row.serving for one in former):
                 self._tell_reloaded()
         up = sum(one.ready for one in self.children.values())

@@ -24,7 +24,7 @@ __all__ = ["watch", "watch_calls"]
 
 _PERIOD = 0.25
 _GRACE = 1.0  # above the time limit of a request; the loop turns twice a second
-_HELD = 0.5
+_HELD = 0.5  # seconds for which a call may hold up the loop
 STUCK = 4  # the exit status
 
 
@@ -44,19 +44,21 @@ def watch(server: Server, limit: float, tell: Callable[[str], None]) -> None:
 
 
 def watch_calls(lanes: Lanes, tell: Callable[[], None]) -> None:
-    """Watch the calls that hold up the loop; tell of the first that takes too long.
+    """Watch the calls that hold up the loop; tell once of each that takes too long.
 
     Where calls have no time limit it goes on, and has its answer however late; what the
     loop would do meanwhile somebody else has to do.
     """
 
     def look() -> None:
+        told = None
         while True:
             time.sleep(_PERIOD)
             held = lanes.held
-            if held is not None and time.perf_counter() - held > _HELD:
-                tell()
-                return
+            if held is None or held == told or time.perf_counter() - held <= _HELD:
+                continue
+            told = held
+            tell()
 
     threading.Thread(target=look, name="watchdog", daemon=True).start()
 

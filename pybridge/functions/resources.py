@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import (
     Annotated,
     Any,
+    Callable,
     Dict,
     Iterable,
     List,
@@ -353,11 +354,15 @@ def _whole(value: Any) -> Any:
     return text
 
 
-def _flat(value: Any) -> Any:
-    """Take one amount for both: what is asked for, and the limit."""
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return {"requests": value, "limits": value}
-    return value
+def _for_both(amount: Callable[[Any], Any]) -> BeforeValidator:
+    """Take one amount, checked once, for both: what is asked for, and the limit."""
+
+    def taken(value: Any) -> Any:
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            return dict.fromkeys(("requests", "limits"), amount(value))
+        return value
+
+    return BeforeValidator(taken)
 
 
 class Amount(Fields):
@@ -395,18 +400,18 @@ _FORM = "{'requests': '1', 'limits': '2'}, or one amount for both"
 class Resources(Fields):
     """What a run is given of the machine."""
 
-    cpu: Annotated[
-        Optional[Amount], BeforeValidator(_flat), Field(description=_FORM)
-    ] = None
-    mem: Annotated[
-        Optional[Amount], BeforeValidator(_flat), Field(description=_FORM)
-    ] = None
+    cpu: Annotated[Optional[Amount], _for_both(_amount), Field(description=_FORM)] = (
+        None
+    )
+    mem: Annotated[Optional[Amount], _for_both(_amount), Field(description=_FORM)] = (
+        None
+    )
     gpu: Annotated[
-        Optional[WholeAmount], BeforeValidator(_flat), Field(description=_FORM)
+        Optional[WholeAmount], _for_both(_whole), Field(description=_FORM)
     ] = None
-    disk: Annotated[
-        Optional[Amount], BeforeValidator(_flat), Field(description=_FORM)
-    ] = None
+    disk: Annotated[Optional[Amount], _for_both(_amount), Field(description=_FORM)] = (
+        None
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -309,6 +309,13 @@ REFUSED: list[tuple[str, str, Any, str]] = [
         "resources.cpus: unknown; did you mean 'c",
     ),
     ("cpu", "resources", {"cpu": "abc"}, "resources.cpu.*'abc' is not a quantity"),
+    ("one for both", "resources", {"mem": "10Q"}, r"\w+: resources\.mem: '10Q' is not"),
+    (
+        "a half for both",
+        "resources",
+        {"gpu": 0.5},
+        r"\w+: resources\.gpu: 0.5 is not a w",
+    ),
     (
         "cpu with blank",
         "resources",

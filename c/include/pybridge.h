@@ -364,7 +364,7 @@ PYB_API PYB_CHECK pyb_status pyb_job(const pyb_session *session, const char *fun
 
 /* JSON text: an array of the runs of a project (NULL = of all), the newest first:
  * {"id","key","project","function","action","state","created","started","ended",
- * "seconds","attempts","message"}. */
+ * "seconds","attempts","message"}. PYB_UNDEFINED where there is no such project. */
 PYB_API PYB_CHECK pyb_status pyb_list_runs(const pyb_session *session,
                                            const char *project, pyb_value *result,
                                            pyb_error *error);

@@ -91,9 +91,10 @@ def runs(project: Optional[str] = None) -> list[dict[str, Any]]:
 
     Raises:
         BadArgument: the project's name is none.
+        Undefined: there is no such project.
 
     """
-    from pybridge.functions import keys, report
+    from pybridge.functions import references, report
     from pybridge.functions.run import look
     from pybridge.functions.store import Store
 
@@ -101,7 +102,7 @@ def runs(project: Optional[str] = None) -> list[dict[str, Any]]:
     if project is None:
         found = store.runs()
     else:
-        found = store.find(keys.check_name(project, "project"), "run")
+        found = store.find(references.project_of(store, project).name, "run")
     return [report.summary(look(store, one)) for one in reversed(found)]
 
 

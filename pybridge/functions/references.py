@@ -11,10 +11,11 @@ from pybridge.functions.store import created
 if TYPE_CHECKING:
     from pybridge.functions.entity import Entity
     from pybridge.functions.function import Function
+    from pybridge.functions.project import Project
     from pybridge.functions.run import Run
     from pybridge.functions.store import Store
 
-__all__ = ["default_project", "entity", "function", "run"]
+__all__ = ["default_project", "entity", "function", "project_of", "run"]
 
 _DEFAULT = "default"
 _SHORTEST = 4  # characters of an id that are enough, where they are those of one
@@ -55,6 +56,22 @@ def function(store: Store, text: str, project: Optional[str] = None) -> Function
         return cast("Function", found)
     owner, name = _split(text, project)
     return cast("Function", _found(store, owner, "function", name))
+
+
+def project_of(store: Store, name: str) -> Project:
+    """Return the project of that name.
+
+    Raises:
+        BadArgument: that is no name.
+        Undefined: there is none.
+
+    """
+    entry = store.get(str(keys.Key(keys.check_name(name, "project"))))
+    if entry is None:
+        known = store.projects()
+        told = f"there are {', '.join(known)}" if known else "there is none"
+        raise Undefined(f"there is no project '{name}'; {told}")
+    return cast("Project", lookup.entity_of(entry, store))
 
 
 def run(
@@ -112,7 +129,7 @@ def entity(store: Store, text: str, project: Optional[str] = None) -> Entity:
         key = keys.parse(text)
         if key.type != "project":
             return _found(store, key.project, key.type, text)
-        return _project(store, key.project)
+        return project_of(store, key.project)
     if "://" not in text:
         owner, name = _split(text, project)
         kinds = [one for one in keys.TYPES[1:] if one not in keys.NAMELESS]
@@ -127,7 +144,7 @@ def entity(store: Store, text: str, project: Optional[str] = None) -> Entity:
         if found:
             return _found(store, owner, found[0], name)
         if "/" not in text and text in store.projects():
-            return _project(store, text)
+            return project_of(store, text)
     return run(store, text, project)
 
 
@@ -166,15 +183,6 @@ def _function_of(its: Entity) -> Function:
     """Return the function of a run."""
     key = keys.parse_executable(its.spec.get("function"))
     return cast("Function", _found(its.store, key.project, "function", str(key)))
-
-
-def _project(store: Store, name: str) -> Entity:
-    from pybridge.functions.library import get_project
-
-    try:
-        return get_project(name, store=store)
-    except BadArgument as exc:
-        raise Undefined(str(exc)) from None
 
 
 def _split(text: str, project: Optional[str]) -> tuple[str, str]:

@@ -76,6 +76,8 @@ static void test_runs_are_listed(void) {
   CHECK(says("\"function\":\"bad\",\"action\":\"job\",\"state\":\"ERROR\""));
   OK(pyb_list_runs(&session, "empty", &value, &error));
   CHECK(says("[]"));
+  failed(PYB_UNDEFINED, pyb_list_runs(&session, "none", &value, &error),
+         "there is no project 'none'");
   failed(PYB_BAD_ARGUMENT, pyb_list_runs(&session, "a b", &value, &error), "'a b'");
   failed(PYB_BAD_ARGUMENT, pyb_list_runs(&session, NULL, NULL, &error), "missing");
 }
@@ -92,6 +94,7 @@ static void test_call_that_is_stopped_stops_the_run(void) {
 
 static void declare(void) {
   OK(run(&session, "import os, pybridge.functions as dh\n"
+                   "dh.get_or_create_project('empty')\n"
                    "code = 'import os, time\\n'\n"
                    "code += 'def add(x: int, y: int = 1): return x + y\\n'\n"
                    "code += 'def bad(): raise ValueError(\"boom\")\\n'\n"

@@ -201,7 +201,13 @@ def test_job_that_is_not_waited_for_is_found_among_the_runs(host: Host) -> None:
 
     assert before in {"READY", "PENDING", "RUNNING"}
     assert "STOPPED" == host.value(state)
-    assert 0 == host.value("select count(*) from py_runs('other')")
+
+
+def test_runs_of_a_project_that_is_not_there_are_an_error(host: Host) -> None:
+    """A misspelt name is no empty table."""
+    said = host.error("select count(*) from py_runs('other')")
+
+    assert "there is no project 'other'; there are p" in said
 
 
 def test_deadline_of_the_host_stops_the_run(host: Host) -> None:

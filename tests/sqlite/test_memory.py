@@ -55,7 +55,7 @@ STATEMENTS = [
     "drop table if exists u; create virtual table temp.u using py_frame(df)",
     "select py_save('t', 'few', 5000, 'd')",
     "select py_job('memory/f', null, '{}', '{\"local\": true}')",
-    "select state, key from py_runs('none')",
+    "select state, key from py_runs('memory')",
     "select name, snapshot from py_context_items",
     "select py_display(), py_transfer('few', null, 'other')",
     "select py_option('store', 'x'), py_option('store', null)",

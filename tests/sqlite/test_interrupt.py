@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import select
@@ -327,6 +328,31 @@ def test_interrupted_call_has_sqlites_own_code(driver: Driver) -> None:
         driver.run("while True: pass")
 
     assert isinstance(caught.value.__cause__, apsw.InterruptError)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "{" + ", ".join(['"batch": 1'] * 5000) + "}",
+        json.dumps({"columns": [f"c{i}" for i in range(5000)]}),
+    ],
+    ids=["members", "columns"],
+)
+def test_interrupt_while_options_are_read_has_sqlites_own_code(
+    driver: Driver, options: str
+) -> None:
+    """Options are read by SQLite, which can be stopped there; none are lost then."""
+    import apsw
+
+    driver.run("many = lambda x: x")
+    driver.db.set_progress_handler(lambda: True, 1000)
+
+    with pytest.raises(SqlError) as caught:
+        driver.rows(f"select py_define('many', 'vectorized', 'many', {quote(options)})")
+
+    driver.db.set_progress_handler(None)
+    assert isinstance(caught.value.__cause__, apsw.InterruptError)
+    assert "no such" in driver.error("select * from many('select 1')")
 
 
 def test_signal_handlers_of_the_host_stay(own: Shell) -> None:

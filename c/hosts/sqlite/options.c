@@ -59,7 +59,8 @@ static pyb_status read_names(sqlite3 *db, const char *key, const char *array,
                             -1, &items, NULL);
   if (code == SQLITE_OK)
     code = sqlite3_bind_text(items, 1, array, -1, SQLITE_STATIC);
-  while (code == SQLITE_OK && sqlite3_step(items) == SQLITE_ROW) {
+  while ((code == SQLITE_OK || code == SQLITE_ROW) &&
+         (code = sqlite3_step(items)) == SQLITE_ROW) {
     const char *name = (const char *)sqlite3_column_text(items, 0);
     if (names->names == NULL)
       names->names = sqlite3_malloc64((uint64_t)sqlite3_column_int64(items, 2) *
@@ -75,7 +76,7 @@ static pyb_status read_names(sqlite3 *db, const char *key, const char *array,
     if (status != PYB_OK)
       break;
   }
-  if (status == PYB_OK && code != SQLITE_OK)
+  if (status == PYB_OK && code != SQLITE_DONE)
     status = pyb__sqlite_error(db, code, error);
   sqlite3_finalize(items);
   return status;
@@ -155,14 +156,11 @@ pyb_status pyb__definition_options(pyb__definition *d, const char *options,
   if (code == SQLITE_OK)
     code = sqlite3_bind_text(member, 1, options == NULL ? "{}" : options, -1,
                              SQLITE_STATIC);
-  while (status == PYB_OK && code == SQLITE_OK &&
-         (code = sqlite3_step(member)) == SQLITE_ROW) {
+  while (status == PYB_OK && (code == SQLITE_OK || code == SQLITE_ROW) &&
+         (code = sqlite3_step(member)) == SQLITE_ROW)
     status = read_option(db, member, d, error);
-    code = SQLITE_OK;
-  }
-  if (status == PYB_OK && code != SQLITE_OK && code != SQLITE_DONE)
-    status =
-        pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "options: %s", sqlite3_errmsg(db));
+  if (status == PYB_OK && code != SQLITE_DONE)
+    status = pyb__sqlite_options_failed(db, code, error);
   sqlite3_finalize(member);
   if (status == PYB_OK && d->kind == PYB__VECTORIZED && d->columns.n == 0)
     status = read_names(db, "columns", "[\"value\"]", &d->columns, error);

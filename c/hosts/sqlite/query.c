@@ -125,7 +125,7 @@ static pyb_status ask(sqlite3 *db, const char *sql, sqlite3_value *options,
   return code == SQLITE_OK ? PYB_OK : pyb__sqlite_error(db, code, error);
 }
 
-static pyb_status options_failed(sqlite3 *db, int code, pyb_error *error) {
+pyb_status pyb__sqlite_options_failed(sqlite3 *db, int code, pyb_error *error) {
   pyb_status status = pyb__sqlite_error(db, code, NULL);
 
   if (status != PYB_HOST)
@@ -148,7 +148,7 @@ static pyb_status check_options(sqlite3 *db, sqlite3_value *options, int *has_pa
     goto done;
   code = sqlite3_step(row);
   if (code != SQLITE_ROW) {
-    status = options_failed(db, code, error);
+    status = pyb__sqlite_options_failed(db, code, error);
     goto done;
   }
   type = (const char *)sqlite3_column_text(row, 0);
@@ -182,7 +182,7 @@ static pyb_status from_options(parameters *p, sqlite3 *db, sqlite3_value *option
   while (status == PYB_OK && (code = sqlite3_step(row)) == SQLITE_ROW)
     status = add_member(p, row, error);
   if (status == PYB_OK && code != SQLITE_DONE)
-    status = options_failed(db, code, error);
+    status = pyb__sqlite_options_failed(db, code, error);
   sqlite3_finalize(row);
   return status;
 }
@@ -221,7 +221,7 @@ pyb_status pyb__sqlite_options(pyb__sqlite *host, sqlite3_value *given, char **m
   if (code == SQLITE_OK)
     code = sqlite3_step(row);
   if (code != SQLITE_ROW)
-    status = options_failed(host->db, code, error);
+    status = pyb__sqlite_options_failed(host->db, code, error);
   else {
     const char *text = (const char *)sqlite3_column_text(row, 0);
 
@@ -275,7 +275,7 @@ static pyb_status find_namespace(sqlite3 *db, sqlite3_value *options, char **nam
     goto done;
   code = sqlite3_step(row);
   if (code != SQLITE_ROW)
-    status = options_failed(db, code, error);
+    status = pyb__sqlite_options_failed(db, code, error);
   else if (sqlite3_column_type(row, 0) == SQLITE_TEXT) {
     text = (const char *)sqlite3_column_text(row, 0);
     if (text == NULL ||

@@ -179,6 +179,9 @@ int pyb__sqlite_code(pyb_status status);
  * status: PYB_HOST, or the one that `code` stands for. */
 pyb_status pyb__sqlite_error(sqlite3 *db, int code, pyb_error *error);
 
+/* The ending of a word behind "%d" or "%zu": one row, two rows. */
+#define PYB__S(n) ((n) == 1 ? "" : "s")
+
 /* Fill `error` (may be NULL) with a status and a printf text; returns the status. */
 pyb_status pyb__sqlite_refuse(pyb_error *error, pyb_status status, const char *format,
                               ...) __attribute__((format(printf, 3, 4)));
@@ -297,6 +300,10 @@ char *pyb__sqlite_quote(const char *name);
  * sqlite3_malloc, or NULL = no options. (query.c) */
 PYB_CHECK pyb_status pyb__sqlite_options(pyb__sqlite *host, sqlite3_value *given,
                                          char **merged, pyb_error *error);
+
+/* Fill `error` where SQLite has refused to read options with `code`: the options are
+ * wrong, unless it was stopped or had no memory. Returns the status. (query.c) */
+pyb_status pyb__sqlite_options_failed(sqlite3 *db, int code, pyb_error *error);
 
 /* ---- The direct scan (pages.c) -------------------------------------------------- */
 

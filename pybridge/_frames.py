@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pybridge import _names
+from pybridge._words import counted
 from pybridge.errors import BadArgument, Undefined, Unsupported
 from pybridge.status import type_name
 
@@ -403,7 +404,9 @@ def _of_rows(rows: list[Any]) -> Columns:
         if not isinstance(row, (tuple, list)):
             raise BadArgument(_unlike(number, row, "tuple"))
         if len(row) != width:
-            raise BadArgument(f"row {number} has {len(row)} cells, row 0 has {width}")
+            raise BadArgument(
+                f"row {number} has {counted(len(row), 'cell')}, row 0 has {width}"
+            )
     named = getattr(first, "_fields", None) or [f"c{i}" for i in range(width)]
     cells = list(zip(*rows, strict=True))
     return Columns(

@@ -45,10 +45,6 @@ static pyb_status crossed(int answer, const pyb__call *call, pyb_error *error) {
   } while (0)
 #define NOTHING ((void)0)
 
-static pyb_status missing(pyb_error *error, const char *what) {
-  return pyb__fail(error, PYB_BAD_ARGUMENT, "%s is missing (NULL)", what);
-}
-
 static size_t size_of(const char *text, size_t size) {
   return size == PYB_NTS ? strlen(text) : size;
 }
@@ -59,10 +55,10 @@ pyb_status pyb_simple_string(const pyb_session *session, const char *code, size_
                              const char *variable, const char *serialization,
                              pyb_value *result, pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (code == NULL)
-    return missing(error, "the code");
+    return pyb__missing(error, "the code");
   CROSS(session, error,
         pyb__py_simple_string(ADDRESS(session), code, size_of(code, size), variable,
                               serialization, ADDRESS(result), ADDRESS(error)),
@@ -72,7 +68,7 @@ pyb_status pyb_simple_string(const pyb_session *session, const char *code, size_
 pyb_status pyb_execute_code(const pyb_session *session, const char *code, size_t size,
                             const char *variable, pyb_error *error) {
   if (code == NULL)
-    return missing(error, "the code");
+    return pyb__missing(error, "the code");
   CROSS(session, error,
         pyb__py_execute_code(ADDRESS(session), code, size_of(code, size), variable,
                              ADDRESS(error)),
@@ -87,10 +83,10 @@ pyb_status pyb_evaluate(const pyb_session *session, const char *expression, size
                         const char *serialization, pyb_value *result,
                         pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (expression == NULL)
-    return missing(error, "the expression");
+    return pyb__missing(error, "the expression");
   size = size_of(expression, size);
   if (serialization == NULL && !wants_capture(session))
     return pyb__evaluate(session, expression, size, result, error);
@@ -105,30 +101,14 @@ pyb_status pyb_execute_function(const pyb_session *session, const char *function
                                 const char *variable, const char *serialization,
                                 pyb_value *result, pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (function == NULL)
-    return missing(error, "the function's name");
+    return pyb__missing(error, "the function's name");
   CROSS(session, error,
         pyb__py_execute_function(ADDRESS(session), function, args, kwargs, variable,
                                  serialization, ADDRESS(result), ADDRESS(error)),
         pyb_value_release(result));
-}
-
-/* Are the arguments of a call all there? */
-static pyb_status check_call(const char *function, const pyb_value *args, size_t n,
-                             const char *const *names, size_t n_names,
-                             pyb_error *error) {
-  if (function == NULL)
-    return missing(error, "the function's name");
-  if (n_names > n)
-    return pyb__fail(error, PYB_BAD_ARGUMENT, "%zu names for %zu values", n_names, n);
-  if ((n > 0 && args == NULL) || (n_names > 0 && names == NULL))
-    return missing(error, "the array of values or names");
-  for (size_t i = 0; i < n_names; i++)
-    if (names[i] == NULL)
-      return missing(error, "the name of a keyword argument");
-  return PYB_OK;
 }
 
 pyb_status pyb_execute_function_args(const pyb_session *session, const char *function,
@@ -139,9 +119,11 @@ pyb_status pyb_execute_function_args(const pyb_session *session, const char *fun
   pyb_status checked;
 
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
-  checked = check_call(function, args, n, names, n_names, error);
+  if (function == NULL)
+    return pyb__missing(error, "the function's name");
+  checked = pyb__check_arguments(args, n, names, n_names, error);
   if (checked != PYB_OK)
     return checked;
   CROSS(session, error,
@@ -157,12 +139,14 @@ pyb_status pyb_call(const pyb_session *session, const char *function,
   pyb_status checked;
 
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   if (wants_capture(session))
     return pyb_execute_function_args(session, function, args, n, names, n_names, NULL,
                                      NULL, result, error);
   *result = PYB_EMPTY;
-  checked = check_call(function, args, n, names, n_names, error);
+  if (function == NULL)
+    return pyb__missing(error, "the function's name");
+  checked = pyb__check_arguments(args, n, names, n_names, error);
   if (checked != PYB_OK)
     return checked;
   return pyb__call_function(session, function, args, n, names, n_names, result, error);
@@ -174,10 +158,10 @@ pyb_status pyb_get_variable(const pyb_session *session, const char *variable,
                             const char *serialization, pyb_value *result,
                             pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (variable == NULL)
-    return missing(error, "the variable's name");
+    return pyb__missing(error, "the variable's name");
   CROSS(session, error,
         pyb__py_get_variable(ADDRESS(session), variable, serialization, ADDRESS(result),
                              ADDRESS(error)),
@@ -187,7 +171,7 @@ pyb_status pyb_get_variable(const pyb_session *session, const char *variable,
 pyb_status pyb_set_variable(const pyb_session *session, const char *variable,
                             const pyb_value *value, pyb_error *error) {
   if (variable == NULL || value == NULL)
-    return missing(error, "the variable's name or value");
+    return pyb__missing(error, "the variable's name or value");
   CROSS(
       session, error,
       pyb__py_set_variable(ADDRESS(session), variable, ADDRESS(value), ADDRESS(error)),
@@ -198,10 +182,10 @@ pyb_status pyb_get_variable_info(const pyb_session *session, const char *variabl
                                  const char *serialization, pyb_value *result,
                                  pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (variable == NULL)
-    return missing(error, "the variable's name");
+    return pyb__missing(error, "the variable's name");
   CROSS(session, error,
         pyb__py_get_variable_info(ADDRESS(session), variable, serialization,
                                   ADDRESS(result), ADDRESS(error)),
@@ -211,10 +195,10 @@ pyb_status pyb_get_variable_info(const pyb_session *session, const char *variabl
 pyb_status pyb_get_function_info(const pyb_session *session, const char *function,
                                  pyb_value *result, pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (function == NULL)
-    return missing(error, "the function's name");
+    return pyb__missing(error, "the function's name");
   CROSS(session, error,
         pyb__py_get_function_info(ADDRESS(session), function, ADDRESS(result),
                                   ADDRESS(error)),
@@ -226,10 +210,10 @@ pyb_status pyb_get_function_info(const pyb_session *session, const char *functio
 pyb_status pyb_import_module(const pyb_session *session, const char *module,
                              const char *alias, pyb_value *result, pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (module == NULL)
-    return missing(error, "the module's name");
+    return pyb__missing(error, "the module's name");
   CROSS(session, error,
         pyb__py_import_module(ADDRESS(session), module, alias, ADDRESS(result),
                               ADDRESS(error)),
@@ -239,10 +223,10 @@ pyb_status pyb_import_module(const pyb_session *session, const char *module,
 pyb_status pyb_get_module_info(const pyb_session *session, const char *module,
                                pyb_value *result, pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (module == NULL)
-    return missing(error, "the module's name");
+    return pyb__missing(error, "the module's name");
   CROSS(session, error,
         pyb__py_get_module_info(ADDRESS(session), module, ADDRESS(result),
                                 ADDRESS(error)),
@@ -252,7 +236,7 @@ pyb_status pyb_get_module_info(const pyb_session *session, const char *module,
 pyb_status pyb_initialize(const pyb_session *session, const char *file,
                           pyb_value *result, pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   CROSS(session, error,
         pyb__py_initialize(ADDRESS(session), file, ADDRESS(result), ADDRESS(error)),
@@ -265,10 +249,10 @@ pyb_status pyb_job(const pyb_session *session, const char *function, const char 
                    const char *parameters, const char *options, pyb_value *result,
                    pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   if (function == NULL)
-    return missing(error, "the function's key or name");
+    return pyb__missing(error, "the function's key or name");
   CROSS(session, error,
         pyb__py_job(ADDRESS(session), function, inputs, parameters, options,
                     ADDRESS(result), ADDRESS(error)),
@@ -278,7 +262,7 @@ pyb_status pyb_job(const pyb_session *session, const char *function, const char 
 pyb_status pyb_list_runs(const pyb_session *session, const char *project,
                          pyb_value *result, pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   CROSS(session, error,
         pyb__py_list_runs(ADDRESS(session), project, ADDRESS(result), ADDRESS(error)),
@@ -290,7 +274,7 @@ pyb_status pyb_list_runs(const pyb_session *session, const char *project,
 pyb_status pyb_get_status(const pyb_session *session, pyb_value *result,
                           pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   CROSS(session, error,
         pyb__py_get_status(ADDRESS(session), ADDRESS(result), ADDRESS(error)),
@@ -351,9 +335,9 @@ pyb_status pyb_set_stream(const pyb_session *session, const char *variable,
     count = &unwanted;
   *count = 0;
   if (rows == NULL || rows->release == NULL)
-    return missing(error, "the stream of rows");
+    return pyb__missing(error, "the stream of rows");
   if (variable == NULL)
-    status = missing(error, "the variable's name");
+    status = pyb__missing(error, "the variable's name");
   else
     status = set_stream(session, variable, type, options, rows, count, error);
   if (rows->release != NULL)
@@ -372,11 +356,11 @@ pyb_status pyb_execute_query(const pyb_session *session, const char *sql, size_t
     count = &unwanted;
   *count = 0;
   if (sql == NULL)
-    return missing(error, "the query");
+    return pyb__missing(error, "the query");
   if (variable == NULL)
-    return missing(error, "the variable's name");
+    return pyb__missing(error, "the variable's name");
   if (n > 0 && params == NULL)
-    return missing(error, "the array of parameters");
+    return pyb__missing(error, "the array of parameters");
   CROSS(session, error,
         pyb__py_execute_query(ADDRESS(session), sql, size_of(sql, size), variable, type,
                               from, options, ADDRESS(params), names, n, count,
@@ -398,12 +382,12 @@ pyb_status pyb_get_stream(const pyb_session *session, const char *variable,
                           const char *const *columns, size_t n,
                           struct ArrowArrayStream *rows, pyb_error *error) {
   if (rows == NULL)
-    return missing(error, "the place for the rows");
+    return pyb__missing(error, "the place for the rows");
   memset(rows, 0, sizeof *rows);
   if (n > 0 && columns == NULL)
-    return missing(error, "the array of columns");
+    return pyb__missing(error, "the array of columns");
   if (variable == NULL)
-    return missing(error, "the variable's name");
+    return pyb__missing(error, "the variable's name");
   CROSS(session, error,
         pyb__py_get_stream(ADDRESS(session), variable, columns, n, ADDRESS(rows),
                            ADDRESS(error)),
@@ -413,10 +397,10 @@ pyb_status pyb_get_stream(const pyb_session *session, const char *variable,
 pyb_status pyb_get_schema(const pyb_session *session, const char *variable,
                           struct ArrowSchema *schema, pyb_error *error) {
   if (schema == NULL)
-    return missing(error, "the place for the schema");
+    return pyb__missing(error, "the place for the schema");
   memset(schema, 0, sizeof *schema);
   if (variable == NULL)
-    return missing(error, "the variable's name");
+    return pyb__missing(error, "the variable's name");
   CROSS(session, error,
         pyb__py_get_schema(ADDRESS(session), variable, ADDRESS(schema), ADDRESS(error)),
         release_schema(schema));
@@ -446,7 +430,7 @@ static pyb_status ask(const pyb_session *session, const char *verb,
   int64_t none = 0;
 
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   return keep(session, verb, texts, n, &none, result, error);
 }

@@ -49,3 +49,7 @@ pyb_status pyb__fail(pyb_error *error, pyb_status status, const char *format, ..
   pyb__copy_text(error->message, sizeof error->message, text, (size_t)size);
   return status;
 }
+
+pyb_status pyb__missing(pyb_error *error, const char *what) {
+  return pyb__fail(error, PYB_BAD_ARGUMENT, "%s is missing (NULL)", what);
+}

@@ -67,10 +67,18 @@ int pyb__library_promote(const char *path);
 pyb_status pyb__fail(pyb_error *error, pyb_status status, const char *format, ...)
     PYB__PRINTF(3, 4);
 
+/* The same for an argument that has to be there and is NULL. */
+pyb_status pyb__missing(pyb_error *error, const char *what);
+
 /* Copy text of `size` bytes into a field of `room` bytes, cut at a whole character. */
 void pyb__copy_text(char *field, size_t room, const char *text, size_t size);
 
 /* ---- value.c -------------------------------------------------------------------- */
+
+/* Are the arguments of a call, n of them and the last n_names by name, all there? */
+pyb_status pyb__check_arguments(const pyb_value *args, size_t n,
+                                const char *const *names, size_t n_names,
+                                pyb_error *error);
 
 #define PYB__TEXT_ROOM 64
 

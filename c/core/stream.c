@@ -259,8 +259,8 @@ pyb_status pyb_table_finish(pyb_table *table, struct ArrowArrayStream *rows,
   for (size_t i = 0; i < table->n && status == PYB_OK; i++) {
     if (table->columns[i].length != table->columns[0].length)
       status = pyb__fail(
-          error, PYB_BAD_ARGUMENT, "column %zu has %lld cells, column 0 has %lld", i,
-          (long long)table->columns[i].length, (long long)table->columns[0].length);
+          error, PYB_BAD_ARGUMENT, "column %zu is of length %lld, column 0 is of %lld",
+          i, (long long)table->columns[i].length, (long long)table->columns[0].length);
     else
       status = pyb__column_settle(&table->columns[i], error);
   }

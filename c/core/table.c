@@ -420,8 +420,9 @@ pyb_status pyb_table_name(pyb_table *table, size_t i, const char *name,
   if (name == NULL)
     return pyb__fail(error, PYB_BAD_ARGUMENT, "the column's name is missing (NULL)");
   if (i >= table->n)
-    return pyb__fail(error, PYB_BAD_ARGUMENT, "the table has %zu columns, not %zu",
-                     table->n, i + 1);
+    return pyb__fail(error, PYB_BAD_ARGUMENT,
+                     "there is no column %zu: the number of columns is %zu", i,
+                     table->n);
   rest = &rest_of(&table->columns[i])->shared;
   pyb__free(rest->name);
   pyb__free(rest->declared);
@@ -598,9 +599,9 @@ pyb_status pyb_table_take(pyb_table *table, const uint32_t *rows, int64_t n,
   for (size_t i = 0; i < table->n; i++)
     for (int64_t k = 0; k < n; k++)
       if (rows[k] >= table->columns[i].length)
-        return pyb__fail(error, PYB_BAD_ARGUMENT, "column %zu has %lld cells, not %lld",
-                         i, (long long)table->columns[i].length,
-                         (long long)rows[k] + 1);
+        return pyb__fail(error, PYB_BAD_ARGUMENT,
+                         "there is no cell %lld in column %zu, whose length is %lld",
+                         (long long)rows[k], i, (long long)table->columns[i].length);
   for (size_t i = 1; i < table->n; i++)
     if (table->columns[i].bytes_size > table->columns[widest].bytes_size)
       widest = i;

@@ -128,3 +128,17 @@ size_t pyb__value_text(const pyb_value *value, char text[PYB__TEXT_ROOM]) {
     return 0;
   }
 }
+
+pyb_status pyb__check_arguments(const pyb_value *args, size_t n,
+                                const char *const *names, size_t n_names,
+                                pyb_error *error) {
+  if (n_names > n)
+    return pyb__fail(error, PYB_BAD_ARGUMENT, "more names (%zu) than values (%zu) came",
+                     n_names, n);
+  if ((n > 0 && args == NULL) || (n_names > 0 && names == NULL))
+    return pyb__missing(error, "the array of values or names");
+  for (size_t i = 0; i < n_names; i++)
+    if (names[i] == NULL)
+      return pyb__missing(error, "the name of a keyword argument");
+  return PYB_OK;
+}

@@ -333,8 +333,9 @@ pyb_status pyb_object_call_named(const pyb_session *session, pyb_object *object,
   if (n > 0 && args == NULL)
     return pyb__missing(error, "the array of values");
   if (n_keywords > n || (n_keywords > 0 && keywords == NULL))
-    return pyb__fail(error, PYB_BAD_ARGUMENT, "%zu names came for %zu values",
-                     keywords == NULL ? 0 : n_keywords, n);
+    return pyb__fail(error, PYB_BAD_ARGUMENT,
+                     "more names (%zu) than values (%zu) came, or none of them",
+                     n_keywords, n);
   status = pyb__enter_with(session, object, &call, error);
   if (status != PYB_OK)
     return status;

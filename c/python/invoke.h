@@ -9,10 +9,6 @@ struct pyb_object {
   uintptr_t generation;
 };
 
-static inline pyb_status pyb__missing(pyb_error *error, const char *what) {
-  return pyb__fail(error, PYB_BAD_ARGUMENT, "%s is missing (NULL)", what);
-}
-
 static inline pyb_status pyb__stale(pyb_error *error) {
   return pyb__fail(error, PYB_UNDEFINED,
                    "the object is from before the reset; define it again");

@@ -12,10 +12,6 @@ typedef struct visit {
   PyObject *capture; /* keeps what is printed; NULL = that is not wanted */
 } visit;
 
-static pyb_status missing(pyb_error *error, const char *what) {
-  return pyb__fail(error, PYB_BAD_ARGUMENT, "%s is missing (NULL)", what);
-}
-
 /* Enter, with PYB_CAPTURE keep what is printed. `handle` 0 is no object. */
 static PYB__INLINE pyb_status enter(const pyb_session *session, visit *v,
                                     pyb_error *error) {
@@ -101,30 +97,17 @@ static pyb_status leave_keeping(visit *v, PyObject *object, pyb_handle *handle,
 
 /* ---- Arguments ------------------------------------------------------------------ */
 
-static pyb_status check_values(const pyb_value *args, size_t n,
-                               const char *const *names, size_t n_names,
-                               pyb_error *error) {
-  if (n_names > n)
-    return pyb__fail(error, PYB_BAD_ARGUMENT, "%zu names for %zu values", n_names, n);
-  if ((n > 0 && args == NULL) || (n_names > 0 && names == NULL))
-    return missing(error, "the array of values or names");
-  for (size_t i = 0; i < n_names; i++)
-    if (names[i] == NULL)
-      return missing(error, "the name of a keyword argument");
-  return PYB_OK;
-}
-
 /* Empty the place for a result. */
 static pyb_status check_result(pyb_value *result, pyb_error *error) {
   if (result == NULL)
-    return missing(error, "the place for the result");
+    return pyb__missing(error, "the place for the result");
   *result = PYB_EMPTY;
   return PYB_OK;
 }
 
 static pyb_status check_handle(pyb_handle *handle, pyb_error *error) {
   if (handle == NULL)
-    return missing(error, "the place for the handle");
+    return pyb__missing(error, "the place for the handle");
   *handle = 0;
   return PYB_OK;
 }
@@ -166,7 +149,7 @@ pyb_status pyb_handle_of(const pyb_session *session, const char *expression,
   visit v;
 
   if (status == PYB_OK && expression == NULL)
-    status = missing(error, "the expression");
+    status = pyb__missing(error, "the expression");
   if (status == PYB_OK)
     status = enter(session, &v, error);
   if (status != PYB_OK)
@@ -182,9 +165,9 @@ pyb_status pyb_handle_new(const pyb_session *session, const char *callable,
   visit v;
 
   if (status == PYB_OK && callable == NULL)
-    status = missing(error, "the callable");
+    status = pyb__missing(error, "the callable");
   if (status == PYB_OK)
-    status = check_values(args, n, names, n_names, error);
+    status = pyb__check_arguments(args, n, names, n_names, error);
   if (status == PYB_OK)
     status = enter(session, &v, error);
   if (status != PYB_OK)
@@ -201,7 +184,7 @@ pyb_status pyb_handle_import(const pyb_session *session, const char *module,
   visit v;
 
   if (status == PYB_OK && module == NULL)
-    status = missing(error, "the module's name");
+    status = pyb__missing(error, "the module's name");
   if (status == PYB_OK)
     status = enter(session, &v, error);
   if (status != PYB_OK)
@@ -217,7 +200,7 @@ pyb_status pyb_handle_loads(const pyb_session *session, const pyb_value *value,
   visit v;
 
   if (status == PYB_OK && value == NULL)
-    status = missing(error, "the value");
+    status = pyb__missing(error, "the value");
   if (status == PYB_OK)
     status = enter(session, &v, error);
   if (status != PYB_OK)
@@ -250,7 +233,7 @@ pyb_status pyb_handle_get(const pyb_session *session, pyb_handle handle,
   visit v;
 
   if (status == PYB_OK && name == NULL)
-    status = missing(error, "the attribute's name");
+    status = pyb__missing(error, "the attribute's name");
   if (status == PYB_OK)
     status = enter_with(session, handle, &v, error);
   if (status != PYB_OK)
@@ -270,7 +253,7 @@ static pyb_status change(const pyb_session *session, pyb_handle handle,
   visit v;
 
   if (name == NULL)
-    return missing(error, "the attribute's name");
+    return pyb__missing(error, "the attribute's name");
   status = enter_with(session, handle, &v, error);
   if (status != PYB_OK)
     return status;
@@ -287,7 +270,7 @@ static pyb_status change(const pyb_session *session, pyb_handle handle,
 pyb_status pyb_handle_set(const pyb_session *session, pyb_handle handle,
                           const char *name, const pyb_value *value, pyb_error *error) {
   if (value == NULL)
-    return missing(error, "the value");
+    return pyb__missing(error, "the value");
   return change(session, handle, name, value, error);
 }
 
@@ -307,7 +290,7 @@ pyb_status pyb_handle_call(const pyb_session *session, pyb_handle handle,
   visit v;
 
   if (status == PYB_OK)
-    status = check_values(args, n, names, n_names, error);
+    status = pyb__check_arguments(args, n, names, n_names, error);
   if (status == PYB_OK)
     status = enter_with(session, handle, &v, error);
   if (status != PYB_OK)
@@ -353,7 +336,7 @@ pyb_status pyb_handle_item(const pyb_session *session, pyb_handle handle,
   visit v;
 
   if (status == PYB_OK && key == NULL)
-    status = missing(error, "the key");
+    status = pyb__missing(error, "the key");
   if (status == PYB_OK)
     status = enter_with(session, handle, &v, error);
   if (status != PYB_OK)
@@ -374,7 +357,7 @@ static pyb_status change_item(const pyb_session *session, pyb_handle handle,
   visit v;
 
   if (key == NULL)
-    return missing(error, "the key");
+    return pyb__missing(error, "the key");
   status = enter_with(session, handle, &v, error);
   if (status != PYB_OK)
     return status;
@@ -394,7 +377,7 @@ pyb_status pyb_handle_set_item(const pyb_session *session, pyb_handle handle,
                                const pyb_value *key, const pyb_value *value,
                                pyb_error *error) {
   if (value == NULL)
-    return missing(error, "the value");
+    return pyb__missing(error, "the value");
   return change_item(session, handle, key, value, error);
 }
 
@@ -424,7 +407,7 @@ pyb_status pyb_handle_next(const pyb_session *session, pyb_handle iterator, pyb_
   visit v;
 
   if (status == PYB_OK && more == NULL)
-    status = missing(error, "the place for whether there is more");
+    status = pyb__missing(error, "the place for whether there is more");
   if (status != PYB_OK)
     return status;
   *more = 0;
@@ -450,7 +433,7 @@ pyb_status pyb_handle_length(const pyb_session *session, pyb_handle handle,
   visit v;
 
   if (length == NULL)
-    return missing(error, "the place for the length");
+    return pyb__missing(error, "the place for the length");
   *length = 0;
   status = enter_with(session, handle, &v, error);
   if (status != PYB_OK)
@@ -470,7 +453,7 @@ pyb_status pyb_handle_contains(const pyb_session *session, pyb_handle handle,
   visit v;
 
   if (contains == NULL || value == NULL)
-    return missing(error, "the value or the place for the answer");
+    return pyb__missing(error, "the value or the place for the answer");
   *contains = 0;
   status = enter_with(session, handle, &v, error);
   if (status != PYB_OK)
@@ -502,7 +485,7 @@ pyb_status pyb_handle_compare(const pyb_session *session, pyb_handle handle,
   visit v;
 
   if (status == PYB_OK && (op == NULL || other == NULL))
-    status = missing(error, "the operator or the other value");
+    status = pyb__missing(error, "the operator or the other value");
   while (status == PYB_OK && known < n_ops && strcmp(op, ops[known]) != 0)
     known++;
   if (status == PYB_OK && known == n_ops)
@@ -590,13 +573,13 @@ pyb_status pyb_handle_stream(const pyb_session *session, pyb_handle handle,
   visit v;
 
   if (rows == NULL)
-    return missing(error, "the place for the rows");
+    return pyb__missing(error, "the place for the rows");
   memset(rows, 0, sizeof *rows);
   if (n > 0 && columns == NULL)
-    return missing(error, "the array of columns");
+    return pyb__missing(error, "the array of columns");
   for (size_t i = 0; i < n; i++)
     if (columns[i] == NULL)
-      return missing(error, "the name of a column");
+      return pyb__missing(error, "the name of a column");
   status = enter_with(session, handle, &v, error);
   if (status != PYB_OK)
     return status;

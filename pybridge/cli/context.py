@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pybridge import main, moments
+from pybridge._words import counted
 from pybridge.cli.groups import Told
 from pybridge.cli.output import busy, print_json, print_rows, size
 from pybridge.errors import BadArgument, BridgeError, NotTrusted, UnknownSnapshot
@@ -120,10 +121,6 @@ def _say_skipped(report: dict[str, Any], what: str) -> None:
         click.echo(f"note: {note}", err=True)
 
 
-def _names(count: int) -> str:
-    return "1 name" if count == 1 else f"{count} names"
-
-
 # ---- Code that is run ---------------------------------------------------------------
 
 
@@ -212,7 +209,7 @@ def _save(
     total = size(sum(one["size"] for one in report["saved"]))
     click.echo(
         f"saved '{report['name']}' as {report['id']}: "
-        f"{_names(len(report['saved']))}, {total}"
+        f"{counted(len(report['saved']), 'name')}, {total}"
     )
     _say_skipped(report, "not saved")
 
@@ -262,8 +259,8 @@ def _restore(
         from pybridge.shell import interact
 
         click.echo(
-            f"restored {_names(len(report['restored']))} of '{report['name']}' "
-            f"({report['id']})",
+            f"restored {counted(len(report['restored']), 'name')} of "
+            f"'{report['name']}' ({report['id']})",
             err=True,
         )
         sys.exit(interact())

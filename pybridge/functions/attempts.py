@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pybridge._words import counted
 from pybridge.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ def check(attempt: int, status: Mapping[str, Any]) -> None:
     """
     made = max(len(status.get("attempts") or ()), int(status.get("attempt") or 1))
     if not 1 <= attempt <= made:
-        many = "1 attempt" if made == 1 else f"{made} attempts"
-        raise BadArgument(f"the run has made {many}; there is no attempt {attempt}")
+        raise BadArgument(
+            f"the run has made {counted(made, 'attempt')}; there is no attempt "
+            f"{attempt}"
+        )
 
 
 def part(lines: Iterable[str], attempt: int) -> Iterator[str]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pybridge._words import counted
 from pybridge.errors import BadArgument, BridgeError
 from pybridge.functions import keys, material, tables
 from pybridge.functions.entity import Entity
@@ -95,8 +96,8 @@ def _count(
     if not declared or values == len(declared):
         return
     names = ", ".join(f"'{one.name}'" for one in declared)
-    came = "1 value was" if values == 1 else f"{values} values were"
-    told = f"{came} returned for {len(declared)} names: {names}"
+    came, were = counted(values, "value"), "was" if values == 1 else "were"
+    told = f"{came} {were} returned for {counted(len(declared), 'name')}: {names}"
     if strict:
         raise BadArgument(f"{told}; the handler is strict")
     warnings.append(told)

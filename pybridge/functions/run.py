@@ -180,7 +180,7 @@ class Run(Measured):
         self.refresh()
         if not done and not self.is_final:
             raise TimeoutError(
-                f"run '{self.id}' is {self.state} after {timeout:g} seconds; wait "
+                f"run '{self.id}' is {self.state} after {timeout:g} s; wait "
                 "again, or stop() it"
             )
 

@@ -491,7 +491,7 @@ class Store:
             )
         if "locked" in text:
             return HostError(
-                f"'{path}' was locked for {_PATIENCE} seconds by another process; "
+                f"'{path}' was locked for {_PATIENCE} s by another process; "
                 "see which one holds it, and do it again"
             )
         return HostError(f"the store '{path}' failed: {text}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pybridge import context, host, moments, source
+from pybridge._words import counted
 from pybridge.errors import BadArgument
 from pybridge.progress import shown
 from pybridge.shell import show
@@ -205,7 +206,7 @@ def _save(console: Console, rest: str) -> None:
     name = words[0] if words else ""
     with shown(f"saving {name or console.name}") as progress:
         report = snapshot.save(console.name, name, **options, progress=progress)
-    show.line(f"saved {show.counted(len(report.saved), 'name')} as {report.id}")
+    show.line(f"saved {counted(len(report.saved), 'name')} as {report.id}")
     _show_skipped(console, report)
 
 
@@ -238,7 +239,7 @@ def _restore(console: Console, rest: str) -> None:
         report = snapshot.restore(
             which, context=console.name, mode=mode, **options, progress=progress
         )
-    show.line(f"restored {show.counted(len(report.restored), 'name')}")
+    show.line(f"restored {counted(len(report.restored), 'name')}")
     _show_skipped(console, report)
 
 

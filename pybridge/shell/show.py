@@ -6,6 +6,7 @@ import reprlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pybridge._words import counted
 from pybridge.status import type_name
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from pybridge.shell.console import Console
 
-__all__ = ["counted", "described", "frame", "line", "seconds", "table"]
+__all__ = ["described", "frame", "line", "seconds", "table"]
 
 _ROWS = 20
 _PREVIEW = 60
@@ -185,8 +186,3 @@ def _is_array(value: object) -> bool:
         "polars",
         "pyarrow",
     )
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number of things, one or many."""
-    return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -10,6 +10,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pybridge import context as contexts
+from pybridge._words import counted
 from pybridge.errors import DeadlineExceeded
 from pybridge.snapshot import exact
 from pybridge.snapshot.pickler import importable, importable_module
@@ -221,7 +222,8 @@ def _frame(value: Any) -> str:
     names = list(value.columns)[:_MANY]
     kinds = list(types)[:_MANY]
     columns = ", ".join(f"{n} {k}" for n, k in zip(names, kinds, strict=False))
-    return f"<{type(value).__name__} of {rows} rows x {width} columns: {columns}>"
+    size = f"{counted(rows, 'row')} x {counted(width, 'column')}"
+    return f"<{type(value).__name__} of {size}: {columns}>"
 
 
 def describe_live(name: str | None) -> Description:

@@ -416,7 +416,7 @@ static void test_ragged_table_is_refused(void) {
   OK(pyb_column_int64(pyb_table_column(table, 1), 1));
   CHECK(pyb_table_finish(table, &rows, &error) == PYB_BAD_ARGUMENT);
   CHECK(rows.release == NULL);
-  CHECK(has(error.message, "column 1 has 1 cells, column 0 has 0"));
+  CHECK(has(error.message, "column 1 is of length 1, column 0 is of 0"));
 }
 
 /* Names and declared types travel in the schema; the last name counts. */

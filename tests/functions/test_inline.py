@@ -161,7 +161,7 @@ def test_a_timeout_ends_a_run(project: Project, thread: bool) -> None:
 
     (run,) = found
     assert ("ERROR", "TimeoutError") == (run.state, run.status.error["type"])
-    assert "longer than its timeout of 0.2 seconds" in run.status.message
+    assert "longer than its timeout of 0.2 s" in run.status.message
 
 
 @pytest.mark.parametrize("main", [False, True])

@@ -166,7 +166,7 @@ def test_wait_that_takes_too_long_says_so(function: dh.Function) -> None:
     run.spec.local_execution = True
     run.save()
 
-    with pytest.raises(TimeoutError, match=r"is RUNNING after 0\.01 seconds; wait"):
+    with pytest.raises(TimeoutError, match=r"is RUNNING after 0\.01 s; wait"):
         run.wait(timeout=0.01, log_info=False)
 
 

@@ -171,7 +171,7 @@ def test_requests_wait_for_a_place_and_too_many_are_sent_away(
     refused = [one for one in answers if one.status_code == 503]
     assert {"1"} == {one.headers["retry-after"] for one in refused}
     words = sorted(one.json()["error"] for one in refused)
-    assert "1 requests wait already" in words[0]
+    assert "1 request in the queue already" in words[0]
     assert "no place for 0.3 s" in words[1]
     text = strict.ask("GET", "/metrics").text
     assert 'pybridge_requests_refused_total{reason="queue"} 1.0' in text

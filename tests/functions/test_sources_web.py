@@ -255,7 +255,7 @@ def test_site_that_drips_meets_the_time_limit(call: Fetch) -> None:
     thread = threading.Thread(target=drip, daemon=True)
     thread.start()
 
-    with server, pytest.raises(HostError, match=r"not there after 1 seconds"):
+    with server, pytest.raises(HostError, match=r"not there after 1 s"):
         call(f"http://127.0.0.1:{server.getsockname()[1]}/f.py")
     thread.join()
 

@@ -152,7 +152,7 @@ def test_what_is_no_frame_is_refused(wrong: object) -> None:
     ("frame", "message"),
     [
         ([], "an empty list has no columns"),
-        ([(1, 2), (3,)], "row 1 has 1 cells, row 0 has 2"),
+        ([(1, 2), (3,)], "row 1 has 1 cell, row 0 has 2"),
         ([(1,), 5], "row 1 is of type int, row 0 is a tuple"),
         ([{"a": 1}, 5], "row 1 is of type int, row 0 is a dict"),
         ([Point(1, "x"), 5], "the rows are not alike"),

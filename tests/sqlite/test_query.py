@@ -550,7 +550,7 @@ def test_query_binds_arguments(host: Host) -> None:
 
 
 MISBOUND = [
-    ("select ?", '{"params":[1, 2]}', "has 1 parameters, 2 values came"),
+    ("select ?", '{"params":[1, 2]}', "has 1 parameter, 2 values came"),
     ("select ?, ?", '{"params":[1]}', "parameter 2 of the statement has no value"),
     ("select :a", '{"params":{"b":1}}', 'no parameter "b"'),
     ("select ?", '{"params":[[1]]}', "array came"),

@@ -141,7 +141,7 @@ def test_host_error_is_a_python_exception(filled: Host) -> None:
         ("host.query('select 1; select 2')", "more than one statement"),
         ("host.query('create table u(a)')", "returns no columns"),
         ("host.query('select ?')", "parameter 1 of the statement has no value"),
-        ("host.query('select 1', [2])", "0 parameters, 1 values came"),
+        ("host.query('select 1', [2])", "0 parameters, 1 value came"),
         ("host.query('select :a', {'b': 2})", 'no parameter "b"'),
         ("host.query('select ?', [2**64])", "64 bits"),
         ("host.query('select ?', [[1]])", "list"),

@@ -172,7 +172,7 @@ def test_define_vectorized_of_no_rows_is_not_called(host: Host) -> None:
         ("kept('select 1 as x')", 'no column "k" to keep'),
         ("kept('select 1 as k')", "0 columns to pass on"),
         ("one('select 1, 2')", "2 columns to pass on, wanted 1"),
-        ("short('select 1 union select 2')", "returned 1 rows for 2"),
+        ("short('select 1 union select 2')", "returned 1 row for 2"),
         ("long('select 1 union select 2')", "returned 4 rows for 2"),
         ("wide('select 1')", 'returned 2 columns, option "columns" names 1'),
         ("uneven('select 1')", "uneven: "),

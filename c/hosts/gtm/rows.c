@@ -758,9 +758,10 @@ static pyb_status name_columns(const char *labels, pyb_error *error) {
     given += *c == ',';
   if (given != 0 && given != kept_columns)
     return pyb__gtm_refuse(error, PYB_BAD_ARGUMENT,
-                           "%zu labels for %zu columns: %zu of subscripts and %zu of "
-                           "fields that the mask keeps",
-                           given, kept_columns, rows.levels,
+                           "%zu label%s for %zu column%s: %zu of subscripts and %zu "
+                           "of fields that the mask keeps",
+                           given, given == 1 ? "" : "s", kept_columns,
+                           kept_columns == 1 ? "" : "s", rows.levels,
                            kept_columns - rows.levels);
   for (size_t i = 0, n = 0; i < rows.n && status == PYB_OK; i++) {
     char label[512];

@@ -273,8 +273,8 @@ static pyb_status arrange(map_cursor *c, pyb_error *error) {
 
   if (c->reader.n != columns->n)
     return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
-                              "returned %zu columns, option \"columns\" names %zu",
-                              c->reader.n, columns->n);
+                              "returned %zu column%s, option \"columns\" names %zu",
+                              c->reader.n, PYB__S(c->reader.n), columns->n);
   for (size_t i = 0; i < columns->n; i++)
     for (size_t j = 0; j < c->reader.n; j++)
       if (strcmp(columns->names[i], c->reader.fields[j].name) == 0) {
@@ -304,9 +304,10 @@ static pyb_status next_mapped(map_cursor *c, pyb_error *error) {
 
 static pyb_status refuse_rows(const map_cursor *c, pyb_error *error) {
   return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
-                            "returned %lld rows for %lld; as many are wanted, except "
+                            "returned %lld row%s for %lld; as many are wanted, except "
                             "with null special and nothing kept",
-                            (long long)c->reader.rows, (long long)c->passed);
+                            (long long)c->reader.rows, PYB__S(c->reader.rows),
+                            (long long)c->passed);
 }
 
 /* Call the callable with the table (moved). */
@@ -418,8 +419,9 @@ static pyb_status part_columns(map_cursor *c, pyb_error *error) {
                                 d->keep.names[i]);
   if (c->n_args == 0 || (d->arity >= 0 && d->arity != c->n_args))
     return pyb__sqlite_refuse(
-        error, PYB_BAD_ARGUMENT, "the query has %d columns to pass on, wanted %s%d",
-        c->n_args, d->arity > 0 ? "" : "at least ", d->arity > 0 ? d->arity : 1);
+        error, PYB_BAD_ARGUMENT, "the query has %d column%s to pass on, wanted %s%d",
+        c->n_args, PYB__S(c->n_args), d->arity > 0 ? "" : "at least ",
+        d->arity > 0 ? d->arity : 1);
   return PYB_OK;
 }
 

@@ -142,8 +142,8 @@ static pyb_status bind_all(sqlite3 *db, sqlite3_stmt *statement,
       status = bind_named(db, statement, names[i], &params[i], count, bound, error);
     else if (++position > count)
       status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
-                                  "the statement has %d parameters, %zu values came",
-                                  count, n);
+                                  "the statement has %d parameter%s, %zu value%s came",
+                                  count, PYB__S(count), n, PYB__S(n));
     else
       status = bind_one(db, statement, position, &params[i], bound, error);
   }

@@ -86,7 +86,8 @@ static inline pyb__definition *current(sqlite3_context *context, const slot *s, 
                     "has been dropped; define it again");
   else
     pyb__sqlite_say(context, s->name, PYB_BAD_ARGUMENT,
-                    "is defined with %d arguments, %d came", d->arity, n);
+                    "is defined with %d argument%s, %d came", d->arity,
+                    PYB__S(d->arity), n);
   return NULL;
 }
 

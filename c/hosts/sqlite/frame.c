@@ -103,8 +103,8 @@ static pyb_status check_columns(const frame *table, const extract *e,
 
   if (e->reader.n != n)
     return pyb__sqlite_refuse(error, PYB_INTERNAL,
-                              "%zu columns of '%s' were asked for and %zu came", n,
-                              table->variable, e->reader.n);
+                              "of '%s' %zu came where the columns asked for are %zu",
+                              table->variable, e->reader.n, n);
   for (size_t i = 0; i < n; i++) {
     const pyb__field *old = &table->fields[wanted[i]], *new = &e->reader.fields[i];
     if (strcmp(old->name, new->name) != 0)

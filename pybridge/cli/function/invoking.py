@@ -126,7 +126,7 @@ def _sent(run: Run, method: str | None, url: str | None, request: Any) -> Any:
         return run.invoke(method=method, url=url, **request)
     except requests.Timeout:
         raise HostError(
-            f"no answer within {request['timeout']:g} seconds; --timeout gives it more"
+            f"no answer within {request['timeout']:g} s; --timeout gives it more"
         ) from None
     except requests.RequestException as exc:
         raise HostError(f"the service cannot be asked: {exc}") from None

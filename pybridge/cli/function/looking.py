@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pybridge import moments
+from pybridge._words import counted
 from pybridge.cli.function import FAILED, STOPPED, command, options, shown
 from pybridge.cli.function.following import COLOURS, lasted
 from pybridge.cli.output import print_json, print_rows
-from pybridge.errors import Undefined
 from pybridge.functions import states
 
 if TYPE_CHECKING:
@@ -81,14 +81,12 @@ def _list(
 
     WHAT is runs, functions, dataitems, artifacts, models, secrets or projects.
     """
+    from pybridge.functions import references
     from pybridge.functions.store import created
 
     projects = store.projects()
     if project:
-        if project not in projects:
-            known = f"there are {', '.join(projects)}" if projects else "there is none"
-            raise Undefined(f"there is no project '{project}'; {known}")
-        projects = [project]
+        projects = [references.project_of(store, project).name]
     if what == "projects":
         rows = [_of_project(store, name) for name in projects]
         _print(rows, ("name", "functions", "runs", "created"), as_json=as_json)
@@ -266,7 +264,7 @@ def _show(
         _print_function(store, found)
     preview = found.status.get("preview")
     if preview:
-        click.echo(f"\n{preview.get('rows')} rows")
+        click.echo(f"\n{counted(preview.get('rows') or 0, 'row')}")
         shown.preview(preview)
     if lineage:
         click.echo("\nlineage")

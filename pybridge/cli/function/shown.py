@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pybridge._words import counted
 from pybridge.cli.function import as_options
 from pybridge.cli.function.following import COLOURS, lasted
 from pybridge.cli.output import print_json, print_pairs, print_rows
@@ -76,7 +77,7 @@ def results(run: Run) -> None:
         for name, entity in made.items():
             found = getattr(entity, "preview", None)
             if found:
-                click.echo(f"\n{name}: {found.get('rows')} rows")
+                click.echo(f"\n{name}: {counted(found.get('rows') or 0, 'row')}")
                 preview(found)
 
 

@@ -215,7 +215,7 @@ class _Inline(Execution):
     def expire(self, timeout: float) -> None:
         """End it, because it has lasted too long."""
         self.end_from_outside(
-            _Expired(f"the run took longer than its timeout of {timeout:g} seconds")
+            _Expired(f"the run took longer than its timeout of {timeout:g} s")
         )
 
     def end_from_outside(self, exc: BaseException) -> None:

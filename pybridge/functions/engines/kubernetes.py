@@ -145,7 +145,7 @@ class Kubernetes:
                     return error or pods.failure(pod, 1)
             if end is not None and time.monotonic() > end:
                 raise TimeoutError(
-                    f"the reload of run '{run.id}' goes on after {timeout:g} seconds"
+                    f"the reload of run '{run.id}' goes on after {timeout:g} s"
                 )
             time.sleep(_FIRST)
         return None

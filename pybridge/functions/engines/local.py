@@ -83,7 +83,7 @@ class Local:
         answer = client.of(run.store).ask("reload", timeout, key=run.key)
         if answer is None:
             raise TimeoutError(
-                f"the reload of run '{run.id}' goes on after {timeout:g} seconds"
+                f"the reload of run '{run.id}' goes on after {timeout:g} s"
             )
         failure: Optional[dict[str, Any]] = answer["failure"]
         return failure

@@ -16,6 +16,7 @@ import traceback
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Callable
 
+from pybridge._words import counted
 from pybridge.functions.serve import pages, response
 from pybridge.functions.serve.binding import Binding
 from pybridge.functions.serve.gate import Full, Gate
@@ -223,8 +224,9 @@ class App:
             await self._gate.wait()
         except Full as full:
             self.metrics.refused(full.reason)
+            waiting = counted(self.options.queue_limit, "request")
             why = {
-                "queue": f"{self.options.queue_limit} requests wait already",
+                "queue": f"{waiting} in the queue already",
                 "wait": f"there was no place for {self.options.queue_timeout:g} s",
             }[full.reason]
             raise BadRequest(503, f"the service is busy: {why}", _RETRY) from None

@@ -20,6 +20,7 @@ from collections import deque
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pybridge._words import counted
 from pybridge.errors import BadArgument, BridgeError, HostError
 from pybridge.functions import states, worker
 from pybridge.functions.manager import outcome
@@ -134,8 +135,7 @@ class Master:
         self._take_signals()
         host, port = self._listener.getsockname()[:2]
         (directory / "port").write_text(str(port), encoding="ascii")
-        count = self.options.replicas
-        many = "1 replica" if count == 1 else f"{count} replicas"
+        many = counted(self.options.replicas, "replica")
         say(f"service: {many} on {host} port {port}, process {os.getpid()}")
         for _ in range(self.options.replicas):
             self._start()
@@ -391,7 +391,8 @@ class Master:
             died = self._failure(_DIED, f"{told} before the service was ready")
             self._fail(child.failure or died)
         elif len(self._crashes) > self.options.crash_limit:
-            often = f"{len(self._crashes)} times in {self.options.crash_window:g} s"
+            often = counted(len(self._crashes), "time")
+            often += f" in {self.options.crash_window:g} s"
             died = self._failure(_DIED, f"{told}; replicas ended {often}")
             self._fail(child.failure or died)
         else:

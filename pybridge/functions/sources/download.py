@@ -42,7 +42,7 @@ class Watch:
         left = self._until - time.monotonic()
         if left <= 0:
             raise HostError(
-                f"'{self.shown}' was not there after {self.limits.timeout:g} seconds; "
+                f"'{self.shown}' was not there after {self.limits.timeout:g} s; "
                 "raise timeout in [functions.sources]"
             )
         return left

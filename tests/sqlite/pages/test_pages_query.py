@@ -111,7 +111,7 @@ def test_query_with_wrong_parameters_is_an_error_still(db: Database) -> None:
     """A value too many, or too few, is what it is without the pages."""
     fill(db, 10)
 
-    with pytest.raises(HostError, match="0 parameters, 1 values came"):
+    with pytest.raises(HostError, match="0 parameters, 1 value came"):
         db.sql("select py_query('select * from t', 'q', 'list', null, 5)")
     with pytest.raises(HostError, match="parameter 1 of the statement has no value"):
         db.sql("select py_query('select * from t where n > ?', 'q', 'list')")

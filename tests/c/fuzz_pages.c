@@ -4,8 +4,8 @@
  * the bytes are it must not read or write beyond its memory, nor loop. Build it with
  * -DSQLITE_CORE -DPYB_TEST and -fsanitize=address,undefined together with
  * c/core/{error,memory,pool,linux,table,value,stream}.c,
- * c/hosts/sqlite/{pages,program,constants,plan,predicate,btree,leaf,sorted,order,
- * value}.c and -lsqlite3.
+ * c/hosts/sqlite/{pages,program,constants,plan,conditions,predicate,members,btree,leaf,
+ * sorted,order,value}.c and -lsqlite3.
  *
  *     fuzz_pages SECONDS SEED [FOLDER]   images of its own, damaged at random
  *     fuzz_pages FILE ...                these images once each
@@ -180,23 +180,38 @@ static char *query_text(sqlite3 *db, const pyb__sqlite_scan *scan, char **names,
   return sqlite3_str_finish(sql);
 }
 
+static const char *random_operand(void) {
+  static const char *const values[] = {
+      "0",    "-3",  "2.5", "1.5e1", "1.0000000000000002",  "x'0000'", "'some'",
+      "'x7'", "'7'", "''",  "null",  "1152921504606846976", "70",      "rowid"};
+
+  return values[below(sizeof values / sizeof *values)];
+}
+
+/* A column in a list, which has the rowid only by chance. */
+static void add_list(sqlite3_str *sql, const char *name) {
+  sqlite3_str_appendf(sql, "\"%w\" %s (%s", name, below(2) == 0 ? "in" : "not in",
+                      random_operand());
+  for (uint64_t i = below(6); i > 0; i--)
+    sqlite3_str_appendf(sql, ", %s", random_operand());
+  sqlite3_str_appendall(sql, ")");
+}
+
 /* A comparison of one of the columns, or two of them. */
 static void add_test(sqlite3_str *sql, const pyb__sqlite_scan *scan, char **names) {
   static const char *const operators[] = {
       "<", "<=", ">", ">=", "=", "<>", "is", "is not"};
-  static const char *const values[] = {
-      "0",    "-3",  "2.5", "1.5e1", "1.0000000000000002",  "x'0000'", "'some'",
-      "'x7'", "'7'", "''",  "null",  "1152921504606846976", "rowid",   "70"};
   const char *name = names[below(scan->n)];
 
   if (below(6) == 0)
     sqlite3_str_appendf(sql, "\"%w\"", name);
+  else if (below(4) == 0)
+    add_list(sql, name);
   else if (below(5) == 0)
     sqlite3_str_appendf(sql, "\"%w\" < \"%w\"", name, names[below(scan->n)]);
   else
     sqlite3_str_appendf(sql, "%s\"%w\" %s %s", below(9) == 0 ? "rowid < 80 and " : "",
-                        name, operators[below(8)],
-                        values[below(sizeof values / sizeof *values)]);
+                        name, operators[below(8)], random_operand());
   if (below(3) == 0) {
     sqlite3_str_appendall(sql, below(2) == 0 ? " and " : " or ");
     add_test(sql, scan, names);

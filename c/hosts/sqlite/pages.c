@@ -27,18 +27,19 @@
  * 6. The program that SQLite itself would run for the query, which for py_table is
  *    `select columns from table`, does only this: go through one B-tree from its
  *    first to its last entry or through a range of rowids, go by rows for which a
- *    comparison of fields and constants says so, take fields of the record or the
- *    rowid, make floats of the integers in a column of REAL affinity, sort by fields
- *    with the collation BINARY, and return them. EXPLAIN shows it, and asks the
- *    authorizer of the connection on the way (program.c, plan.c). So the root page,
- *    the fields, the alias of the rowid, the affinities, the collations, the logic of
- *    WHERE and LIMIT, and which fields have a default are not worked out here from
- *    SQL: they are what SQLite has worked out. Generated columns, views that compute,
- *    virtual tables, tables WITHOUT ROWID, indexes, functions and whatever a later
- *    version thinks of are programs with other instructions. The shape of the program
- *    is no promise of SQLite's: where it changes, the scan declines. What it compares
- *    with is known exactly, or not at all (constants.c); and where the values of a
- *    row call for a conversion that predicate.c does not do, the scan declines.
+ *    comparison of fields and constants says so, or the list of an IN, take fields of
+ *    the record or the rowid, make floats of the integers in a column of REAL affinity,
+ *    sort by fields with the collation BINARY, and return them. EXPLAIN shows it, and
+ *    asks the authorizer of the connection on the way (program.c, plan.c,
+ *    conditions.c). So the root page, the fields, the alias of the rowid, the
+ *    affinities, the collations, the logic of WHERE and LIMIT, and which fields have a
+ *    default are not worked out here from SQL: they are what SQLite has worked out.
+ *    Generated columns, views that compute, virtual tables, tables WITHOUT ROWID,
+ *    indexes, functions and whatever a later version thinks of are programs with other
+ *    instructions. The shape of the program is no promise of SQLite's: where it
+ *    changes, the scan declines. What it compares with is known exactly, or not at all
+ *    (constants.c); and where the values of a row call for a conversion that
+ *    predicate.c does not do, the scan declines.
  * 7. The schema on disk names the same root page: no edit of sqlite_schema that the
  *    connection has not seen. Where only a query is given, it names the table; and the
  *    query, prepared once more inside the transaction, has the columns it had before.

@@ -1,93 +1,18 @@
 /* plan.c: sees whether a program is one that the scan below SQL can stand for.
  *
  * It is read from its first instruction to its last, and each of them must be where a
- * plain scan has it, with the operands that it has there. What is loaded into registers
- * is followed on the way: constants before the loop, fields of the row inside it. Jumps
- * inside the loop go forward only, so that a field is where it seems to be as long as
- * no jump leads to between its load and its use. */
+ * plain scan has it, with the operands that it has there. What decides about a row is
+ * read by conditions.c. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "program.h"
+#include "steps.h"
 
 const char pyb__plan_more[] = "the query wants more than columns of a rowid table";
 
 static const char no_memory[] = "there is no memory for it";
 
-/* The bits of P5 of a comparison. */
-#define AFFINITY 0x47
-#define JUMP_IF_NULL 0x10
-#define NULL_EQUAL 0x80
-#define AFFINITY_TEXT 0x42
-#define AFFINITY_NUMERIC 0x43
-/* Those of Column: only whether the cell is NULL is looked at. */
-#define TYPE_ONLY 0x80
-
-typedef enum content { NOTHING, CONSTANT, FIELD, NULLNESS, NUMBER } content;
-
-/* What a register has: a constant that a step has loaded, a field of the row (of which
- * only whether it is NULL may be known), or the sorter's number of the row. */
-typedef struct place {
-  content content;
-  int step;
-  int counter;  /* it is counted up or down */
-  int compared; /* a test has it as a constant */
-  pyb__field field;
-} place;
-
-typedef struct walk {
-  pyb__program *program;
-  pyb__plan *plan;
-  int at;      /* the step that comes next */
-  int barrier; /* the last one so far that a jump leads to */
-  place *places;
-  int n_places;
-  int cursor, sorter;         /* -1 = not open */
-  const char *order;          /* of the sorter: "k(2,B,-B)" */
-  int transaction, end, next; /* addresses: of Transaction, behind the loop, of Next */
-  int limit, offset, both;    /* registers of OffsetLimit; 0 = there is none */
-  int limited, shifted;       /* LIMIT and OFFSET are done */
-  int filtered;               /* the address at which a row has passed all tests; 0 =
-                               * there may be more of them */
-  int numbered;               /* the sorter numbers its rows */
-  int record, n_record;       /* registers that the sorter's rows are made of */
-} walk;
-
-/* ---- Steps ---------------------------------------------------------------------- */
-
-/* The step that comes next, beyond those that do nothing. */
-static pyb__step *peek(walk *w) {
-  pyb__step *steps = w->program->steps;
-
-  for (;; w->at++) {
-    if (steps[w->at].joined)
-      w->barrier = w->at;
-    if ((steps[w->at].op != PYB__OP_NOOP && steps[w->at].op != PYB__OP_EXPLAIN) ||
-        w->at + 1 == w->program->n)
-      return &steps[w->at];
-  }
-}
-
-/* Take the next step if it is this one; NULL = it is not. */
-static pyb__step *take(walk *w, pyb__opcode op) {
-  pyb__step *step = peek(w);
-
-  if (step->op != op || w->at + 1 >= w->program->n)
-    return NULL;
-  w->at++;
-  return step;
-}
-
-static place *place_at(walk *w, int number) {
-  return number >= 1 && number < w->n_places ? &w->places[number] : NULL;
-}
-
 /* ---- Constants ------------------------------------------------------------------ */
-
-static int is_constant(const pyb__step *step) {
-  return step->op == PYB__OP_INTEGER || step->op == PYB__OP_NULL ||
-         step->op == PYB__OP_STRING8 || step->op == PYB__OP_VARIABLE;
-}
 
 /* A register is loaded once with a constant, and keeps it. */
 static int take_constant(walk *w) {
@@ -106,24 +31,6 @@ static int take_constant(walk *w) {
     place->step = w->at;
   }
   w->at++;
-  return 1;
-}
-
-static const pyb_value *constant(walk *w, int number) {
-  const place *place = place_at(w, number);
-
-  return place != NULL && place->content == CONSTANT
-             ? &w->program->steps[place->step].value
-             : NULL;
-}
-
-/* The integer that a register is loaded with: 1, or 0. */
-static int integer(walk *w, int number, int64_t *value) {
-  const pyb_value *found = constant(w, number);
-
-  if (found == NULL || found->type != PYB_INT64)
-    return 0;
-  *value = found->integer;
   return 1;
 }
 
@@ -227,33 +134,11 @@ static int take_opening(walk *w) {
 
 /* ---- Fields --------------------------------------------------------------------- */
 
-static int load_field(walk *w, int number, int field, int has_default,
-                      content content) {
-  place *place = place_at(w, number);
-
-  if (place == NULL || place->content == CONSTANT || number == w->both || field < -1)
-    return 0;
-  place->content = content;
-  place->step = w->at;
-  place->field = (pyb__field){.field = field, .has_default = has_default};
-  return 1;
-}
-
 static int take_column(walk *w, const pyb__step *step) {
   return step->p1 == w->cursor && (step->p5 == 0 || step->p5 == TYPE_ONLY) &&
          step->p2 >= 0 &&
          load_field(w, step->p3, step->p2, step->p4 != NULL,
                     step->p5 == 0 ? FIELD : NULLNESS);
-}
-
-/* What a register has at this step, or NULL where it cannot be told. */
-static place *field_at(walk *w, int number) {
-  place *place = place_at(w, number);
-
-  if (place == NULL || place->content == NOTHING || place->content == CONSTANT ||
-      place->step < w->barrier)
-    return NULL;
-  return place;
 }
 
 static int take_affinity(walk *w, const pyb__step *step) {
@@ -265,127 +150,18 @@ static int take_affinity(walk *w, const pyb__step *step) {
   return 1;
 }
 
-/* ---- Tests ---------------------------------------------------------------------- */
+int pyb__walk_load(walk *w) {
+  const pyb__step *step = peek(w);
+  int good = 0;
 
-static int load_operand(walk *w, int number, int only_null, pyb__operand *operand) {
-  const pyb_value *value = constant(w, number);
-  place *place = place_at(w, number);
-
-  if (value != NULL) {
-    if (place->counter)
-      return 0;
-    place->compared = 1;
-    operand->field = PYB__OPERAND_CONSTANT;
-    operand->value = *value;
-    return 1;
-  }
-  place = field_at(w, number);
-  if (place == NULL || (place->content != FIELD && !only_null) ||
-      place->content == NUMBER)
-    return 0;
-  operand->field = place->field.field < 0 ? PYB__OPERAND_ROWID : place->field.field;
-  operand->real = place->field.real;
-  operand->has_default = place->field.has_default;
-  if (operand->field >= w->plan->predicate.width)
-    w->plan->predicate.width = operand->field + 1;
-  return 1;
-}
-
-static int is_binary(const char *collation) {
-  static const char binary[] = "BINARY-";
-
-  return collation == NULL || strncmp(collation, binary, sizeof binary - 1) == 0;
-}
-
-/* Fill a test from its step: 1, or 0. A comparison is one of r[P3] with r[P1]. */
-static int read_test(walk *w, const pyb__step *step, pyb__test *test) {
-  static const struct {
-    pyb__opcode op;
-    pyb__operation operation;
-  } known[] = {
-      {PYB__OP_LT, PYB__TEST_LT},        {PYB__OP_LE, PYB__TEST_LE},
-      {PYB__OP_GT, PYB__TEST_GT},        {PYB__OP_GE, PYB__TEST_GE},
-      {PYB__OP_EQ, PYB__TEST_EQ},        {PYB__OP_NE, PYB__TEST_NE},
-      {PYB__OP_IS_NULL, PYB__TEST_NULL}, {PYB__OP_NOT_NULL, PYB__TEST_NOT_NULL},
-      {PYB__OP_IF, PYB__TEST_TRUE},      {PYB__OP_IF_NOT, PYB__TEST_FALSE},
-  };
-  int affinity = step->p5 & AFFINITY;
-  size_t i = 0;
-
-  while (i < sizeof known / sizeof *known && known[i].op != step->op)
-    i++;
-  if (i == sizeof known / sizeof *known)
-    return 0;
-  test->operation = known[i].operation;
-  if (test->operation >= PYB__TEST_NULL) {
-    test->if_null = step->p3 != 0;
-    return step->p5 == 0 &&
-           load_operand(w, step->p1, test->operation < PYB__TEST_TRUE, &test->left);
-  }
-  if ((step->p5 & ~(AFFINITY | JUMP_IF_NULL | NULL_EQUAL)) != 0 || !is_binary(step->p4))
-    return 0;
-  test->numeric = affinity >= AFFINITY_NUMERIC;
-  test->textual = affinity == AFFINITY_TEXT;
-  test->if_null = (step->p5 & JUMP_IF_NULL) != 0;
-  test->null_equal = (step->p5 & NULL_EQUAL) != 0;
-  if (test->null_equal && step->op != PYB__OP_EQ && step->op != PYB__OP_NE)
-    return 0;
-  return load_operand(w, step->p3, 0, &test->left) &&
-         load_operand(w, step->p1, 0, &test->right) && pyb__test_settle(test);
-}
-
-/* A rowid behind which no row is wanted ends the loop. It is the first of all tests, so
- * that no row gets by. */
-static int take_last_rowid(walk *w, const pyb__step *step, const pyb__test *test) {
-  const pyb_value *last = &test->right.value;
-
-  if (w->plan->predicate.n != 0 || w->plan->end != INT64_MAX ||
-      test->left.field != PYB__OPERAND_ROWID ||
-      test->right.field != PYB__OPERAND_CONSTANT || last->type != PYB_INT64)
-    return 0;
-  if (step->op == PYB__OP_GT)
-    w->plan->end = last->integer;
-  else if (step->op == PYB__OP_GE && last->integer != INT64_MIN)
-    w->plan->end = last->integer - 1;
-  else
-    return 0;
-  return 1;
-}
-
-static int take_test(walk *w, const pyb__step *step) {
-  pyb__predicate *predicate = &w->plan->predicate;
-  pyb__test test, *tests;
-
-  memset(&test, 0, sizeof test);
-  if (w->filtered != 0 || !read_test(w, step, &test))
-    return 0;
-  if (step->p2 == w->end)
-    return take_last_rowid(w, step, &test);
-  if (step->p2 <= w->at || step->p2 > w->next)
-    return 0;
-  if (step->p2 < w->next)
-    w->program->steps[step->p2].joined = 1;
-  test.jump = step->p2 == w->next ? PYB__TEST_REJECT : step->p2;
-  test.address = w->at;
-  tests = sqlite3_realloc64(predicate->tests,
-                            ((size_t)predicate->n + 1) * sizeof *predicate->tests);
-  if (tests == NULL)
-    return 0;
-  predicate->tests = tests;
-  tests[predicate->n++] = test;
-  return 1;
-}
-
-/* The tests that the jumps lead to, in place of addresses. */
-static void resolve_jumps(pyb__predicate *predicate) {
-  for (int i = 0; i < predicate->n; i++) {
-    int to = i + 1, address = predicate->tests[i].jump;
-    if (address == PYB__TEST_REJECT)
-      continue;
-    while (to < predicate->n && predicate->tests[to].address < address)
-      to++;
-    predicate->tests[i].jump = to;
-  }
+  if (step->op == PYB__OP_COLUMN)
+    good = take_column(w, step);
+  else if (step->op == PYB__OP_ROWID)
+    good = step->p1 == w->cursor && load_field(w, step->p2, -1, 0, FIELD);
+  else if (step->op == PYB__OP_REAL_AFFINITY)
+    good = take_affinity(w, step);
+  w->at++;
+  return good;
 }
 
 /* ---- The loop ------------------------------------------------------------------- */
@@ -545,18 +321,15 @@ static int take_body(walk *w) {
       good = take_number(w, step);
       continue;
     }
-    if (step->op == PYB__OP_COLUMN)
-      good = take_column(w, step);
-    else if (step->op == PYB__OP_ROWID)
-      good = step->p1 == w->cursor && load_field(w, step->p2, -1, 0, FIELD);
-    else if (step->op == PYB__OP_REAL_AFFINITY)
-      good = take_affinity(w, step);
+    if (step->op == PYB__OP_COLUMN || step->op == PYB__OP_ROWID ||
+        step->op == PYB__OP_REAL_AFFINITY)
+      good = pyb__walk_load(w);
     else if (step->op == PYB__OP_IF_POS) {
       w->filtered = w->at;
       good = w->sorter < 0 && take_offset(w, step, w->next);
+      w->at++;
     } else
-      good = take_test(w, step);
-    w->at++;
+      good = w->filtered == 0 && pyb__walk_test(w);
   }
   return 0;
 }
@@ -700,12 +473,14 @@ static int take_all(walk *w) {
 static int compares_text(const pyb__predicate *predicate) {
   for (int i = 0; i < predicate->n; i++) {
     const pyb__test *test = &predicate->tests[i];
+    int looks_up =
+        test->operation == PYB__TEST_MEMBER || test->operation == PYB__TEST_STRANGER;
     int a =
         test->left.field != PYB__OPERAND_CONSTANT || test->left.value.type == PYB_TEXT;
     int b = test->right.field != PYB__OPERAND_CONSTANT ||
             test->right.value.type == PYB_TEXT;
 
-    if (test->operation < PYB__TEST_NULL && a && b)
+    if ((test->operation < PYB__TEST_NULL && a && b) || looks_up)
       return 1;
   }
   return 0;
@@ -727,7 +502,7 @@ const char *pyb__plan_make(pyb__program *program, pyb__plan *plan) {
     return no_memory;
   memset(w.places, 0, (size_t)w.n_places * sizeof *w.places);
   if (program->n > 2 && take_all(&w)) {
-    resolve_jumps(&plan->predicate);
+    pyb__walk_resolve(&plan->predicate);
     plan->textual = plan->n_keys != 0 || compares_text(&plan->predicate);
     reason = NULL;
   }
@@ -736,6 +511,6 @@ const char *pyb__plan_make(pyb__program *program, pyb__plan *plan) {
 }
 
 void pyb__plan_release(pyb__plan *plan) {
-  sqlite3_free(plan->predicate.tests);
+  pyb__predicate_release(&plan->predicate);
   sqlite3_free(plan->keys);
 }

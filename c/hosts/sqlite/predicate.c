@@ -95,40 +95,61 @@ static int settle_integer(pyb_value *value) {
   return 1;
 }
 
-static int settle_operand(const pyb__test *test, pyb__operand *operand) {
-  pyb_value *value = &operand->value;
-
-  if (operand->field != PYB__OPERAND_CONSTANT)
-    return 1;
-  if (test->numeric && value->type == PYB_TEXT)
+int pyb__constant_settle(pyb_value *value, int numeric, int textual,
+                         char digits[PYB__DIGITS]) {
+  if (numeric && value->type == PYB_TEXT)
     return is_wordy(value) || settle_integer(value);
-  if (test->textual && value->type == PYB_FLOAT64)
+  if (textual && value->type == PYB_FLOAT64)
     return 0;
-  if (test->textual && value->type == PYB_INT64) {
-    sqlite3_snprintf(sizeof operand->digits, operand->digits, "%lld",
-                     (long long)value->integer);
-    *value = (pyb_value){.type = PYB_TEXT, .size = strlen(operand->digits)};
+  if (textual && value->type == PYB_INT64) {
+    sqlite3_snprintf(PYB__DIGITS, digits, "%lld", (long long)value->integer);
+    *value = (pyb_value){.type = PYB_TEXT, .data = digits, .size = strlen(digits)};
   }
   return 1;
 }
 
-int pyb__test_settle(pyb__test *test) {
-  if (!settle_operand(test, &test->left) || !settle_operand(test, &test->right))
+/* The test may move: take_value() knows where the digits are. */
+static int settle_operand(const pyb__test *test, pyb__operand *operand) {
+  if (operand->field != PYB__OPERAND_CONSTANT)
+    return 1;
+  if (!pyb__constant_settle(&operand->value, test->numeric, test->textual,
+                            operand->digits))
     return 0;
-  test->plain = test->operation < PYB__TEST_NULL && !test->textual &&
-                test->left.field >= 0 && test->right.field == PYB__OPERAND_CONSTANT &&
-                (test->right.value.type == PYB_FLOAT64 ||
-                 (test->right.value.type == PYB_INT64 && !test->left.real));
+  if (operand->value.type == PYB_TEXT && operand->value.data == operand->digits)
+    operand->value.data = NULL;
   return 1;
 }
 
-/* Would the comparison change one of the values first? NULL = no. */
-static const char *check_affinity(const pyb__test *test, const pyb_value *a,
-                                  const pyb_value *b) {
-  if (test->numeric &&
-      ((a->type == PYB_TEXT && !is_wordy(a)) || (b->type == PYB_TEXT && !is_wordy(b))))
+/* A constant stands behind what it is compared with: 1 < a is a > 1. */
+static void turn(pyb__test *test) {
+  static const pyb__operation turned[] = {PYB__TEST_GT, PYB__TEST_GE, PYB__TEST_LT,
+                                          PYB__TEST_LE, PYB__TEST_EQ, PYB__TEST_NE};
+  pyb__operand left = test->left;
+
+  if (test->operation >= PYB__TEST_NULL || left.field != PYB__OPERAND_CONSTANT)
+    return;
+  test->operation = turned[test->operation];
+  test->left = test->right;
+  test->right = left;
+}
+
+int pyb__test_settle(pyb__test *test) {
+  turn(test);
+  if (!settle_operand(test, &test->left) || !settle_operand(test, &test->right))
+    return 0;
+  test->plain = test->left.field >= 0 && !test->textual;
+  if (test->plain && test->operation < PYB__TEST_NULL)
+    test->plain = test->right.field == PYB__OPERAND_CONSTANT &&
+                  (test->right.value.type == PYB_FLOAT64 ||
+                   (test->right.value.type == PYB_INT64 && !test->left.real));
+  return 1;
+}
+
+/* Would the affinity change a value of the row first? NULL = no. */
+static const char *check_affinity(const pyb__test *test, const pyb_value *value) {
+  if (test->numeric && value->type == PYB_TEXT && !is_wordy(value))
     return text_as_number;
-  if (test->textual && (is_number(a) || is_number(b)))
+  if (test->textual && is_number(value))
     return number_as_text;
   return NULL;
 }
@@ -153,21 +174,21 @@ static int take_value(const pyb__operand *operand, const uint64_t *cells,
   return 1;
 }
 
-/* Most tests are of a number in a column with a constant of its type, and are answered
- * here: does the test jump? -1 = it is not one of these. */
-static inline int jumps_plainly(const pyb__test *test, const uint64_t *cells,
-                                const uint8_t *base) {
-  const pyb_value *value = &test->right.value;
-  uint64_t cell;
-  uint32_t type;
+static inline int is_integer(uint32_t type) {
+  return type - 1 < 6 || type - 8 < 2;
+}
 
-  if (!test->plain)
-    return -1;
-  cell = cells[test->left.field];
-  type = pyb__cell_type(cell);
-  if (value->type == PYB_INT64 && (type - 1 < 6 || type - 8 < 2)) {
-    int64_t integer = type >= 8 ? (int64_t)type - 8
-                                : pyb__cell_integer(pyb__cell_place(base, cell), type);
+static inline int64_t cell_integer(const uint8_t *base, uint64_t cell, uint32_t type) {
+  return type >= 8 ? (int64_t)type - 8
+                   : pyb__cell_integer(pyb__cell_place(base, cell), type);
+}
+
+static inline int orders_plainly(const pyb__test *test, const uint8_t *base,
+                                 uint64_t cell, uint32_t type) {
+  const pyb_value *value = &test->right.value;
+
+  if (value->type == PYB_INT64 && is_integer(type)) {
+    int64_t integer = cell_integer(base, cell, type);
     return answer(test->operation,
                   integer < value->integer ? -1 : integer > value->integer);
   }
@@ -179,36 +200,101 @@ static inline int jumps_plainly(const pyb__test *test, const uint64_t *cells,
   return -1;
 }
 
+static inline int looks_up_plainly(const pyb__test *test, const uint8_t *base,
+                                   uint64_t cell, uint32_t type) {
+  int has;
+
+  if (type == 0)
+    return test->if_null;
+  if (is_integer(type) && !test->left.real)
+    has = pyb__members_have_integer(test->members, cell_integer(base, cell, type));
+  else if (type >= 12 && (type & 1) != 0 && !test->numeric)
+    has = pyb__members_have_text(
+        test->members, (const char *)pyb__cell_place(base, cell), (type - 12) >> 1);
+  else
+    return -1;
+  return has == (test->operation == PYB__TEST_MEMBER);
+}
+
+/* Most tests are of a column with values of one type, and are answered here: does the
+ * test jump? -1 = it is not one of these. */
+static inline int jumps_plainly(const pyb__test *test, const uint64_t *cells,
+                                const uint8_t *base) {
+  uint64_t cell;
+  uint32_t type;
+
+  if (!test->plain)
+    return -1;
+  cell = cells[test->left.field];
+  type = pyb__cell_type(cell);
+  if (test->operation < PYB__TEST_NULL)
+    return orders_plainly(test, base, cell, type);
+  if (test->operation == PYB__TEST_MEMBER || test->operation == PYB__TEST_STRANGER)
+    return looks_up_plainly(test, base, cell, type);
+  if (test->operation < PYB__TEST_TRUE && type != 7 && type != PYB__CELL_ABSENT)
+    return (type == 0) == (test->operation == PYB__TEST_NULL);
+  return -1;
+}
+
+static int is_true(const pyb_value *number) {
+  return number->type == PYB_INT64 ? number->integer != 0 : number->real != 0.0;
+}
+
+/* Does a comparison jump? -1 = that cannot be told. */
+static int jumps_by_order(const pyb__test *test, const pyb_value *a, const pyb_value *b,
+                          const char **reason) {
+  if (a->type == PYB_INT64 && b->type == PYB_INT64 && !test->textual)
+    return answer(test->operation,
+                  a->integer < b->integer ? -1 : a->integer > b->integer);
+  if (a->type == PYB_NULL || b->type == PYB_NULL)
+    return test->null_equal ? answer(test->operation, a->type != b->type)
+                            : test->if_null;
+  *reason = check_affinity(test, a);
+  if (*reason == NULL)
+    *reason = check_affinity(test, b);
+  return *reason != NULL ? -1 : answer(test->operation, compare(a, b));
+}
+
+/* Does a test of one value jump? -1 = that cannot be told. */
+static int jumps_by_value(const pyb__test *test, const pyb_value *value,
+                          const char **reason) {
+  switch (test->operation) {
+  case PYB__TEST_ALWAYS:
+    return 1;
+  case PYB__TEST_NULL:
+  case PYB__TEST_NOT_NULL:
+    return (value->type == PYB_NULL) == (test->operation == PYB__TEST_NULL);
+  case PYB__TEST_MEMBER:
+  case PYB__TEST_STRANGER:
+    if (value->type == PYB_NULL)
+      return test->if_null;
+    *reason = check_affinity(test, value);
+    if (*reason != NULL)
+      return -1;
+    return pyb__members_have(test->members, value) ==
+           (test->operation == PYB__TEST_MEMBER);
+  default:
+    if (value->type == PYB_NULL)
+      return test->if_null;
+    *reason = text_as_number;
+    return is_number(value) ? is_true(value) == (test->operation == PYB__TEST_TRUE)
+                            : -1;
+  }
+}
+
 /* Does the test jump? -1 = that cannot be told. */
 static int jumps(const pyb__test *test, const uint64_t *cells, const uint8_t *base,
                  int64_t rowid, const char **reason) {
+  int compares = test->operation < PYB__TEST_NULL;
   pyb_value a, b;
 
-  if (!take_value(&test->left, cells, base, rowid, &a)) {
+  if (!take_value(&test->left, cells, base, rowid, &a) ||
+      (compares && !take_value(&test->right, cells, base, rowid, &b))) {
     *reason = "a row from before ALTER TABLE wants a default";
     return -1;
   }
-  if (test->operation == PYB__TEST_NULL || test->operation == PYB__TEST_NOT_NULL)
-    return (a.type == PYB_NULL) == (test->operation == PYB__TEST_NULL);
-  if (test->operation >= PYB__TEST_TRUE) {
-    if (a.type == PYB_NULL)
-      return test->if_null;
-    *reason = text_as_number;
-    if (!is_number(&a))
-      return -1;
-    return (a.type == PYB_INT64 ? a.integer != 0 : a.real != 0.0) ==
-           (test->operation == PYB__TEST_TRUE);
-  }
-  if (!take_value(&test->right, cells, base, rowid, &b)) {
-    *reason = "a row from before ALTER TABLE wants a default";
-    return -1;
-  }
-  if (a.type == PYB_INT64 && b.type == PYB_INT64 && !test->textual)
-    return answer(test->operation, a.integer < b.integer ? -1 : a.integer > b.integer);
-  if (a.type == PYB_NULL || b.type == PYB_NULL)
-    return test->null_equal ? answer(test->operation, a.type != b.type) : test->if_null;
-  *reason = check_affinity(test, &a, &b);
-  return *reason != NULL ? -1 : answer(test->operation, compare(&a, &b));
+  return compares ? jumps_by_order(test, &a, &b, reason)
+                  : jumps_by_value(test, &a, reason);
 }
 
 pyb__verdict pyb__predicate_judge(const pyb__predicate *predicate,
@@ -227,4 +313,10 @@ pyb__verdict pyb__predicate_judge(const pyb__predicate *predicate,
     i = jump ? predicate->tests[i].jump : i + 1;
   }
   return PYB__ROW_WANTED;
+}
+
+void pyb__predicate_release(pyb__predicate *predicate) {
+  for (int i = 0; i < predicate->n; i++)
+    pyb__members_release(predicate->tests[i].members);
+  sqlite3_free(predicate->tests);
 }

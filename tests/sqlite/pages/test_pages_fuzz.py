@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 ADAPTERS = "hosts/sqlite"
 CORE = ["error", "memory", "pool", "linux", "table", "value", "stream"]
-ADAPTER = ["pages", "program", "constants", "plan", "predicate"]
-ADAPTER += ["btree", "leaf", "sorted", "order", "value"]
+ADAPTER = ["pages", "program", "constants", "plan", "conditions", "predicate"]
+ADAPTER += ["members", "btree", "leaf", "sorted", "order", "value"]
 SECONDS = "8"  # of damaged images under the sanitizers
 
 
@@ -182,6 +182,16 @@ DECLINED = (
 )
 
 
+def random_condition(pick: random.Random, value: str) -> str:
+    """Return what a column is compared with: a value, or a list that has it."""
+    if pick.randrange(3) == 0:
+        n = pick.choice([0, 1, 2, 3, 9])
+        listed = [value, *(random_value(pick) for _ in range(n))]
+        return f"{pick.choice(['in', 'not in'])} ({', '.join(listed)})"
+    how = pick.choice(["<", "<=", ">", ">=", "=", "<>", "is", "is not"])
+    return f"{how} {value}"
+
+
 def random_test(pick: random.Random, columns: list[str], params: list[str]) -> str:
     """Return a comparison, or some of them; the values of parameters go to `params`."""
     column = pick.choice([*columns, "rowid"])
@@ -189,7 +199,7 @@ def random_test(pick: random.Random, columns: list[str], params: list[str]) -> s
     if pick.randrange(4) == 0:
         params.append(value)
         value = "?"
-    match pick.randrange(9):
+    match pick.randrange(11):
         case 0:
             return f"{column} is {pick.choice(['', 'not '])}null"
         case 1:
@@ -205,8 +215,7 @@ def random_test(pick: random.Random, columns: list[str], params: list[str]) -> s
             joined = f"({first} {pick.choice(['and', 'or'])} {second})"
             return pick.choice(["", "not "]) + joined
         case _:
-            how = pick.choice(["<", "<=", ">", ">=", "=", "<>", "is", "is not"])
-            return f"{column} {how} {value}"
+            return f"{column} {random_condition(pick, value)}"
 
 
 def random_query(pick: random.Random, columns: list[str], params: list[str]) -> str:

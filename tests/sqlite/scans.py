@@ -147,7 +147,12 @@ class Stock:
 
     def _check(self, code: int) -> None:
         if code != 0:
-            raise HostError(self._c.sqlite3_errmsg(self.handle).decode())
+            raise HostError(self._message())
+
+    def _message(self) -> str:
+        # In a damaged file the name of a table may be any bytes.
+        message: bytes = self._c.sqlite3_errmsg(self.handle)
+        return message.decode(errors="replace")
 
     def _cell(self, statement: ctypes.c_void_p, i: int) -> Value:
         match self._c.sqlite3_column_type(statement, i):
@@ -168,7 +173,7 @@ class Stock:
             n = self._c.sqlite3_column_count(statement)
             yield tuple(self._cell(statement, i) for i in range(n))
         if code != 101:
-            raise HostError(self._c.sqlite3_errmsg(self.handle).decode())
+            raise HostError(self._message())
 
     def sql(self, text: str) -> list[tuple[Value, ...]]:
         """Run statements and return the rows of all of them."""

@@ -30,6 +30,7 @@ STATEMENTS = [
     "select py_query('x', 'q', 'list', '{\"namespace\":\"there\"}', 1, x'00')",
     "select py_table('t', 'q', 'list')",
     "select py_table('file.t', 'q', 'list'), py_option('scanned')",
+    "select py_table('log.t', 'q', 'list'), py_option('scanned')",
     "select py_query('select s from file.t where x > .5 or s = ?', 'q', null, null, 1)",
     "select py_query('select x from file.t order by s, x desc', 'q', 'list')",
     "select py_query('select s from file.t where x < 9.5 order by x limit 2', 'q')",
@@ -54,6 +55,10 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failing]:
         "drop table if exists file.t",
         "create table file.t as select * from t where x is not null",
         "insert into file.t select x + 4, s from t where x is not null",
+        f"attach '{folder / 'log.db'}' as log",
+        "pragma log.journal_mode = wal",
+        "drop table if exists log.t",
+        "create table log.t as select x, s || hex(zeroblob(9000)) as s from t",
     ]
     program = Failing(folder, SETUP + file)
     yield program

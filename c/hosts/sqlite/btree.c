@@ -1,4 +1,4 @@
-/* btree.c: walks a table's B-tree from its root through the pages of the file. */
+/* btree.c: walks a table's B-tree from its root through the pages of the database. */
 #include "btree.h"
 
 #include <string.h>
@@ -24,25 +24,30 @@ static int is_page(const pyb__tree *tree, uint32_t page) {
          page != LOCK_BYTE / tree->page_size + 1;
 }
 
+/* Read n pages from `first` on. 0 = they cannot be had. */
+static int read_pages(pyb__tree *tree, uint8_t *out, uint32_t first, uint32_t n) {
+  if (tree->wal != NULL)
+    return pyb__wal_read(tree->wal, out, first, n);
+  return tree->file->pMethods->xRead(tree->file, out, (int)(n * tree->page_size),
+                                     (sqlite3_int64)(first - 1) *
+                                         (sqlite3_int64)tree->page_size) == SQLITE_OK;
+}
+
 /* Have `n` pages from `first` on in the window. */
 static pyb__tree_end load(pyb__tree *tree, pyb__window *window, uint32_t first,
                           uint32_t n) {
-  int code;
-
   window->n = 0;
   if (tree->interrupted != NULL && tree->interrupted(tree->host))
     return PYB__TREE_INTERRUPTED;
   if (window->bytes == NULL) {
-    size_t size = (size_t)window_room(tree) * tree->page_size;
+    size_t size = (size_t)window_room(tree) *
+                  (tree->page_size + (tree->wal == NULL ? (size_t)0 : PYB__WAL_FRAME));
     window->bytes = sqlite3_malloc64(size + PYB__TREE_SLACK);
     if (window->bytes == NULL)
       return PYB__TREE_NO_MEMORY;
     memset(window->bytes + size, 0, PYB__TREE_SLACK);
   }
-  code = tree->file->pMethods->xRead(
-      tree->file, window->bytes, (int)(n * tree->page_size),
-      (sqlite3_int64)(first - 1) * (sqlite3_int64)tree->page_size);
-  if (code != SQLITE_OK)
+  if (!read_pages(tree, window->bytes, first, n))
     return pyb__tree_decline(tree, "the file cannot be read to its end");
   window->first = first;
   window->n = n;

@@ -12,6 +12,7 @@
 
 #include "predicate.h"
 #include "sqlite.h"
+#include "wal.h"
 
 typedef enum pyb__tree_end {
   PYB__TREE_WHOLE = 0,   /* all rows are in the columns */
@@ -32,7 +33,8 @@ typedef enum pyb__tree_end {
 
 /* Pages of the file that are in memory: `n` from page `first` on. */
 typedef struct pyb__window {
-  uint8_t *bytes; /* PYB__TREE_WINDOW, or the file if that is less, and the slack */
+  uint8_t *bytes; /* PYB__TREE_WINDOW, or the file if that is less; room for the
+                   * headers of so many frames; and the slack */
   uint32_t first, n;
 } pyb__window;
 
@@ -49,6 +51,7 @@ typedef struct pyb__tree pyb__tree;
 struct pyb__tree {
   /* What to read; filled by the caller. */
   sqlite3_file *file;
+  pyb__wal *wal; /* borrowed; NULL = all pages are in the file */
   uint32_t root;
   uint32_t page_size, usable_size; /* usable = without the reserved bytes */
   uint32_t page_count;

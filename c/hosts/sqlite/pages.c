@@ -17,13 +17,18 @@
  * 3. The connection has not begun to write to this database, so its page cache has no
  *    page that differs from the file. (Nor has another one in the same cache: where a
  *    cache may be shared the program of 6 has an instruction that locks the table.)
- * 4. The journal is a rollback journal, or it is a write-ahead log whose file is seen
- *    to be empty when the transaction has begun ("WAL-mode File Format", section 2.3).
- *    One that needs frames of the log holds a read mark above 0, under which the log is
- *    neither reset nor cut off. So this one needs none: it holds read mark 0, reads
- *    the database file alone, and no checkpoint writes to that until it has ended.
+ * 4. The journal is a rollback journal. Or it is a write-ahead log, and it is known
+ *    which version of the database the transaction sees, because it begins here: pages
+ *    that are in the log are read from there, others from the file, and wal.c says why
+ *    they are this version's. Where it is not known, because the transaction has begun
+ *    before or has no locks of its own, the log's file is seen to be empty when it has
+ *    begun ("WAL-mode File Format", section 2.3). A transaction that needs frames of
+ *    the log holds a read mark above 0, under which the log is neither reset nor cut
+ *    off. So this one needs none: it holds read mark 0, reads the database file alone,
+ *    and no checkpoint writes to that until it has ended.
  * 5. The header is plain, its text encoding is UTF-8, its schema cookie is that of the
- *    statement, and the file is as long as it says ("Database File Format", §1.3).
+ *    statement, and the file (or the commit in the log) has as many pages as it says
+ *    ("Database File Format", §1.3).
  * 6. The program that SQLite itself would run for the query, which for py_table is
  *    `select columns from table`, does only this: go through one B-tree from its
  *    first to its last entry or through a range of rowids, go by rows for which a
@@ -52,6 +57,8 @@
 #include "sorted.h"
 
 #define ADDED 3034001 /* the version that has all we call: sqlite3_txn_state */
+#define HEADER 100    /* bytes of a database's header */
+#define TRIES 20      /* transactions that are begun until none comes in between */
 
 typedef struct attempt {
   pyb__sqlite *host;
@@ -61,7 +68,9 @@ typedef struct attempt {
   sqlite3_stmt *hold; /* stands on a row while the transaction is needed */
   char **names;       /* of the columns to read; NULL = a query's */
   const char *rowid;  /* a name that means the rowid in this table, or NULL */
-  int wal;            /* the database is in WAL mode */
+  int in_wal;         /* the database is in WAL mode */
+  int known;          /* and what `wal` says is what the transaction sees */
+  pyb__wal wal;
   uint32_t cookie, change;
   pyb__program program;
   pyb__plan plan;
@@ -98,7 +107,7 @@ static int text_is(sqlite3_stmt *statement, int column, const char *text) {
   return got != NULL && strcmp(got, text) == 0;
 }
 
-/* ---- The file ------------------------------------------------------------------- */
+/* ---- The database --------------------------------------------------------------- */
 
 static const char *check_file(attempt *at) {
   const char *schema = at->scan->schema;
@@ -124,15 +133,35 @@ static const char *check_file(attempt *at) {
   return NULL;
 }
 
+/* Read the header of the database, HEADER bytes; 0 = there is none. */
+static int read_header(attempt *at, uint8_t *header) {
+  sqlite3_file *file = at->tree.file;
+
+  if (at->known)
+    return pyb__wal_read_first(&at->wal, header, HEADER);
+  return file->pMethods->xRead(file, header, HEADER, 0) == SQLITE_OK;
+}
+
+/* How many pages the database has, whatever its header says; 0 = it cannot be told. */
+static uint32_t count_pages(const attempt *at) {
+  sqlite3_file *file = at->tree.file;
+  sqlite3_int64 size = 0;
+
+  if (at->known && at->wal.page_count != 0)
+    return at->wal.page_count;
+  if (file->pMethods->xFileSize(file, &size) != SQLITE_OK)
+    return 0;
+  return (uint32_t)(size / at->tree.page_size);
+}
+
 /* The header's numbers are big-endian; the offsets are those of §1.3. */
 static const char *check_header(attempt *at) {
   static const char magic[16] = "SQLite format 3";
   pyb__tree *tree = &at->tree;
-  uint8_t header[100];
-  sqlite3_int64 size = 0;
+  uint8_t header[HEADER + PYB__WAL_FRAME];
+  uint32_t count;
 
-  if (tree->file->pMethods->xRead(tree->file, header, sizeof header, 0) != SQLITE_OK ||
-      tree->file->pMethods->xFileSize(tree->file, &size) != SQLITE_OK)
+  if (!read_header(at, header))
     return "the file has no header";
   tree->page_size = pyb__be16(header + 16);
   if (tree->page_size == 1)
@@ -142,7 +171,10 @@ static const char *check_header(attempt *at) {
       (tree->page_size & (tree->page_size - 1)) != 0 || tree->usable_size < 480 ||
       memcmp(header + 21, "\x40\x20\x20", 3) != 0)
     return "the file's header is not plain";
-  if (header[18] != header[19] || header[18] != (at->wal ? 2 : 1))
+  if (at->known && pyb__wal_has_frames(&at->wal) &&
+      at->wal.page_size != tree->page_size)
+    return "the write-ahead log has pages of another size";
+  if (header[18] != header[19] || header[18] != (at->in_wal ? 2 : 1))
     return "the journal mode is not the one that the file's header says";
   if (pyb__be32(header + 56) != 1)
     return "the text encoding is not UTF-8";
@@ -150,10 +182,11 @@ static const char *check_header(attempt *at) {
   at->cookie = pyb__be32(header + 40);
   tree->auto_vacuum = pyb__be32(header + 52) != 0;
   /* The size in the header counts where whoever wrote last knew of it (§1.3.8). */
+  count = count_pages(at);
   tree->page_count = pyb__be32(header + 28);
   if (tree->page_count == 0 || memcmp(header + 24, header + 92, 4) != 0)
-    tree->page_count = (uint32_t)(size / tree->page_size);
-  if (tree->page_count > size / tree->page_size)
+    tree->page_count = count;
+  if (tree->page_count > count)
     return "the file is shorter than its header says";
   return NULL;
 }
@@ -174,16 +207,31 @@ static const char *check_transaction(attempt *at) {
   return NULL;
 }
 
-/* Is the write-ahead log empty? */
-static const char *check_wal(attempt *at) {
-  sqlite3_file *wal = NULL;
+/* The file of the write-ahead log, which SQLite has open, or NULL. */
+static sqlite3_file *find_log(const attempt *at) {
+  sqlite3_file *log = NULL;
+
+  sqlite3_file_control(at->db, at->scan->schema, SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  return log != NULL && log->pMethods != NULL ? log : NULL;
+}
+
+static const char *check_log_is_empty(const attempt *at) {
+  sqlite3_file *log = find_log(at);
   sqlite3_int64 size = -1;
 
-  sqlite3_file_control(at->db, at->scan->schema, SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-  if (wal == NULL || wal->pMethods == NULL ||
-      wal->pMethods->xFileSize(wal, &size) != SQLITE_OK || size != 0)
-    return "the write-ahead log is not empty";
+  if (log == NULL || log->pMethods->xFileSize(log, &size) != SQLITE_OK || size != 0)
+    return "the write-ahead log is not empty, and what is seen of it is not known";
   return NULL;
+}
+
+/* Does each transaction take locks? A connection that has the database for itself does
+ * not, and may keep the wal-index where nobody sees it. */
+static int is_sharing(const attempt *at) {
+  sqlite3_stmt *mode = prepare(at->db, "pragma \"%w\".locking_mode", at->scan->schema);
+  int sharing = is_row(mode) && text_is(mode, 0, "normal");
+
+  sqlite3_finalize(mode);
+  return sharing;
 }
 
 /* Every mode that has a rollback journal will do; but without any, after a rollback,
@@ -194,9 +242,9 @@ static const char *check_journal(attempt *at) {
   const char *reason = "the database has no rollback journal";
 
   if (is_row(mode)) {
-    at->wal = text_is(mode, 0, "wal");
-    if (at->wal)
-      reason = check_wal(at);
+    at->in_wal = text_is(mode, 0, "wal");
+    if (at->in_wal)
+      reason = NULL;
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
       if (text_is(mode, 0, modes[i]))
         reason = NULL;
@@ -205,17 +253,47 @@ static const char *check_journal(attempt *at) {
   return reason;
 }
 
+/* Begin the transaction, in WAL mode, so that it is known what it sees. */
+static const char *begin_known(attempt *at) {
+  for (int i = 0; i < TRIES && !at->known; i++) {
+    int lock = 0, first;
+
+    sqlite3_reset(at->hold);
+    /* The caller's BEGIN may hold what was begun here a moment ago. */
+    first = sqlite3_txn_state(at->db, at->scan->schema) == SQLITE_TXN_NONE;
+    if (first)
+      pyb__wal_look(&at->wal);
+    if (!is_row(at->hold))
+      return "the schema cannot be read";
+    if (!first)
+      break;
+    sqlite3_file_control(at->db, at->scan->schema, SQLITE_FCNTL_LOCKSTATE, &lock);
+    at->known = lock == SQLITE_LOCK_SHARED && pyb__wal_is_known(&at->wal, find_log(at));
+  }
+  if (at->known && pyb__wal_has_frames(&at->wal))
+    at->tree.wal = &at->wal;
+  return NULL;
+}
+
 static const char *begin(attempt *at) {
+  int state = sqlite3_txn_state(at->db, at->scan->schema);
   const char *reason;
 
-  if (sqlite3_txn_state(at->db, at->scan->schema) == SQLITE_TXN_WRITE)
+  if (state == SQLITE_TXN_WRITE)
     return "the connection has begun to write to the database";
   at->hold = prepare(at->db, "select 1 from \"%w\".sqlite_master", at->scan->schema);
-  if (!is_row(at->hold))
+  if (at->hold == NULL)
     return "the schema cannot be read";
-  reason = check_transaction(at);
+  reason = check_journal(at);
+  if (reason == NULL && at->in_wal && state == SQLITE_TXN_NONE && is_sharing(at) &&
+      pyb__wal_open(&at->wal, at->tree.file))
+    reason = begin_known(at);
+  else if (!is_row(at->hold))
+    return "the schema cannot be read";
   if (reason == NULL)
-    reason = check_journal(at);
+    reason = check_transaction(at);
+  if (reason == NULL && at->in_wal && !at->known)
+    reason = check_log_is_empty(at);
   return reason;
 }
 
@@ -228,6 +306,8 @@ static const char *check_still(attempt *at) {
     reason = check_header(at);
   if (reason == NULL && at->change != change)
     reason = "the database has changed meanwhile";
+  if (reason == NULL && at->tree.wal != NULL && !pyb__wal_is_same(&at->wal))
+    reason = "the write-ahead log has begun anew meanwhile";
   return reason;
 }
 

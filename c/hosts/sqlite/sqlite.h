@@ -320,7 +320,7 @@ typedef struct pyb__sqlite_scan {
  * named, in the order of scan->columns; rows in ascending rowid order.
  *
  * This one function decides whether that is provably what SQL would return. Where it
- * is not: *done = 0, `reason` says in a few words why ("the database is in WAL mode"),
+ * is not: *done = 0, `reason` says in a few words why ("the database is not a file"),
  * PYB_OK comes back, and py_table runs the query instead, with a new table, whatever
  * has been appended to this one. *done = 1: the table is whole. An error is only for
  * what would fail the query too. */

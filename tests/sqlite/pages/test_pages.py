@@ -297,7 +297,6 @@ def test_scan_reads_pages_with_reserved_bytes(
 
 # ---- Where it is left to SQL -------------------------------------------------------
 
-IN_WAL = "query: the write-ahead log is not empty"
 NOT_PLAIN = "query: the columns are not plainly stored in a rowid table"
 WRITING = "query: the connection has begun to write to the database"
 
@@ -305,12 +304,6 @@ WRITING = "query: the connection has begun to write to the database"
 @pytest.mark.parametrize(
     ("statements", "table", "reason"),
     [
-        ("pragma journal_mode = wal; insert into t(n) values (1)", "t", IN_WAL),
-        (
-            "pragma journal_mode = wal; delete from t; pragma wal_checkpoint(full)",
-            "t",
-            IN_WAL,
-        ),
         (
             "pragma journal_mode = off",
             "t",
@@ -590,32 +583,3 @@ def test_scan_can_be_interrupted(host: Host, tmp_path: Path) -> None:
     assert "interrupt" in error.lower()
     assert "pages" == compare(db, "t")
     db.close()
-
-
-def test_scan_reads_a_wal_database_whose_log_is_empty(
-    host: Host, tmp_path: Path
-) -> None:
-    """With nothing in the log all pages are in the file, until the next commit."""
-    path = tmp_path / "t.db"
-    db = host.open(path)
-    fill(db)
-    db.sql("pragma journal_mode = wal; update t set n = n / 2")
-    assert IN_WAL == compare(db, "t")
-    db.close()
-
-    db = host.open(path)
-    opened = compare(db, "t")
-    db.sql("update t set n = n / 2")
-    written = compare(db, "t")
-    db.sql("pragma wal_checkpoint(truncate)")
-    emptied = compare(db, "t")
-    db.sql("begin; select count(*) from t")
-    other = host.open(path)
-    other.sql("update t set n = 7")
-    # The log has grown behind the back of this transaction, which does not see it.
-    behind = compare(db, "t")
-    db.sql("commit")
-    other.close()
-    db.close()
-
-    assert ["pages", IN_WAL, "pages", IN_WAL] == [opened, written, emptied, behind]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ADAPTERS = "hosts/sqlite"
 CORE = ["error", "memory", "pool", "linux", "table", "value", "stream"]
 ADAPTER = ["pages", "program", "constants", "plan", "conditions", "predicate"]
-ADAPTER += ["members", "btree", "leaf", "sorted", "order", "value"]
+ADAPTER += ["members", "btree", "wal", "leaf", "sorted", "order", "value"]
 SECONDS = "8"  # of damaged images under the sanitizers
 
 
@@ -248,10 +248,15 @@ def test_scan_equals_sql_on_random_tables(
     vacuum = pick.choice([0, 0, 0, 1, 2])
     db.sql(f"pragma page_size = {512 << pick.randrange(8)}")
     db.sql(f"pragma auto_vacuum = {vacuum}")
+    if pick.randrange(2):
+        db.sql("pragma journal_mode = wal")
+        db.sql(f"pragma wal_autocheckpoint = {pick.choice([0, 7, 100])}")
     columns = random_table(pick, db)
 
     for _ in range(12):
         random_change(pick, db, columns)
+        if pick.randrange(4) == 0:  # nothing without a log
+            db.sql(f"pragma wal_checkpoint({pick.choice(['passive', 'restart'])})")
         chosen = ",".join(name for name in columns if pick.randrange(3)) or "*"
         ends = sorted(pick.randrange(-5, 900) for _ in range(2))
         limits = pick.choice(
@@ -355,4 +360,7 @@ def test_scan_withstands_damaged_images_under_the_sanitizers(tmp_path: Path) -> 
     assert int(counts["declined"]) > 100
     assert int(counts["starved"]) > 50
     assert int(counts["walked"]) > 50
+    assert int(counts["logged"]) > 100
+    assert int(counts["looked"]) > 100
+    assert int(counts["found"]) > 1000
     assert 0 == int(counts["live"])

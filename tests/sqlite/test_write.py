@@ -142,6 +142,9 @@ def test_write_appends_by_name(host: Host) -> None:
         ("a", 'table "t" has no column "b", which the frame has'),
         ("a, b as (a + 1)", 'column "b" of table "t" is generated'),
         ("a, B, b2 as (1), id integer", 'has no column "id"'),
+        ("a, b, c integer, primary key (c, a)", 'has no column "c"'),
+        ("a, b, c integer primary key desc", 'has no column "c"'),
+        ("a, b, c integer primary key) without rowid --", 'has no column "c"'),
     ],
 )
 def test_write_append_refuses_other_columns(
@@ -153,6 +156,18 @@ def test_write_append_refuses_other_columns(
 
     assert words in host.error("select py_write('df', 't', 'append')")
     assert [] == host.rows("select 1 from t")
+
+
+@pytest.mark.parametrize("name", ["rowid", "_ROWID_", "oid"])
+def test_write_append_takes_no_rowid_for_a_column(host: Host, name: str) -> None:
+    """Names of the rowid are columns only where the table has columns called so."""
+    host.run(f"import pandas as pd; df = pd.DataFrame({{'a': [1], {name!r}: [7]}})")
+    host.rows(f"create table t(a); create table own(a, {name})")
+
+    assert "of its own, which the frame has" in host.error(
+        "select py_write('df', 't', 'append')"
+    )
+    assert 1 == host.value("select py_write('df', 'own', 'append')")
 
 
 def test_write_keeps_the_target_s_types(host: Host) -> None:
@@ -212,7 +227,7 @@ def test_write_takes_any_name(
         ("'nothing', 't'", "'nothing'"),
         ("'number', 't'", "frame"),
         ("'bare', 't'", "no columns"),
-        ("'twice', 't'", "duplicate column name"),
+        ("'twice', 't'", '"a" and "A" have one name'),
         ("'twice', 'one', 'append'", '"a" and "A"'),
         ("'df', ''", "table is missing"),
         ("'', 't'", "variable is missing"),

@@ -16,6 +16,7 @@
 
 /* What the tables are called, before the number of their columns. */
 #define ROWS "pybridge rows "
+#define MOST_COLUMNS 2000 /* that SQLite takes by default */
 
 typedef struct source {
   pyb__reader reader;
@@ -336,10 +337,25 @@ static pyb_status drop(sqlite3 *db, const target *t, pyb_error *error) {
   return status;
 }
 
+/* Names of columns that differ for Python and not for SQL. */
+static pyb_status refuse_twins(const pyb__reader *reader, pyb_error *error) {
+  for (size_t i = 0; i < reader->n && reader->n <= MOST_COLUMNS; i++)
+    for (size_t j = 0; j < i; j++)
+      if (sqlite3_stricmp(reader->fields[j].name, reader->fields[i].name) == 0)
+        return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                                  "columns \"%s\" and \"%s\" have one name for SQL; "
+                                  "rename one",
+                                  reader->fields[j].name, reader->fields[i].name);
+  return PYB_OK;
+}
+
 static pyb_status create(sqlite3 *db, const target *t, const pyb__reader *reader,
                          pyb_error *error) {
-  sqlite3_str *text = sqlite3_str_new(db);
+  sqlite3_str *text;
 
+  if (refuse_twins(reader, error) != PYB_OK)
+    return error->status;
+  text = sqlite3_str_new(db);
   sqlite3_str_appendf(text, "create table \"%w\".\"%w\"(", t->schema, t->table);
   for (size_t i = 0; i < reader->n; i++)
     sqlite3_str_appendf(text, "%s\"%w\" %s", i == 0 ? "" : ", ", reader->fields[i].name,
@@ -356,14 +372,15 @@ static int has_column(const pyb__reader *reader, const char *name) {
 }
 
 /* May a column of the table be left out? When it is made by itself, or says what it is
- * without: a default, or the rowid under another name. */
+ * without: a default, or the rowid under another name. A key of several columns, or a
+ * descending one, is none: it has an index of its own. */
 static int may_miss(sqlite3_stmt *column) {
   const char *type = (const char *)sqlite3_column_text(column, 1);
 
   return sqlite3_column_int(column, 2) != 0 || /* hidden or generated */
          sqlite3_column_type(column, 3) != SQLITE_NULL ||
-         (sqlite3_column_int(column, 4) == 1 && type != NULL &&
-          sqlite3_stricmp(type, "integer") == 0);
+         (sqlite3_column_int(column, 4) == 1 && !sqlite3_column_int(column, 5) &&
+          type != NULL && sqlite3_stricmp(type, "integer") == 0);
 }
 
 /* Check one column of the table against the stream; *matched counts those that both
@@ -395,14 +412,10 @@ static pyb_status check_column(sqlite3_stmt *column, const target *t,
 /* The first column of the stream that the table has not. */
 static pyb_status refuse_extra(sqlite3 *db, const target *t, const pyb__reader *reader,
                                pyb_error *error) {
+  if (refuse_twins(reader, error) != PYB_OK)
+    return error->status;
   for (size_t i = 0; i < reader->n; i++) {
     const char *name = reader->fields[i].name;
-    for (size_t j = 0; j < i; j++)
-      if (sqlite3_stricmp(reader->fields[j].name, name) == 0)
-        return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
-                                  "columns \"%s\" and \"%s\" have one name for SQL; "
-                                  "rename one",
-                                  reader->fields[j].name, name);
     if (sqlite3_table_column_metadata(db, t->schema, t->table, name, NULL, NULL, NULL,
                                       NULL, NULL) != SQLITE_OK)
       return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
@@ -410,7 +423,11 @@ static pyb_status refuse_extra(sqlite3 *db, const target *t, const pyb__reader *
                                 "has; drop it there or add it here",
                                 t->table, name);
   }
-  return pyb__sqlite_refuse(error, PYB_INTERNAL, "columns of \"%s\" do not match",
+  /* Where no column is called so, these are columns for SQLite: names of the rowid. */
+  return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                            "table \"%s\" has no column \"rowid\", \"oid\" or "
+                            "\"_rowid_\" of its own, which the frame has; drop it "
+                            "there",
                             t->table);
 }
 
@@ -423,9 +440,11 @@ static pyb_status match(sqlite3 *db, const target *t, const pyb__reader *reader,
   pyb_status status;
 
   status = prepare(db,
-                   sqlite3_mprintf("select name, type, hidden, dflt_value, pk "
+                   sqlite3_mprintf("select name, type, hidden, dflt_value, pk, "
+                                   "exists (select 1 from pragma_index_list(?1, %Q) "
+                                   "where origin = 'pk') "
                                    "from pragma_table_xinfo(?1, %Q)",
-                                   t->schema),
+                                   t->schema, t->schema),
                    t->table, &statement, error);
   while (status == PYB_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
     status = check_column(statement, t, reader, &matched, error);

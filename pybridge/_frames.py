@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ _SHOWN = 10  # names in a message
 _MATRIX = 2  # dimensions
 _DOUBLE = 8  # bytes
 _DIGITS = 38  # of a decimal128
+_MOST_DIGITS = 76  # of a decimal256
 _BYTES = (bytes, bytearray, memoryview)
 _SCALARS = (str, *_BYTES, int, float, complex, type(None), np.generic)
 
@@ -100,9 +102,23 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+# Readers whose rows were asked for: they have none any more.
+_read: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
 def stream_of(frame: object, columns: Sequence[str] | None = None) -> Any:
-    """Return the rows of a frame: an object with `__arrow_c_stream__`."""
+    """Return the rows of a frame: an object with `__arrow_c_stream__`.
+
+    Raises:
+        BadArgument: it is no frame, or a reader whose rows are gone.
+
+    """
     reader = _reader(frame)
+    if reader is frame and reader in _read:
+        raise BadArgument(
+            "the rows of a RecordBatchReader can be had once only, and they were; make "
+            "a table of it with read_all()"
+        )
     if reader is not None:
         return _normal_reader(reader, columns)
     return _table(columns_of(frame), columns)
@@ -214,10 +230,9 @@ def _normal_reader(reader: Any, columns: Sequence[str] | None) -> Any:
     schema = _normal_schema(reader.schema)
     chosen = Columns(schema.names, [], 0).chosen(columns)
     wanted = pa.schema([schema.field(i) for i in chosen])
-    if wanted.equals(reader.schema, check_metadata=True):
-        return reader
 
     def batches() -> Any:
+        _read.add(reader)
         for batch in reader:
             arrays = [normal(schema.names[i], batch.column(i)) for i in chosen]
             yield pa.RecordBatch.from_arrays(arrays, schema=wanted)
@@ -296,7 +311,12 @@ def _of_polars(polars: Any, frame: Any) -> Columns:
 def _polars_cells(series: Any, typed_only: bool) -> Any:
     if type(series.dtype).__name__ == "Object" or str(series.dtype) == "Object":
         return _object_cells(series.to_list(), nan_is_null=False)
-    return (series.head(0) if typed_only else series).to_arrow()
+    try:
+        return (series.head(0) if typed_only else series).to_arrow()
+    except pa.ArrowInvalid:  # a type that Arrow has not
+        raise pa.ArrowTypeError(
+            f"{series.dtype} has no counterpart; turn it into text or other numbers"
+        ) from None
 
 
 def _of_arrow(table: Any) -> Columns:
@@ -447,16 +467,44 @@ def _numpy_cells(array: Any, nan_is_null: bool) -> Any:
             "a duration has no counterpart; turn it into a number with "
             ".dt.total_seconds()"
         )
-    if kind in "cV" or (kind == "f" and array.dtype.itemsize > _DOUBLE):
-        raise pa.ArrowTypeError(f"{array.dtype} has no counterpart")
+    if kind in "cV":
+        advice = "take .real and .imag" if kind == "c" else "make columns of its fields"
+        raise pa.ArrowTypeError(f"{array.dtype} has no counterpart; {advice}")
+    if kind == "f" and array.dtype.itemsize > _DOUBLE:
+        array = _doubles(array, mask)
     if kind == "M":
         array = _known_unit(array)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if kind in "SU":
         text = pa.large_binary() if kind == "S" else pa.large_string()
-        return pa.array(array.tolist(), text, mask=mask)
+        cells = array.tolist()
+        try:
+            return pa.array(cells, text, mask=mask)
+        except UnicodeEncodeError as exc:
+            raise pa.ArrowTypeError(_surrogate(cells, exc)) from None
     return pa.array(array, mask=mask, from_pandas=nan_is_null)
+
+
+def _doubles(array: Any, mask: Any) -> Any:
+    """Return longer floats as such of 64 bits.
+
+    Raises:
+        ArrowInvalid: one has more digits.
+
+    """
+    with np.errstate(over="ignore"):
+        known = array.astype(np.float64)
+    wrong = (known != array) & ~np.isnan(array)
+    if mask is not None:
+        wrong &= ~mask
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise pa.ArrowInvalid(
+            f"row {row}: {array[row]!s} of {array.dtype} has more digits than a "
+            "float64; round it with .astype(float)"
+        )
+    return known
 
 
 # Units of datetime64 that Arrow has not, and those that hold the same.
@@ -505,6 +553,8 @@ def _object_cells(cells: list[Any], nan_is_null: bool) -> Any:
             cells = [None if one is np.ma.masked else one for one in cells]
         if (dates := _datetime64_cells(cells)) is not None:
             return dates
+        # Arrow takes numpy's integers of several widths in one column for a mixture.
+        cells = [int(one) if isinstance(one, np.integer) else one for one in cells]
         try:
             array = pa.array(cells, from_pandas=True)  # takes pandas.NA too
         except (pa.ArrowException, OverflowError, TypeError, ValueError):
@@ -617,15 +667,43 @@ def _mixture(cells: list[Any], exc: Exception | None) -> str:
             "column has one type: make them all text, for example"
         )
     if isinstance(exc, UnicodeEncodeError):
-        return _reason(exc)
+        return _surrogate(cells, exc)
+    if kinds == {"decimal.Decimal": next(iter(kinds.values()), 0)}:
+        return _long_decimal(cells)
     if kinds:
         return f"{next(iter(kinds))} has no counterpart; turn it into text or numbers"
     return _reason(exc) if exc is not None else "the values have no counterpart"
 
 
+def _long_decimal(cells: list[Any]) -> str:
+    """Say which decimal is none for Arrow, or that they have too many digits."""
+    for row, one in enumerate(cells):
+        if isinstance(one, decimal.Decimal) and not (one.is_finite() or one.is_nan()):
+            return f"row {row}: {one} is no number of digits; make it text or a float"
+    return (
+        f"the decimals have more than {_MOST_DIGITS} digits; make them text or floats"
+    )
+
+
+def _surrogate(cells: list[Any], exc: UnicodeEncodeError) -> str:
+    """Say which text is not UTF-8."""
+    row = next(
+        (
+            i
+            for i, one in enumerate(cells)
+            if isinstance(one, str) and not _is_utf8(one)
+        ),
+        0,
+    )
+    return f"row {row}: {_reason(exc)}"
+
+
 def _reason(exc: Exception) -> str:
     if isinstance(exc, UnicodeEncodeError):
-        return f"the text has the lone surrogate {exc.object[exc.start]!a}, not UTF-8"
+        return (
+            f"the text has the lone surrogate {exc.object[exc.start]!a}, which UTF-8 "
+            "has not; encode it, or replace it"
+        )
     return " ".join(str(exc).split())
 
 
@@ -676,10 +754,39 @@ def normal(name: str, array: Any) -> Any:
         )
     try:
         return array.cast(target)
-    except pa.ArrowInvalid as exc:
+    except pa.ArrowInvalid:
+        row = _first_wrong(array, target)
         raise Unsupported(
-            f"column '{name}': {kind} cannot be made {target} exactly: {_reason(exc)}"
+            f"column '{name}', row {row}: {_cell_text(array[row])} of {kind} cannot be "
+            f"made {target} exactly; {_rounding(target)}"
         ) from None
+
+
+def _first_wrong(array: Any, target: pa.DataType) -> int:
+    """Return the first row that cannot be cast, where some cannot."""
+    low, high = 0, len(array)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            array.slice(low, middle - low).cast(target)
+            low = middle
+        except pa.ArrowInvalid:
+            high = middle
+    return low
+
+
+def _cell_text(cell: Any) -> str:
+    """Return a cell as text, also where Python has no object for it."""
+    try:
+        return str(cell.cast(pa.string()).as_py())
+    except (pa.ArrowException, ValueError, OverflowError):
+        return str(getattr(cell, "value", cell))
+
+
+def _rounding(target: pa.DataType) -> str:
+    if pa.types.is_timestamp(target) or pa.types.is_time(target):
+        return "round it to microseconds, or make it text"
+    return "make it text or a float"
 
 
 def _target(kind: pa.DataType) -> pa.DataType | None:
@@ -712,4 +819,6 @@ def _advice(kind: pa.DataType) -> str:
         return "turn it into a number of seconds"
     if pa.types.is_nested(kind):
         return "turn it into JSON text"
+    if pa.types.is_decimal(kind):
+        return f"{_DIGITS} digits are the most: turn it into text"
     return "turn it into text"

@@ -37,7 +37,7 @@ _TRUE = ["1", "true", "t", "yes", "y", "on"]
 _FALSE = ["0", "false", "f", "no", "n", "off"]
 _DECLARATION = re.compile(
     r"\s*(BOOLEAN|BOOL|DATETIME|TIMESTAMP|DATE|TIME|DECIMAL|NUMERIC)\b"
-    r"(?:\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?",
+    r"(?:\s+TEXT)?(?:\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?",
     re.IGNORECASE,
 )
 _WANTED = {
@@ -139,8 +139,8 @@ def _typed(name: str, column: pa.Array, declared: Declared) -> pa.Array:
     convert = _converter(column.type, declared)
     if convert is None:
         raise BadArgument(
-            f"column '{name}' is declared {declared.text} and holds {column.type}, of "
-            "which it cannot be made; leave it out of parse"
+            f"column '{name}' is declared {declared.text} and holds {_held(column)}, "
+            "of which it cannot be made; leave it out of parse"
         )
     try:
         return convert(column)
@@ -156,6 +156,14 @@ def _typed(name: str, column: pa.Array, declared: Declared) -> pa.Array:
             f"{declared.text}; wanted is {_WANTED[declared.kind]}; correct it, or "
             "leave the column out of parse"
         ) from None
+
+
+def _held(column: pa.Array) -> str:
+    """Return what a column holds, in the words of the guides."""
+    kind = str(column.type)
+    return {"double": "floats", "int64": "integers", "large_binary": "blobs"}.get(
+        kind, kind
+    )
 
 
 def _first_wrong(column: pa.Array, convert: Convert) -> int | None:
@@ -235,6 +243,16 @@ def _boolean_of_text(column: pa.Array) -> pa.Array:
 
 def _timestamp_of_text(column: pa.Array) -> pa.Array:
     text = pc.utf8_trim_whitespace(column)
+    return _of_our_time(_timestamp_of_trimmed(text))
+
+
+def _of_our_time(timestamps: pa.Array) -> pa.Array:
+    """Refuse the year 0, which ISO 8601 has and Python has not."""
+    _between(timestamps.cast(pa.int64()), _FIRST * _US, _LAST * _US + _US - 1)
+    return timestamps
+
+
+def _timestamp_of_trimmed(text: pa.Array) -> pa.Array:
     try:
         return text.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
@@ -263,9 +281,11 @@ def _timestamp_of_julian(column: pa.Array) -> pa.Array:
 def _date_of_text(column: pa.Array) -> pa.Array:
     text = pc.utf8_trim_whitespace(column)
     try:
-        return text.cast(pa.date32())
+        dates = text.cast(pa.date32())
     except pa.ArrowInvalid:
-        return _midnight(text.cast(pa.timestamp("us")))
+        return _midnight(_of_our_time(text.cast(pa.timestamp("us"))))
+    _between(dates.cast(pa.int32()), _FIRST // _DAY, _LAST // _DAY)
+    return dates
 
 
 def _date_of_seconds(column: pa.Array) -> pa.Array:

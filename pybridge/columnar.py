@@ -70,7 +70,7 @@ class Options:
         if given:
             raise BadArgument(
                 f"the option '{next(iter(given))}' is unknown; known are "
-                "dtype_backend, params, parse"
+                "dtype_backend, namespace, params, parse"
             )
         if backend not in BACKENDS:
             raise BadArgument(
@@ -578,11 +578,9 @@ def apply(function: Callable[..., Any], stream: object) -> Any:
         return None
     if isinstance(result, np.ndarray) and result.ndim == 0:
         result = result[()]
-    if isinstance(result, np.datetime64):
-        return result.astype("datetime64[us]").item()
-    if isinstance(result, np.generic):
+    if isinstance(result, np.generic) and result.dtype.kind not in "mM":
         return result.item()
-    return result
+    return result  # dates are not changed here: item() cuts them or makes them numbers
 
 
 def map(function: Callable[..., Any], stream: object) -> Any:

@@ -380,7 +380,7 @@ def _number_text(tree: _Tree, value: Any) -> str | None:
 def _base64(tree: _Tree, value: Any) -> str:
     from base64 import b64encode
 
-    return b64encode(value).decode()
+    return b64encode(bytes(value)).decode()  # a view may have gaps
 
 
 def _complex(tree: _Tree, value: complex) -> dict[str, Any]:
@@ -441,7 +441,12 @@ def _numpy_scalar(tree: _Tree, value: Any) -> Any:
         return None if np.isnat(value) else float(value / np.timedelta64(1, "s"))
     plain = value.item()
     if type(plain) is type(value):  # a longdouble has no Python counterpart
-        raise tree.refuse(value)
+        plain = complex(value) if value.dtype.kind == "c" else float(value)
+        if plain != value and value == value:
+            raise Unsupported(
+                f"json: {tree.where()} is {value!s}, which has more digits than a "
+                "float; make it one, or use str"
+            )
     return tree.plain(plain)
 
 

@@ -342,9 +342,15 @@ def test_types_are_those_that_hosts_know(frame: Any, kind: str, cells: Any) -> N
         (series([True, 1], object), r"bool \(row 0\) and int \(row 1\) are mixed"),
         (series([2**63], object), "row 0: an integer of 64 bits does not fit into 64"),
         (series([1, 2**70], object), "row 1: an integer of 71 bits"),
-        (series([2**63], "uint64"), "uint64 cannot be made int64 exactly"),
+        (
+            series([1, 2**63], "uint64"),
+            "row 1: 9223372036854775808 of uint64 cannot be made int64 exactly; make",
+        ),
+        (series([Decimal(1), Decimal("Infinity")], object), "row 1: Infinity is no"),
+        (series([Decimal("1e100")], object), "more than 76 digits; make them text"),
+        ({"c": np.array(["a", "\ud800"])}, "row 1: the text has the lone surrogate"),
         (series([1.5, 2**60 + 1], object), "float .* and int .* are mixed"),
-        (series([1 + 2j]), "complex128 has no counterpart"),
+        (series([1 + 2j]), "complex128 has no counterpart; take .real and .imag"),
         (series([object()], object), "object has no counterpart"),
         (series([[1]], object), "list<.*has no counterpart; turn it into JSON text"),
         (series([{"a": 1}], object), "struct<.*turn it into JSON text"),
@@ -358,7 +364,7 @@ def test_types_are_those_that_hosts_know(frame: Any, kind: str, cells: Any) -> N
         (series(pd.interval_range(0, 1)), "interval.*astype"),
         (
             series(["2024-01-02 00:00:00.000000001"], "datetime64[ns]"),
-            "cannot be made timestamp",
+            "row 0: 2024-01-02 00:00:00.000000001 .*cannot be made .*; round it",
         ),
         (
             series([pd.Timestamp("2024-01-02 00:00:00.000000001")], object),
@@ -385,7 +391,7 @@ def test_types_are_those_that_hosts_know(frame: Any, kind: str, cells: Any) -> N
             "datetime.datetime .* and numpy.datetime64 .* are mixed",
         ),
         (series(pd.cut([1, 2], 2)), "interval.*astype"),
-        (series(["\ud800"], object), "lone surrogate '.ud800'"),
+        (series(["\ud800"], object), "row 0: .*lone surrogate '.ud800'"),
         (
             series([dt.date(2024, 1, 1), DAY], object),
             "date .* and datetime.datetime .* are mixed",
@@ -397,7 +403,14 @@ def test_types_are_those_that_hosts_know(frame: Any, kind: str, cells: Any) -> N
         (series([dt.date(2024, 1, 1), 5], object), "date .* and int .* are mixed"),
         (series([DAY, DAY.replace(tzinfo=dt.UTC)], object), "with and without a zone"),
         ({"c": np.zeros((2, 2))}, "an array of 2 dimensions is no column"),
-        ({"c": np.array([1], np.longdouble)}, "has no counterpart"),
+        (
+            {"c": np.array([1, 1 / np.longdouble(3)])},
+            "row 1: 0.333.* has more digits than a float64; round it",
+        ),
+        (
+            pl.DataFrame({"c": pl.Series([2**70], dtype=pl.Int128)}),
+            "Int128 has no counterpart; turn it into text",
+        ),
         ({"c": pl.Series([[1]])}, "has no counterpart; turn it into JSON text"),
         (pl.DataFrame({"c": [dt.timedelta(1)]}), "turn it into a number of seconds"),
         (
@@ -535,6 +548,33 @@ def test_schema_of_a_reader_leaves_its_rows() -> None:
 
     assert "int64" == str(to_schema(reader).types[0])
     assert {"a": [1]} == table(reader).to_pydict()
+
+
+def test_rows_of_a_reader_are_had_once() -> None:
+    """Whoever asks a second time is told so, and does not get a frame of no rows."""
+    reader = pa.table({"a": [1]}).to_reader()
+
+    assert {"a": [1]} == table(reader).to_pydict()
+    with pytest.raises(BadArgument, match=r"once only, and they were; .*read_all"):
+        table(reader)
+
+
+def test_longer_floats_are_exact_or_refused() -> None:
+    """A column of them is one of floats where no digit is lost; NaN and NULL count."""
+    cells = np.ma.array(
+        [0.5, np.nan, np.inf, 1], np.longdouble, mask=[False, False, False, True]
+    )
+
+    assert ["0.5", "nan", "inf", "None"] == list(
+        map(str, table({"a": cells}).column(0).to_pylist())
+    )
+
+
+def test_integers_of_several_widths_are_one_column() -> None:
+    """Numpy's integers in a list are integers, as they are alone."""
+    cells = [np.int8(1), np.uint64(2), 3, None]
+
+    assert [1, 2, 3, None] == table({"a": cells}).column(0).to_pylist()
 
 
 def test_schema_is_cheap() -> None:

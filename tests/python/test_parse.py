@@ -53,6 +53,7 @@ def declared(cells: list[Any], type_: str, **options: Any) -> Any:
         ("DECIMAL", "decimal"),
         ("NUMERIC(10, 2)", "decimal"),
         (" Decimal ( 10 )", "decimal"),
+        ("DECIMAL TEXT(5,2)", "decimal"),
         ("INTEGER", None),
         ("TEXT", None),
         ("DATES", None),
@@ -252,7 +253,7 @@ def test_blobs_are_refused() -> None:
 def test_time_of_floats_is_refused() -> None:
     """A float has no stated meaning as a time of day."""
     with pytest.raises(
-        BadArgument, match="column 'c' is declared time and holds double"
+        BadArgument, match="column 'c' is declared time and holds floats"
     ):
         parsed([0.5], "time")
 
@@ -336,7 +337,7 @@ def test_parse_of_all_leaves_other_types() -> None:
         ({"c": 3}, "column 'c' is '3', which parse does not know"),
         (
             {"c": "decimal(99)"},
-            "declared decimal.99. and holds int64, of which it cannot",
+            "declared decimal.99. and holds integers, of which it cannot",
         ),
         (3, "parse is"),
     ],
@@ -376,3 +377,26 @@ def test_any_decimal_comes_back_from_its_text(values: list[Decimal | None]) -> N
     cells = [None if one is None else str(one) for one in values]
 
     assert values == parsed(cells, "decimal", pa.large_string())
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        ("0000-01-01", "date"),
+        ("0000-12-31 00:00", "date"),
+        ("0000-12-31", "timestamp"),
+        ("0001-01-01 00:00+01:00", "timestamp"),
+        ("9999-12-31 23:59:59-01:00", "timestamp"),
+    ],
+)
+def test_years_are_those_of_python(cell: str, kind: str) -> None:
+    """The year 0 is one of ISO 8601 and none of datetime's; the row is named."""
+    with pytest.raises(BadArgument, match=f"column 'c', row 1: '{cell[:10]}"):
+        parsed(["2024-01-01", cell] if len(cell) < 11 else [None, cell], kind)
+
+
+def test_digits_of_decimal_text_are_kept_to() -> None:
+    """The type that decimals are written with tells its digits behind TEXT."""
+    assert [Decimal("1.10")] == parsed(["1.1"], "DECIMAL TEXT(5,2)")
+    with pytest.raises(BadArgument, match="'1.101' is not a DECIMAL TEXT"):
+        parsed(["1.101"], "DECIMAL TEXT(5,2)")

@@ -505,3 +505,11 @@ def test_frame_lets_go_of_its_rows(driver: Driver) -> None:
     driver.run("del df; gc.collect()")
 
     assert 1 == driver.eval("int(ref() is None)")
+
+
+def test_frame_of_a_reader_is_read_once(driver: Driver) -> None:
+    """A second statement is told that the rows are gone, and sees no empty table."""
+    make(driver, "import pyarrow as pa; df = pa.table({'a': [1]}).to_reader()")
+
+    assert [(1,)] == driver.rows("select * from t")
+    assert "make a table of it with read_all()" in driver.error("select * from t")

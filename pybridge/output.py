@@ -26,7 +26,7 @@ if TYPE_CHECKING:
             """Take the text."""
 
 
-__all__ = ["Capture", "Stream", "install"]
+__all__ = ["Capture", "Stream", "install", "reopen_input"]
 
 STDOUT = 1
 STDERR = 2
@@ -214,6 +214,19 @@ def install(sink: Sink) -> None:
     """Put streams over `sink` in place of sys.stdout and sys.stderr, for good."""
     sys.stdout = sys.__stdout__ = Stream(STDOUT, sink)  # type: ignore[assignment, misc]
     sys.stderr = sys.__stderr__ = Stream(STDERR, sink)  # type: ignore[assignment, misc]
+
+
+def reopen_input() -> None:
+    """Open sys.stdin again where exit() or quit() has closed it: the host goes on."""
+    closed: Any = sys.stdin
+    is_own = closed is sys.__stdin__
+    if closed is None or not is_own or not closed.closed:
+        return
+    try:
+        opened = open(0, encoding=closed.encoding, closefd=False)  # noqa: SIM115
+    except OSError:  # the process has no standard input
+        return
+    sys.stdin = sys.__stdin__ = opened  # type: ignore[misc]
 
 
 def _borrow() -> None:

@@ -244,11 +244,25 @@ def _text(exc: BaseException) -> str:
         return f"<str() of the exception raised {type_name(type(failed))}>"
     if not isinstance(text, str):
         text = str(text)
+    if isinstance(exc, UnicodeError) and not _frames(exc.__traceback__):
+        text += _crossing(exc)
     if not text and type(exc) is KeyboardInterrupt:
         return "the call was interrupted"
     if not text and isinstance(exc, MemoryError):
         return "out of memory"
     return _clean(text, _MAX_TEXT)
+
+
+def _crossing(exc: UnicodeError) -> str:
+    """Say what to do about text that could not come to Python, or go from it.
+
+    No line of the user's has raised such an exception.
+    """
+    if isinstance(exc, UnicodeDecodeError):
+        return "; text comes as UTF-8: hand over other bytes as a blob"
+    if isinstance(exc, UnicodeEncodeError):
+        return '; use serialization "json" or "repr"'
+    return ""
 
 
 def _safe_repr(value: object) -> str:

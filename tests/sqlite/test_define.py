@@ -444,6 +444,28 @@ def test_define_aggregate_of_whole_columns_of_each_type(driver: Driver) -> None:
     )
 
 
+def test_define_aggregate_gives_dates_as_they_are(host: Host) -> None:
+    """A date of numpy is what py_eval makes of it: a day alone, and never cut."""
+    host.run("import numpy as np")
+    define(host, "day", "aggregate", "lambda x: np.datetime64('2024-02-29')")
+    define(host, "hour", "aggregate", "lambda x: np.datetime64('2024-02-29T05')")
+    define(host, "fine", "aggregate", "lambda x: np.datetime64(1, 'ns')")
+
+    assert [("2024-02-29", "2024-02-29 05:00:00")] == host.rows(
+        "select day(1), hour(1)"
+    )
+    assert "finer than a microsecond" in host.error("select fine(1)")
+
+
+def test_define_refuses_a_name_that_is_too_long(host: Host) -> None:
+    """SQLite's limit is told in bytes."""
+    define(host, "x" * 255, "scalar", "lambda: 1")
+
+    assert "py_define: a name of 256 bytes is too long, SQLite takes 255" == host.error(
+        f"select py_define('{'é' * 128}', 'scalar', 'len')"
+    )
+
+
 def test_define_aggregate_of_no_rows_with_null_special(driver: Driver) -> None:
     """With null special and an arity a function of columns sees columns of no rows."""
     define(

@@ -290,6 +290,18 @@ def test_call_refuses_a_positional_argument_behind_a_keyword(host: Host) -> None
     assert 'py_call: argument 2 has no name but comes after keyword "end"' == message
 
 
+def test_call_refuses_a_keyword_that_comes_twice(host: Host) -> None:
+    """Of two values none is the better one."""
+    host.rows("select py_define('f', 'scalar', 'dict')")
+
+    message = host.error("select py_call('dict', py_kw('a', 1), py_kw('a', 2))")
+
+    assert 'py_call: keyword "a" came twice' == message
+    assert 'f: keyword "b" came twice' == host.error(
+        "select f(py_kw('b', 1), py_kw('a', 1), py_kw('b', 2))"
+    )
+
+
 def test_apply_takes_json(host: Host) -> None:
     """Arguments as a JSON array and a JSON object, either may be NULL."""
     rows = host.rows(
@@ -403,6 +415,64 @@ def test_context_refuses_names_that_are_none(host: Host) -> None:
     assert "too long" in host.error(f"select py_context('{'x' * 128}')")
 
 
+@pytest.mark.parametrize(
+    ("bytes_", "wrong", "at"),
+    [
+        ("ff", "ff", 0),
+        ("61c3", "c3", 1),
+        ("c0af", "c0", 0),
+        ("e09f80", "e0", 0),
+        ("eda080", "ed", 0),
+        ("c3a9f0808080", "f0", 2),
+        ("f4908080", "f4", 0),
+        ("f5808080", "f5", 0),
+    ],
+)
+def test_names_are_utf8(host: Host, bytes_: str, wrong: str, at: int) -> None:
+    """Any name in an argument, that of a context too, which Python would not find."""
+    before = host.value("select py_context()")
+    text = f"cast(x'{bytes_}' as text)"
+
+    assert f"py_context: name is not UTF-8 text: byte 0x{wrong} at {at}" == host.error(
+        f"select py_context({text})"
+    )
+    assert "py_get: variable is not UTF-8" in host.error(f"select py_get({text})")
+    assert before == host.value("select py_context()")
+
+
+def test_context_takes_any_name_of_utf8(host: Host) -> None:
+    """Characters of one to four bytes, also the last of each length."""
+    name = "a\x7f\x80\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff"
+
+    assert name == host.value(f"select py_context({quote(name)})")
+
+
+@pytest.mark.parametrize(
+    "call", ["py_exec({})", "py_call('len', {})", "py_set('a', {})"]
+)
+def test_text_that_is_not_utf8_says_what_to_do(host: Host, call: str) -> None:
+    """SQLite stores any bytes as text; Python's own message does not say what helps."""
+    message = host.error("select " + call.format("cast(x'ff' as text)"))
+
+    assert "0xff in position 0" in message
+    assert "hand over other bytes as a blob" in message
+
+
+def test_lone_surrogates_say_what_to_do(host: Host) -> None:
+    """Where they come back; in code of the user's the message is Python's."""
+    assert 'use serialization "json"' in host.error("select py_eval('\"\\ud800\"')")
+    assert "serialization" not in host.error("select py_eval('\"\\ud800\".encode()')")
+
+
+def test_exit_leaves_standard_input_open(shell: Shell) -> None:
+    """exit() and quit() close sys.stdin before they raise; the next call may read."""
+    assert "SystemExit" in shell.error("select py_exec('exit()')")
+
+    assert 0 == shell.eval("__import__('sys').stdin.closed")
+    assert "SystemExit" in shell.error("select py_exec('quit(1)')")
+    assert 1 == shell.eval("__import__('sys').stdin is __import__('sys').__stdin__")
+
+
 def test_contexts_belong_to_the_process(driver: Driver) -> None:
     """Two connections that name the same context share its variables."""
     name = driver.value("select py_context()")
@@ -460,6 +530,7 @@ def test_option_refuses_a_wrong_value(
 
     assert f'py_option: "{name}" takes ' in message
     assert says in message
+    assert message.endswith(" came")
     assert before == host.value(f"select py_option('{name}')")
 
 

@@ -490,7 +490,8 @@ REFUSED = [
     (";", "the query is empty"),
     ("create table u(a)", "returns no columns"),
     ("delete from t", "returns no columns"),
-    ("begin", "returns no columns"),
+    ("begin", "returns no columns; it was not run"),
+    ("-- it\n /* is */ pragma cache_size = 77", "it may have taken effect"),
     ("selec 1", 'near "selec": syntax error'),
     ("select 1 )", 'near ")": syntax error'),
     ("select 1) select (1", 'near ")": syntax error'),
@@ -558,7 +559,16 @@ MISBOUND = [
     ("select ?", '{"params":7}', "an array or an object is wanted, integer came"),
     ("select ?", "[1]", "a JSON object is wanted, array came"),
     ("select ?", "{", "malformed JSON"),
-    ("select 1", '{"color":1}', "'color' is unknown"),
+    (
+        "select 1",
+        '{"color":1}',
+        "'color' is unknown; known are dtype_backend, namespace",
+    ),
+    (
+        "select :a",
+        '{"params":{"a":1, "a":2}}',
+        'parameter 1 ":a" of the statement has two values',
+    ),
 ]
 
 

@@ -181,6 +181,15 @@ def test_table_refuses_what_is_no_table(host: Host, name: str) -> None:
     assert "before" == host.eval("q")
 
 
+def test_table_says_where_no_database_is(host: Host) -> None:
+    """A dot parts the schema from the table; temp is one before it has a table."""
+    message = host.error("select py_table('nowhere.t', 'q')")
+
+    assert 'no database "nowhere" is attached' in message
+    assert 'quote it: "nowhere.t"' in message
+    assert "no table 'temp.t'" in host.error("select py_table('temp.t', 'q')")
+
+
 def test_table_reads_views_and_virtual_tables(filled: Host) -> None:
     """What can be selected from can be read, as a whole."""
     filled.rows("create view w as select a, bb from t where a > 20 order by a desc")

@@ -67,6 +67,33 @@ static pyb_status check_tail(sqlite3 *db, const char *tail, const char *end,
   return PYB_OK;
 }
 
+/* Is it a PRAGMA, behind blanks and comments? */
+static int is_pragma(const char *sql) {
+  for (;;) {
+    const char *end;
+
+    sql += strspn(sql, " \t\n\f\r");
+    if (sql[0] == '-' && sql[1] == '-')
+      end = strchr(sql, '\n');
+    else if (sql[0] == '/' && sql[1] == '*')
+      end = strstr(sql + 2, "*/");
+    else
+      return sqlite3_strnicmp(sql, "pragma", 6) == 0;
+    if (end == NULL)
+      return 0;
+    sql = end + (*end == '*' ? 2 : 1);
+  }
+}
+
+/* SQLite carries out some PRAGMAs as it prepares them. */
+static pyb_status refuse_columnless(const char *sql, pyb_error *error) {
+  return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "%s",
+                            is_pragma(sql)
+                                ? "the PRAGMA returns no columns; it may have taken "
+                                  "effect all the same: run it as a statement"
+                                : "the statement returns no columns; it was not run");
+}
+
 /* Prepare the one statement that returns rows; *size becomes the size of its text. */
 static pyb_status prepare_query(sqlite3 *db, const char *sql, size_t *size,
                                 sqlite3_stmt **statement, pyb_error *error) {
@@ -82,8 +109,7 @@ static pyb_status prepare_query(sqlite3 *db, const char *sql, size_t *size,
   if (status == PYB_OK)
     status = check_tail(db, tail, end, error);
   if (status == PYB_OK && sqlite3_column_count(*statement) == 0)
-    status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
-                                "the statement returns no columns; it was not run");
+    status = refuse_columnless(sql, error);
   if (status != PYB_OK) {
     sqlite3_finalize(*statement);
     *statement = NULL;
@@ -92,11 +118,25 @@ static pyb_status prepare_query(sqlite3 *db, const char *sql, size_t *size,
   return status;
 }
 
+/* Say what is wrong with parameter i, 1 = the first. */
+static pyb_status refuse_parameter(sqlite3_stmt *statement, int i, const char *what,
+                                   pyb_error *error) {
+  const char *name = sqlite3_bind_parameter_name(statement, i);
+
+  return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
+                            "parameter %d%s%s%s of the statement %s", i,
+                            name != NULL ? " \"" : "", name != NULL ? name : "",
+                            name != NULL ? "\"" : "", what);
+}
+
 /* Bind a value to one parameter, 1 = the first. */
 static pyb_status bind_one(sqlite3 *db, sqlite3_stmt *statement, int i,
                            const pyb_value *value, char *bound, pyb_error *error) {
-  int code = pyb__sqlite_bind(statement, i, value);
+  int code;
 
+  if (bound[i - 1])
+    return refuse_parameter(statement, i, "has two values", error);
+  code = pyb__sqlite_bind(statement, i, value);
   if (code != SQLITE_OK)
     return pyb__sqlite_error(db, code, error);
   bound[i - 1] = 1;
@@ -164,15 +204,9 @@ static pyb_status bind_count(sqlite3 *db, sqlite3_stmt *statement,
     return pyb__sqlite_refuse(error, PYB_NO_MEMORY, "out of memory");
   memset(bound, 0, (size_t)count + 1);
   status = bind_all(db, statement, params, names, n, count, bound, error);
-  for (int i = 0; i < count && status == PYB_OK; i++) {
-    const char *name = sqlite3_bind_parameter_name(statement, i + 1);
-
+  for (int i = 0; i < count && status == PYB_OK; i++)
     if (!bound[i])
-      status = pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT,
-                                  "parameter %d%s%s%s of the statement has no value",
-                                  i + 1, name != NULL ? " \"" : "",
-                                  name != NULL ? name : "", name != NULL ? "\"" : "");
-  }
+      status = refuse_parameter(statement, i + 1, "has no value", error);
   sqlite3_free(bound);
   return status;
 }

@@ -13,6 +13,7 @@
 #include "define.h"
 
 #define NAME "py_define"
+#define LONGEST_NAME 255 /* of a function, in bytes */
 
 #define INLINE inline __attribute__((always_inline))
 /* As PYB__ROW of c/python/gate.h, which says why. */
@@ -174,9 +175,11 @@ static int load_named(sqlite3_context *context, const slot *s, int n,
     const pyb__sqlite_named *named = pyb__sqlite_keyword(args[i]);
     sqlite3_value *value = named != NULL ? named->value : args[i];
 
-    if (named != NULL)
+    if (named != NULL) {
       names[n_names++] = named->name;
-    else if (n_names != 0) {
+      if (!pyb__sqlite_keyword_once(context, s->name, names, (size_t)n_names))
+        return -1;
+    } else if (n_names != 0) {
       pyb__sqlite_say(context, s->name, PYB_BAD_ARGUMENT,
                       "argument %d has no name but comes after keyword \"%s\"", i + 1,
                       names[n_names - 1]);
@@ -763,6 +766,10 @@ static void py_define(sqlite3_context *context, int n, sqlite3_value **args) {
       !pyb__sqlite_optional(context, NAME, n, args, 3, "options", &options))
     return;
   status = read_kind(kind_name, &kind, &error);
+  if (status == PYB_OK && strlen(name) > LONGEST_NAME)
+    status = pyb__sqlite_refuse(&error, PYB_BAD_ARGUMENT,
+                                "a name of %zu bytes is too long, SQLite takes %d",
+                                strlen(name), LONGEST_NAME);
   if (status == PYB_OK && callable == NULL)
     status = drop(r, name, kind, &error);
   else if (status == PYB_OK) {

@@ -163,6 +163,17 @@ static int load_argument(sqlite3_value *arg, const pyb__sqlite_named *named,
   return 1;
 }
 
+int pyb__sqlite_keyword_once(sqlite3_context *context, const char *name,
+                             const char *const *names, size_t n) {
+  for (size_t i = 0; i + 1 < n; i++)
+    if (strcmp(names[i], names[n - 1]) == 0) {
+      pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT, "keyword \"%s\" came twice",
+                      names[i]);
+      return 0;
+    }
+  return 1;
+}
+
 int pyb__sqlite_arguments_load(sqlite3_context *context, const char *name, int n,
                                sqlite3_value **args, pyb__sqlite_arguments *loaded) {
   loaded->n = (size_t)n;
@@ -181,9 +192,11 @@ int pyb__sqlite_arguments_load(sqlite3_context *context, const char *name, int n
   for (int i = 0; i < n; i++) {
     const pyb__sqlite_named *named = pyb__sqlite_keyword(args[i]);
 
-    if (named != NULL)
+    if (named != NULL) {
       loaded->names[loaded->n_names++] = named->name;
-    else if (loaded->n_names != 0) {
+      if (!pyb__sqlite_keyword_once(context, name, loaded->names, loaded->n_names))
+        goto failed;
+    } else if (loaded->n_names != 0) {
       pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT,
                       "argument %d has no name but comes after keyword \"%s\"", i + 1,
                       loaded->names[loaded->n_names - 1]);
@@ -650,10 +663,11 @@ static void py_option(sqlite3_context *context, int n, sqlite3_value **args) {
       found = &options[i];
   if (found == NULL)
     unknown_option(context, name, wanted);
-  else if (n == 2 && !found->set(host, args[1]))
-    pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT, "\"%s\" takes %s", found->name,
-                    found->takes);
-  else
+  else if (n == 2 && !found->set(host, args[1])) {
+    const char *came = (const char *)sqlite3_value_text(args[1]);
+    pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT, "\"%s\" takes %s; %.64s came",
+                    found->name, found->takes, came == NULL ? "NULL" : came);
+  } else
     found->get(host, context);
 }
 

@@ -234,6 +234,10 @@ typedef struct pyb__sqlite_arguments {
 
 /* Load n arguments for the SQL function `name`. 0 = an error has been set, and nothing
  * is to be released. */
+/* Is the last of the n names new among them? Says so where not. */
+PYB_CHECK int pyb__sqlite_keyword_once(sqlite3_context *context, const char *name,
+                                       const char *const *names, size_t n);
+
 PYB_CHECK int pyb__sqlite_arguments_load(sqlite3_context *context, const char *name,
                                          int n, sqlite3_value **args,
                                          pyb__sqlite_arguments *loaded);

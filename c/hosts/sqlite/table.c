@@ -157,6 +157,12 @@ static pyb_status read_columns(sqlite3 *db, relation *r, const char *schema,
   int code = SQLITE_DONE;
   pyb_status status;
 
+  /* temp is one too, but SQLite knows it only once it has something in it */
+  if (sqlite3_db_readonly(db, schema) < 0 && sqlite3_stricmp(schema, "temp") != 0)
+    return pyb__sqlite_refuse(error, PYB_UNDEFINED,
+                              "no database \"%s\" is attached; if the dot belongs to "
+                              "the table's name, quote it: \"%s.%s\"",
+                              schema, schema, r->table);
   status =
       prepare(db, &info, error, "pragma \"%w\".table_xinfo(\"%w\")", schema, r->table);
   while (status == PYB_OK && (code = sqlite3_step(info)) == SQLITE_ROW)

@@ -358,6 +358,41 @@ pyb_status pyb__sqlite_error(sqlite3 *db, int code, pyb_error *error) {
 
 /* ---- Arguments ------------------------------------------------------------------ */
 
+/* How many bytes the character at `c` has, 0 where it is none of UTF-8: a byte alone, a
+ * form that is too long, half of a pair, or beyond the last. */
+static int width_at(const unsigned char *c) {
+  int more = *c < 0x80   ? 0
+             : *c < 0xC2 ? -1
+             : *c < 0xE0 ? 1
+             : *c < 0xF0 ? 2
+             : *c < 0xF5 ? 3
+                         : -1;
+
+  for (int i = 1; i <= more; i++)
+    if ((c[i] & 0xC0) != 0x80)
+      return 0;
+  if ((*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] > 0x9F) ||
+      (*c == 0xF0 && c[1] < 0x90) || (*c == 0xF4 && c[1] > 0x8F))
+    return 0;
+  return more + 1;
+}
+
+/* Is the text UTF-8? Says so where not. */
+static int is_utf8(sqlite3_context *context, const char *name, const char *what,
+                   const char *text) {
+  const unsigned char *c = (const unsigned char *)text;
+  int width;
+
+  for (; *c != '\0'; c += width)
+    if ((width = width_at(c)) == 0) {
+      pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT,
+                      "%s is not UTF-8 text: byte 0x%02x at %lld", what, *c,
+                      (long long)((const char *)c - text));
+      return 0;
+    }
+  return 1;
+}
+
 int pyb__sqlite_optional(sqlite3_context *context, const char *name, int n,
                          sqlite3_value **args, int i, const char *what,
                          const char **text) {
@@ -375,7 +410,7 @@ int pyb__sqlite_optional(sqlite3_context *context, const char *name, int n,
     if (!hidden)
       return 1;
   } else if (strlen(*text) == (size_t)sqlite3_value_bytes(args[i]))
-    return 1;
+    return is_utf8(context, name, what, *text);
   pyb__sqlite_say(context, name, PYB_BAD_ARGUMENT, "%s holds a NUL character", what);
   return 0;
 }

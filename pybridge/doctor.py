@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pybridge
+from pybridge._programs import said
 from pybridge.errors import BadArgument
 from pybridge.functions import health
 from pybridge.location import HEADER, LIBRARY, PROBE
@@ -190,9 +191,7 @@ def _examine_libpython(examination: Examination) -> None:
     ldd = shutil.which("ldd")
     if ldd is None:
         return
-    listing = subprocess.run(  # noqa: S603 (ldd, on our own library)
-        [ldd, str(LIBRARY)], capture_output=True, text=True, check=False
-    ).stdout
+    listing = said([ldd, str(LIBRARY)])
     for name, target in re.findall(r"(\S+) => (not found|\S+)", listing):
         if target == "not found":
             examination.wrong(
@@ -320,10 +319,8 @@ def _examine_shell(examination: Examination) -> None:
             "only to try things: apt-get install sqlite3",
         )
         return
-    version = subprocess.run(  # noqa: S603 (the program that `which` found)
-        [shell, "--version"], capture_output=True, text=True, check=False
-    ).stdout.split()
-    examination.ok("sqlite3 shell", f"{version[0] if version else '?'}, {shell}")
+    version, *_ = said([shell, "--version"]).split() or ["?"]
+    examination.ok("sqlite3 shell", f"{version}, {shell}")
 
 
 def _examine_gtm(examination: Examination) -> None:

@@ -29,7 +29,16 @@ FOREIGN = {
 # The floors of the package, from the ground up. A module imports from its own floor and
 # from those below; a new module has to be given one.
 FLOORS = (
-    {"_names", "_words", "errors", "key", "location", "masking", "pybridge"},
+    {
+        "_names",
+        "_programs",
+        "_words",
+        "errors",
+        "key",
+        "location",
+        "masking",
+        "pybridge",
+    },
     {
         "source",
         "status",

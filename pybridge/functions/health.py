@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import pybridge
+from pybridge._programs import said
 from pybridge.errors import BadArgument, BridgeError, HostError
 
 if TYPE_CHECKING:
@@ -242,7 +242,4 @@ def _examine_programs(examination: Examination) -> None:
 
 def _version_of(program: str) -> str:
     """Return what a program says of its version."""
-    done = subprocess.run(  # noqa: S603 - a program that was found
-        [program, "--version"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "of a version it does not tell"
+    return said([program, "--version"]) or "of a version it does not tell"

@@ -6,11 +6,11 @@ import functools
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
+from pybridge._programs import said
 from pybridge.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -136,17 +136,8 @@ def _look(program: str) -> Optional[Python]:
 def _asked(program: str, changed: int) -> Optional[Python]:
     """Ask a program; once, as long as it does not change."""
     del changed
-    try:
-        answer = subprocess.run(  # noqa: S603 - a Python by its name and place
-            [program, "-I", "-c", _QUESTION],
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-            check=False,
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    version, _, home = answer.strip().partition(" ")
+    answer = said([program, "-I", "-c", _QUESTION], seconds=_PATIENCE)
+    version, _, home = answer.partition(" ")
     return Python(Path(program), version, home) if home else None
 
 

@@ -17,6 +17,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _OTHERS = (
     "__init__.py",
     "_names.py",
+    "_programs.py",
     "_words.py",
     "detached.py",
     "errors.py",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from pybridge._programs import said
 from pybridge.errors import BadArgument
 from pybridge.location import GTM, LIBRARY
 
@@ -103,15 +104,11 @@ def find_gtm() -> Path:
 
 def version_of(gtm: Path) -> str:
     """Return what GT.M says of its version, "V7.0-005 Linux x86_64"."""
-    done = subprocess.run(
+    found = said(
         [str(gtm / "mumps"), "-run", "%XCMD", "write $zversion"],
-        env={"gtm_dist": str(gtm), "gtmroutines": f"{gtm / 'libgtmutil.so'} {gtm}"},
-        capture_output=True,
-        text=True,
-        check=False,
+        {"gtm_dist": str(gtm), "gtmroutines": f"{gtm / 'libgtmutil.so'} {gtm}"},
     )
-    found = done.stdout.strip().removeprefix("GT.M ")
-    return found if not done.returncode and found else "of a version it does not tell"
+    return found.removeprefix("GT.M ") or "of a version it does not tell"
 
 
 def _find_icu() -> str:

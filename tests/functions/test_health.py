@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pybridge
+from pybridge import _programs
 from pybridge.doctor import Examination
 from pybridge.functions import health
 from pybridge.functions.library import get_or_create_project
@@ -163,6 +164,24 @@ def test_doctor_finds_settings_that_are_wrong(
     found = findings()["[functions]"]
 
     assert ("wrong", f"correct it in '{settings}'") == (found.state, found.cure)
+
+
+def test_doctor_waits_for_no_program_that_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that does not tell its version in time is there all the same."""
+    program = tmp_path / "git"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(_programs, "PATIENCE", 0.2)
+
+    found = findings()["git"]
+
+    assert ("ok", f"of a version it does not tell, {program}") == (
+        found.state,
+        found.found,
+    )
 
 
 def test_disk_of_a_directory_is_known() -> None:

@@ -60,32 +60,47 @@ class Process:
 
     async def start(self, nursery: Nursery) -> None:
         """Have the process forked."""
-        life = self.life
-        work = os.path.join(life.folder, "work")
+        work = os.path.join(self.life.folder, "work")
         os.makedirs(work, mode=0o700, exist_ok=True)
+        memory_limit = self.bounds.memory
+        its: list[int] = []  # what is only the process's own
+        try:
+            its.append(self._open_output())
+            its.append(self._open_channel())
+            fds = [*its, self.trail]
+            heavy = memory_limit is not None
+            self.child = await nursery.fork(self._request(work), fds, heavy=heavy)
+        finally:
+            for fd in its:
+                os.close(fd)
+        if memory_limit is not None:
+            self.meter = asyncio.ensure_future(self._measure(memory_limit))
+
+    def _open_output(self) -> int:
+        """Begin to read a pipe; return the end that the process writes into."""
+        key = self.life.origin.environ.get(KEY)  # as secret as the others
+        secrets = [*self.life.secrets.values(), *([key] if key else [])]
+        self.masker = Masker(secrets)
         out, its_out = os.pipe2(os.O_CLOEXEC)
-        key = life.origin.environ.get(KEY)  # as secret as the others
-        self.masker = Masker([*life.secrets.values(), *([key] if key else [])])
-        self.pump = Pump(self.loop, out, life.log, self.masker)
+        self.pump = Pump(self.loop, out, self.life.log, self.masker)
+        return its_out
+
+    def _open_channel(self) -> int:
+        """Begin to hear the process; return the end that it writes its news to."""
         self.channel, its_channel = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.loop.add_reader(self.channel, self._hear)
-        request = {
-            "run": life.id,
+        return its_channel
+
+    def _request(self, work: str) -> dict[str, Any]:
+        """Return what the nursery is told of the process."""
+        return {
+            "run": self.life.id,
             "cwd": work,
             "environ": self._environ(),
             "argv": self._argv(),
             "limits": list(self.bounds),
             "groups": [str(path) for path in self.group.paths],
         }
-        try:
-            fds = [its_out, its_channel, self.trail]
-            heavy = self.bounds.memory is not None
-            self.child = await nursery.fork(request, fds, heavy=heavy)
-        finally:
-            os.close(its_out)
-            os.close(its_channel)
-        if self.bounds.memory is not None:
-            self.meter = asyncio.ensure_future(self._measure(self.bounds.memory))
 
     def _environ(self) -> dict[str, str]:
         """Return the environment of the run."""

@@ -22,7 +22,7 @@ from pybridge.functions import pythons, serve, uv
 from pybridge.functions.pythons import interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from pybridge.functions.store import Store
 
@@ -33,7 +33,6 @@ __all__ = [
     "Environment",
     "Request",
     "Stopped",
-    "ensure",
     "find",
     "interpreter",
     "is_needed",
@@ -146,41 +145,6 @@ def request(spec: Mapping[str, Any], *, store: Store) -> Request:
     )
 
 
-def ensure(
-    python_version: Optional[str] = None,
-    requirements: Sequence[str] = (),
-    *,
-    store: Store,
-    extra: Sequence[str] = (),
-    instructions: Sequence[str] = (),
-    base_image: Optional[str] = None,
-    progress: Optional[Callable[[str], None]] = None,
-    stopped: Optional[Callable[[], bool]] = None,
-    environ: Optional[Mapping[str, str]] = None,
-) -> Environment:
-    """Return an environment, made where it is not there yet.
-
-    `progress` is given lines for people, `stopped` is asked whether it is not wanted
-    any more, `environ` has the settings of uv and pip; None is this process's.
-
-    Raises:
-        BadArgument: there is no Python of that version.
-        HostError: it cannot be made; with the words of uv.
-        Stopped: `stopped` said so.
-
-    """
-    wanted = Request(
-        pythons.find(python_version),
-        tuple(requirements),
-        tuple(extra),
-        tuple(instructions),
-        base_image,
-    )
-    return find(wanted, store=store) or make(
-        wanted, store=store, progress=progress, stopped=stopped, environ=environ
-    )
-
-
 def find(wanted: Request, *, store: Store) -> Optional[Environment]:
     """Return an environment that is there; None otherwise."""
     return _read(_folder(store) / wanted.digest)
@@ -213,7 +177,10 @@ def make(
     stopped: Optional[Callable[[], bool]] = None,
     environ: Optional[Mapping[str, str]] = None,
 ) -> Environment:
-    """Make an environment, or wait until another process has made it.
+    """Return an environment, made where neither this nor another process has made it.
+
+    `progress` is given lines for people, `stopped` is asked whether it is not wanted
+    any more, `environ` has the settings of uv and pip; None is this process's.
 
     Raises:
         HostError: it cannot be made; with the words of uv.

@@ -107,11 +107,19 @@ def test_settings_name_a_python(
 # ---- Making --------------------------------------------------------------------------
 
 
+def wanted(
+    *requirements: str, instructions: tuple[str, ...] = ()
+) -> environments.Request:
+    """Return what an environment of this Python is made from."""
+    python = pythons.find(None)
+    return environments.Request(python, requirements, instructions=instructions)
+
+
 @pytest.mark.usefixtures("bare")
 def test_environment_has_the_requirements_and_this_package(store: Store) -> None:
     """What is required can be imported, and pybridge too; the lock says all (S-50)."""
     told: list[str] = []
-    made = environments.ensure(None, [SMALL], store=store, progress=told.append)
+    made = environments.make(wanted(SMALL), store=store, progress=told.append)
 
     code = "import iniconfig, pybridge.functions as f; print(f.__file__)"
     there = subprocess.run(
@@ -122,7 +130,7 @@ def test_environment_has_the_requirements_and_this_package(store: Store) -> None
     assert "--hash=sha256:" in made.lock
     assert any("iniconfig==2.0.0" in line for line in told)
     again: list[str] = []
-    same = environments.ensure(None, [SMALL], store=store, progress=again.append)
+    same = environments.make(wanted(SMALL), store=store, progress=again.append)
     assert (made, []) == (same, again)
 
 
@@ -149,12 +157,12 @@ def test_many_processes_make_it_once(store: Store) -> None:
     """However many want an environment at once, one makes it and all have it."""
     code = (
         "import sys\n"
-        "from pybridge.functions import environments\n"
+        "from pybridge.functions import environments, pythons\n"
         "from pybridge.functions.store import Store\n"
         "environments.BASE = ()\n"
         "told = []\n"
-        f"environments.ensure(None, ['{SMALL}'], store=Store.open(),\n"
-        "    progress=told.append)\n"
+        f"wanted = environments.Request(pythons.find(None), ('{SMALL}',))\n"
+        "environments.make(wanted, store=Store.open(), progress=told.append)\n"
         "print(sum('was made in' in line for line in told))\n"
     )
     builders = [
@@ -170,15 +178,12 @@ def test_many_processes_make_it_once(store: Store) -> None:
 @pytest.mark.usefixtures("bare")
 def test_half_an_environment_is_made_anew(store: Store) -> None:
     """What a process that was killed has left is not taken for an environment."""
-    made = environments.ensure(None, [], store=store)
+    made = environments.make(wanted(), store=store)
     (made.path / "environment.json").unlink()
     (made.path / "rubbish").touch()
 
-    assert (
-        environments.find(environments.Request(pythons.find(None), ()), store=store)
-        is None
-    )
-    again = environments.ensure(None, [], store=store)
+    assert environments.find(wanted(), store=store) is None
+    again = environments.make(wanted(), store=store)
 
     assert made == again
     assert not (made.path / "rubbish").exists()
@@ -188,7 +193,7 @@ def test_half_an_environment_is_made_anew(store: Store) -> None:
 def test_requirement_that_cannot_be_had_is_named(store: Store) -> None:
     """The message has the requirement and uv's words, and nothing is left behind."""
     with pytest.raises(HostError) as caught:
-        environments.ensure(None, [SMALL, "iniconfig>=99"], store=store)
+        environments.make(wanted(SMALL, "iniconfig>=99"), store=store)
 
     assert "the environment cannot be made for requirement" in str(caught.value)
     assert "iniconfig" in str(caught.value)
@@ -200,28 +205,24 @@ def test_requirement_that_cannot_be_had_is_named(store: Store) -> None:
 @pytest.mark.usefixtures("bare")
 def test_instructions_are_done_in_the_environment(store: Store) -> None:
     """`pip install` is uv's, other lines the shell's; one that fails is told (S-57)."""
-    made = environments.ensure(
-        None,
-        [],
-        store=store,
-        instructions=[f"RUN pip3 install {SMALL}", 'python -c \'open("made", "x")\''],
-    )
+    lines = (f"RUN pip3 install {SMALL}", 'python -c \'open("made", "x")\'')
+    made = environments.make(wanted(instructions=lines), store=store)
     assert list(made.path.glob("lib/*/site-packages/iniconfig"))
     assert (made.path / "made").exists()
 
     with pytest.raises(HostError, match="instruction 'false' failed with exit status"):
-        environments.ensure(None, [], store=store, instructions=["false"])
+        environments.make(wanted(instructions=("false",)), store=store)
 
 
 @pytest.mark.usefixtures("bare")
 def test_image_of_a_build_is_its_environment(store: Store) -> None:
     """A function whose image was built here runs in it; others are not ours (S-48)."""
-    made = environments.ensure(None, [SMALL], store=store)
+    made = environments.make(wanted(SMALL), store=store)
 
     assert made == environments.of_image(made.image, store=store)
     assert environments.of_image("docker.io/python:3.11", store=store) is None
-    wanted = environments.request({"image": made.image}, store=store)
-    assert made.digest == wanted.digest
+    again = environments.request({"image": made.image}, store=store)
+    assert made.digest == again.digest
     with pytest.raises(BadArgument, match="build the function again"):
         environments.of_image(f"{environments.IMAGE}:gone", store=store)
 
@@ -231,14 +232,14 @@ def test_without_a_network_what_was_seen_before_is_enough(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Uv's cache is used where nothing can be reached."""
-    environments.ensure(None, [SMALL], store=store)
+    environments.make(wanted(SMALL), store=store)
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     told: list[str] = []
 
-    made = environments.ensure(
-        None, [SMALL, "iniconfig>=1"], store=store, progress=told.append
+    made = environments.make(
+        wanted(SMALL, "iniconfig>=1"), store=store, progress=told.append
     )
 
     assert "iniconfig==2.0.0" in made.lock

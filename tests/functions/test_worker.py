@@ -115,7 +115,8 @@ def test_every_python_runs_a_job(
 ) -> None:
     """Whichever Python of this machine a function asks for, its code runs (S-46)."""
     monkeypatch.setattr(environments, "BASE", ("pydantic", "eval_type_backport"))
-    made = environments.ensure(version, store=project.store)
+    wanted = environments.Request(pythons.find(version), ())
+    made = environments.make(wanted, store=project.store)
     code = (
         "import sys\ndef f(n: int):\n    return '%d.%d' % sys.version_info[:2], n + 1\n"
     )

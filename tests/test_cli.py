@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import pybridge
+from pybridge.cli.output import print_json
 from tests.programs import ROOT, run
 
 COMMAND = (sys.executable, "-m", "pybridge")
@@ -191,3 +192,11 @@ def test_doctor_looks_at_the_key_of_saved_contexts(
     assert str(key) in findings["signing key"]["found"]
     assert str(tmp_path) in findings["saved contexts"]["found"]
     assert key.exists() == (mode is not None)
+
+
+def test_json_of_commands_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
+    """RFC 8259 has neither NaN nor infinities: they are null, as in the library."""
+    print_json({"a": [float("nan"), 1.5], "b": float("-inf"), "ü": (1, None)})
+
+    said = capsys.readouterr().out
+    assert {"a": [None, 1.5], "b": None, "ü": [1, None]} == json.loads(said)

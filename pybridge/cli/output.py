@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pybridge import serialization
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -19,8 +21,13 @@ _TO_THE_RIGHT = frozenset({"id", "size"})
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON for programs."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON for programs; NaN and the infinities are null in it."""
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        plain = json.loads(serialization.dumps(value, "json"))
+        text = json.dumps(plain, indent=2, ensure_ascii=False)
+    click.echo(text)
 
 
 def print_rows(

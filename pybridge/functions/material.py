@@ -12,6 +12,7 @@ from pybridge.functions import database, files, keys, running
 from pybridge.functions.entity import Entity, draft
 from pybridge.functions.faults import Fault, Faults, nearest, shown
 from pybridge.functions.metrics import Measured
+from pybridge.functions.store import unkept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -380,6 +381,11 @@ def drafted(
     except BadArgument as exc:
         faults.append(Fault("name", name, str(exc).removeprefix("name ")))
     faults += _unfit({**more, "path": path})
+    faults += [
+        Fault(field, value, told)
+        for field, value in more.items()
+        if field in cls.SPEC and (told := unkept(value))
+    ]
     try:
         # Found out now, and not when its files are in the place of another's.
         if uuid is not None and store.find(project, type_, id=keys.check_id(uuid)):

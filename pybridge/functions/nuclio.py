@@ -130,7 +130,7 @@ class Event(_Event):  # type: ignore[misc]
         parts["trigger"] = {"kind": self.trigger.kind, "name": self.trigger.name}
         if isinstance(self.body, bytes):
             parts["body"] = base64.b64encode(self.body).decode()
-        return json.dumps(parts, default=str)
+        return _as_json(parts, str)
 
     def __repr__(self) -> str:
         """Show it as JSON."""
@@ -209,7 +209,7 @@ class Logger:
                 text = " ".join([text, *(str(one) for one in args)])
         values = {**self._bound, **with_}
         if values:
-            text += " " + json.dumps(values, default=repr, ensure_ascii=False)
+            text += " " + _as_json(values, repr)
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         # A line in one piece: other threads write too.
         sys.stdout.write(f"{now} [{_LEVELS[level]}] {text}\n")
@@ -324,3 +324,13 @@ class _UserData:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"user_data has no '{name}' yet")
+
+
+def _as_json(value: Any, default: Callable[[Any], str]) -> str:
+    """Return JSON text; NaN, and what contains itself, is told in words."""
+    try:
+        return json.dumps(value, default=default, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        from pybridge.functions.serve.response import dumps
+
+        return dumps(value).decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import sqlite3
 import threading
@@ -17,7 +18,7 @@ from weakref import WeakSet
 from pybridge.errors import BadArgument, HostError
 from pybridge.functions import keys, states
 
-__all__ = ["VARIABLE", "Store", "created", "enter", "now", "place"]
+__all__ = ["VARIABLE", "Store", "created", "enter", "now", "place", "unkept"]
 
 VARIABLE = "PYBRIDGE_FUNCTIONS"
 _APPLICATION = 0x70796266  # "pybf": what kind of file it is
@@ -587,7 +588,7 @@ def _part(text: str) -> str:
     return f"{kept}~{digest}"
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def _dumps(value: Any, field: str) -> str:
@@ -599,8 +600,36 @@ def _dumps(value: Any, field: str) -> str:
     """
     try:
         return _encode(value)
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise BadArgument(f"{field} cannot be kept: {exc}; give JSON values") from None
+    except (TypeError, ValueError, RecursionError):
+        raise BadArgument(f"{field} cannot be kept: {unkept(value)}") from None
+
+
+def unkept(value: Any) -> str:
+    """Return why the store cannot keep a value, as it is no JSON; "" where it can."""
+    try:
+        _encode(value)
+    except RecursionError:
+        return "it is nested too deeply; give JSON values"
+    except (TypeError, ValueError) as exc:
+        with suppress(RecursionError):  # it may contain itself as well
+            if found := _not_finite(value):
+                return f"{found}, which JSON has not; leave it away, or give None"
+        told = str(exc)
+        return f"{told[:1].lower()}{told[1:]}; give JSON values"
+    return ""
+
+
+def _not_finite(value: Any, place: str = "") -> str:
+    """Return which number is not finite, if one is: JSON has neither NaN nor those."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{place.lstrip('.') or 'it'} is {value}"
+    if isinstance(value, Mapping):
+        inside = ((f"{place}.{key}", one) for key, one in value.items())
+    elif isinstance(value, (list, tuple)):
+        inside = ((f"{place}[{i}]", one) for i, one in enumerate(value))
+    else:
+        return ""
+    return next((told for at, one in inside if (told := _not_finite(one, at))), "")
 
 
 def _entity(head: str, spec: str, status: str) -> dict[str, Any]:

@@ -255,6 +255,25 @@ def test_a_model_has_what_is_known_of_it(project: Project, here: Path) -> None:
     assert b"m" == Path(stored.as_file()[0]).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"metrics": {"loss": float("nan")}}, "metrics: loss is nan, which JSON has"),
+        ({"parameters": {"c": [1, float("inf")]}}, r"parameters: c\[1\] is inf, which"),
+        ({"parameters": {"c": object()}}, "parameters: object of type object is not"),
+    ],
+)
+def test_what_is_no_json_is_refused_before_files_are_kept(
+    project: Project, given: dict[str, Any], told: str
+) -> None:
+    """A number that is none is told with its place, as log_metric does."""
+    with pytest.raises(Faults, match=told):
+        project.log_model(name="m", kind="model", data={"w": 1}, **given)
+
+    assert [] == project.list_models()
+    assert not (project.store.root / "files" / project.name / "model").exists()
+
+
 def test_versions_of_a_name_have_files_of_their_own(
     project: Project, here: Path
 ) -> None:

@@ -58,6 +58,7 @@ def test_context_has_what_functions_expect() -> None:
         (lambda log: log.error_with("m", x=object), '[error] m {"x": "<class \'obj'),
         (lambda log: log.debug_with("m", a=None), '[debug] m {"a": null}'),
         (lambda log: log.warn_with("m", a=[1]), '[warn] m {"a": [1]}'),
+        (lambda log: log.info_with("m", a=float("nan")), '[info] m {"a":"NaN"}'),
     ],
 )
 def test_logger_writes_lines(
@@ -107,6 +108,7 @@ def test_event_has_what_functions_expect() -> None:
     assert "AP8=" == told["body"]
     assert {"kind": "", "name": ""} == told["trigger"]
     assert repr(event) == event.to_json()
+    assert '"body":["-Infinity"]' in Event(body=[float("-inf")]).to_json()
     assert ("/", 0, False) == (Event().path, Event().timestamp, Event().last_in_batch)
 
 

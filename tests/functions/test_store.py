@@ -213,10 +213,24 @@ def test_delete_tells_what_was_there(store: Store) -> None:
     assert [] == store.projects()
 
 
-def test_what_is_not_json_is_refused(store: Store) -> None:
+_LOOP: list[object] = []
+_LOOP.append(_LOOP)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (object(), r"spec cannot be kept: .*type object"),
+        ({"b": [0.5, float("nan")]}, r"spec cannot be kept: a\.b\[1\] is nan, which"),
+        (_LOOP, r"spec cannot be kept: circular reference"),
+        ([_LOOP, float("inf")], r"spec cannot be kept: "),
+    ],
+    ids=["object", "nan", "loop", "both"],
+)
+def test_what_is_not_json_is_refused(store: Store, value: object, told: str) -> None:
     """The part and the reason are named, and nothing is stored."""
-    with pytest.raises(BadArgument, match=r"spec cannot be kept: .*type object"):
-        store.create(entry(spec={"a": object()}))
+    with pytest.raises(BadArgument, match=told):
+        store.create(entry(spec={"a": value}))
 
     assert [] == store.find("p", "function")
 

@@ -6,8 +6,8 @@
  * alone: SQLite itself believes what it finds there. Build it with
  * -DSQLITE_CORE -DPYB_TEST and -fsanitize=address,undefined together with
  * c/core/{error,memory,pool,linux,table,value,stream}.c,
- * c/hosts/sqlite/{pages,program,constants,plan,conditions,predicate,members,btree,wal,
- * leaf,sorted,order,value}.c and -lsqlite3.
+ * c/hosts/sqlite/{pages,program,constants,plan,conditions,predicate,members,pattern,
+ * btree,wal,leaf,sorted,order,value}.c and -lsqlite3.
  *
  *     fuzz_pages SECONDS SEED [FOLDER]   images of its own, damaged at random
  *     fuzz_pages FILE ...                these images once each
@@ -200,6 +200,15 @@ static void add_list(sqlite3_str *sql, const char *name) {
   sqlite3_str_appendall(sql, ")");
 }
 
+static void add_pattern(sqlite3_str *sql, const char *name) {
+  static const char *const patterns[] = {"like '%TEXT%'", "like 'some_%'",
+                                         "like '1%'",     "glob '*[m-z]x*'",
+                                         "glob 'x?'",     "like ''"};
+
+  sqlite3_str_appendf(sql, "\"%w\"%s %s", name, below(3) == 0 ? " not" : "",
+                      patterns[below(sizeof patterns / sizeof *patterns)]);
+}
+
 /* A comparison of one of the columns, or two of them. */
 static void add_test(sqlite3_str *sql, const pyb__sqlite_scan *scan, char **names) {
   static const char *const operators[] = {
@@ -210,6 +219,8 @@ static void add_test(sqlite3_str *sql, const pyb__sqlite_scan *scan, char **name
     sqlite3_str_appendf(sql, "\"%w\"", name);
   else if (below(4) == 0)
     add_list(sql, name);
+  else if (below(6) == 0)
+    add_pattern(sql, name);
   else if (below(5) == 0)
     sqlite3_str_appendf(sql, "\"%w\" < \"%w\"", name, names[below(scan->n)]);
   else

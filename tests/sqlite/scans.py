@@ -111,9 +111,17 @@ class Apsw:
 
         self.connection.create_collation(name, compare)
 
+    def define(self, name: str, arity: int) -> None:
+        """Make a function that is always 1."""
+        self.connection.create_scalar_function(name, lambda *_: 1, arity)
+
     def limit_length(self, size: int) -> None:
         """Let no text, blob or record be longer."""
         self.connection.limit(apsw.SQLITE_LIMIT_LENGTH, size)
+
+    def limit_pattern(self, size: int) -> None:
+        """Let no pattern be longer."""
+        self.connection.limit(apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, size)
 
     def close(self) -> None:
         """Close the connection."""
@@ -213,9 +221,32 @@ class Stock:
             )
         )
 
+    def define(self, name: str, arity: int) -> None:
+        """Make a function that is always 1."""
+        kind = ctypes.CFUNCTYPE(
+            None, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_void_p)
+        )
+        result = self._c.sqlite3_result_int
+
+        def call(context: int, _: int, __: object) -> None:
+            result(ctypes.c_void_p(context), 1)
+
+        self._defined = kind(call)
+        none = ctypes.c_void_p()
+        self._check(
+            self._c.sqlite3_create_function(
+                *(self.handle, name.encode(), arity, 1, none),
+                *(self._defined, none, none),
+            )
+        )
+
     def limit_length(self, size: int) -> None:
         """Let no text, blob or record be longer."""
         self._c.sqlite3_limit(self.handle, 0, size)
+
+    def limit_pattern(self, size: int) -> None:
+        """Let no pattern be longer."""
+        self._c.sqlite3_limit(self.handle, 8, size)
 
     def close(self) -> None:
         """Close the connection."""

@@ -2,8 +2,9 @@
  *
  * A comparison is one step. IN is some of them: for up to two members SQLite compares
  * with each; more of them it puts into an index, when the first row has come, and looks
- * up in that. No jump may lead to between the steps of such a group, but where it
- * begins, and nothing of it may be used behind it but the answer. */
+ * up in that. LIKE is a function and a jump. No jump may lead to between the steps of
+ * such a group, but where it begins, and nothing of it may be used behind it but the
+ * answer. */
 #include <string.h>
 
 #include "steps.h"
@@ -116,7 +117,7 @@ static int add_test(walk *w, pyb__test *test, int address, int target) {
     tests = sqlite3_realloc64(predicate->tests,
                               ((size_t)predicate->n + 1) * sizeof *predicate->tests);
   if (tests == NULL) {
-    pyb__members_release(test->members);
+    pyb__test_release(test);
     return 0;
   }
   if (target < w->next)
@@ -359,7 +360,8 @@ static int take_lookup(walk *w, list *list) {
     return 0;
   test.members = list->members;
   list->members = NULL;
-  return pyb__test_settle(&test) && add_test(w, &test, list->address, find->p2) &&
+  (void)pyb__test_settle(&test); /* it has no constant */
+  return add_test(w, &test, list->address, find->p2) &&
          (find->op == PYB__OP_NOT_FOUND ||
           add_jump(w, list->address, has_null ? unknown_to : false_to));
 }
@@ -373,6 +375,51 @@ static int take_list(walk *w) {
   return good;
 }
 
+/* ---- LIKE and GLOB -------------------------------------------------------------- */
+
+/* SQLite's own limit, unless it was built with another one. */
+#define LONGEST_PATTERN 50000
+
+/* The pattern is constant text, which comes first; what it is matched with is a field.
+ */
+static int read_match(walk *w, const pyb__step *call, pyb__test *test) {
+  int glob = call->p4 != NULL && strcmp(call->p4, "glob(2)") == 0;
+  const pyb_value *text = constant(w, call->p2);
+
+  if ((!glob && (call->p4 == NULL || strcmp(call->p4, "like(2)") != 0)) ||
+      call->p5 != 0 || text == NULL || text->type != PYB_TEXT ||
+      text->size > LONGEST_PATTERN || place_at(w, call->p2)->counter ||
+      !load_operand(w, call->p2 + 1, 0, &test->left) ||
+      test->left.field == PYB__OPERAND_CONSTANT)
+    return 0;
+  place_at(w, call->p2)->compared = 1;
+  if (text->size > w->plan->longest_pattern)
+    w->plan->longest_pattern = text->size;
+  w->plan->matches = 1;
+  test->pattern = pyb__pattern_new(text->data, text->size, glob);
+  return test->pattern != NULL;
+}
+
+/* A call of the function, and a jump by its answer. */
+static int take_match(walk *w) {
+  int address = w->at;
+  const pyb__step *call = take(w, PYB__OP_FUNCTION), *jump = peek(w);
+  pyb__test test;
+
+  memset(&test, 0, sizeof test);
+  if ((jump->op != PYB__OP_IF && jump->op != PYB__OP_IF_NOT) || jump->p1 != call->p3 ||
+      jump->p5 != 0 || w->barrier > address || !read_match(w, call, &test))
+    return 0;
+  w->at++;
+  test.operation = jump->op == PYB__OP_IF ? PYB__TEST_LIKE : PYB__TEST_UNLIKE;
+  test.if_null = jump->p3 != 0;
+  if (!spoil(w, call->p3) || !pyb__test_settle(&test)) {
+    pyb__test_release(&test);
+    return 0;
+  }
+  return add_test(w, &test, address, jump->p2);
+}
+
 /* ---- Any of them ---------------------------------------------------------------- */
 
 int pyb__walk_test(walk *w) {
@@ -383,6 +430,8 @@ int pyb__walk_test(walk *w) {
     return take_nullness(w);
   case PYB__OP_BEGIN_SUBRTN:
     return take_list(w);
+  case PYB__OP_FUNCTION:
+    return take_match(w);
   default:
     return take_comparison(w);
   }

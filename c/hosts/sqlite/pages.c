@@ -32,19 +32,19 @@
  * 6. The program that SQLite itself would run for the query, which for py_table is
  *    `select columns from table`, does only this: go through one B-tree from its
  *    first to its last entry or through a range of rowids, go by rows for which a
- *    comparison of fields and constants says so, or the list of an IN, take fields of
- *    the record or the rowid, make floats of the integers in a column of REAL affinity,
- *    sort by fields with the collation BINARY, and return them. EXPLAIN shows it, and
- *    asks the authorizer of the connection on the way (program.c, plan.c,
- *    conditions.c). So the root page, the fields, the alias of the rowid, the
- *    affinities, the collations, the logic of WHERE and LIMIT, and which fields have a
- *    default are not worked out here from SQL: they are what SQLite has worked out.
- *    Generated columns, views that compute, virtual tables, tables WITHOUT ROWID,
- *    indexes, functions and whatever a later version thinks of are programs with other
- *    instructions. The shape of the program is no promise of SQLite's: where it
- *    changes, the scan declines. What it compares with is known exactly, or not at all
- *    (constants.c); and where the values of a row call for a conversion that
- *    predicate.c does not do, the scan declines.
+ *    comparison of fields and constants says so, or the list of an IN, or a pattern of
+ *    LIKE or GLOB that is SQLite's own, take fields of the record or the rowid, make
+ *    floats of the integers in a column of REAL affinity, sort by fields with the
+ *    collation BINARY, and return them. EXPLAIN shows it, and asks the authorizer of
+ *    the connection on the way (program.c, plan.c, conditions.c). So the root page, the
+ *    fields, the alias of the rowid, the affinities, the collations, the logic of WHERE
+ *    and LIMIT, and which fields have a default are not worked out here from SQL: they
+ *    are what SQLite has worked out. Generated columns, views that compute, virtual
+ *    tables, tables WITHOUT ROWID, indexes, other functions and whatever a later
+ *    version thinks of are programs with other instructions. The shape of the program
+ *    is no promise of SQLite's: where it changes, the scan declines. What it compares
+ *    with is known exactly, or not at all (constants.c); and where the values of a row
+ *    call for a conversion that predicate.c does not do, the scan declines.
  * 7. The schema on disk names the same root page: no edit of sqlite_schema that the
  *    connection has not seen. Where only a query is given, it names the table; and the
  *    query, prepared once more inside the transaction, has the columns it had before.
@@ -460,17 +460,42 @@ static const char *check_columns(const attempt *at) {
   return same ? NULL : "the schema has changed meanwhile";
 }
 
+/* Does a query return one row, whose first column is 1? */
+static int holds(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *row = prepare(db, "%s", sql);
+  int found = is_row(row) && sqlite3_column_int(row, 0) == 1;
+
+  sqlite3_finalize(row);
+  return found;
+}
+
 /* Text is compared byte by byte, unless somebody has made another collation of the name
  * BINARY. Nothing tells, but those that people make are seen by some comparisons. */
 static const char *check_collation(const attempt *at) {
-  sqlite3_stmt *row =
-      prepare(at->db, "with t(a, b) as (values ('B', 'a'), ('a', 'a '), ('z', 'é'),"
-                      " ('10', '9'), ('a', 'b'), ('a-c', 'ab'), ('A', 'a'))"
-                      " select min(a < b collate binary) from t");
-  int same = is_row(row) && sqlite3_column_int(row, 0) == 1;
+  return holds(at->db, "with t(a, b) as (values ('B', 'a'), ('a', 'a '), ('z', 'é'),"
+                       " ('10', '9'), ('a', 'b'), ('a-c', 'ab'), ('A', 'a'))"
+                       " select min(a < b collate binary) from t")
+             ? NULL
+             : "the collation \"BINARY\" is not SQLite's own";
+}
 
-  sqlite3_finalize(row);
-  return same ? NULL : "the collation \"BINARY\" is not SQLite's own";
+/* LIKE and GLOB are functions, and an application may have made others of these names;
+ * so has `pragma case_sensitive_like`, and a SQLite with ICU. SQLite tells its own from
+ * those; and it may have been built to tell cases apart. */
+static const char *check_patterns(const attempt *at) {
+  int most = sqlite3_limit(at->db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, -1), own = 0;
+  sqlite3_stmt *list = prepare(at->db, "pragma function_list");
+
+  while (own >= 0 && is_row(list)) {
+    const char *name = (const char *)sqlite3_column_text(list, 0);
+    if (sqlite3_stricmp(name, "like") == 0 || sqlite3_stricmp(name, "glob") == 0)
+      own = sqlite3_column_int(list, 1) == 1 ? own + 1 : -1;
+  }
+  sqlite3_finalize(list);
+  if (own < 2 || !holds(at->db, "select 'Aé' like 'a_' and 'É' not like 'é'"
+                                " and 'Aé' glob '[A-C]?' and 'A' not glob 'a'"))
+    return "LIKE or GLOB is not SQLite's own";
+  return at->plan.longest_pattern <= (size_t)most ? NULL : "a pattern is too long";
 }
 
 /* With threads of its own the sorter keeps no order among rows that are equal. */
@@ -481,11 +506,12 @@ static const char *check_threads(const attempt *at) {
 }
 
 /* Whether SQLite takes a partial index may depend on the parameters, and with the
- * statistics of ANALYZE any index: then its rows have another order. */
+ * statistics of ANALYZE, or for a pattern, any index: then its rows have another order.
+ */
 static const char *check_indexes(const attempt *at) {
   sqlite3_stmt *partial =
-      prepare(at->db, "select 1 from pragma_index_list(%Q, %Q) where partial",
-              at->scan->table, at->scan->schema);
+      prepare(at->db, "select 1 from pragma_index_list(%Q, %Q) where partial or %d",
+              at->scan->table, at->scan->schema, at->plan.matches);
   sqlite3_stmt *samples =
       prepare(at->db, "select 1 from \"%w\".sqlite_stat4", at->scan->schema);
   const char *reason = NULL;
@@ -597,6 +623,8 @@ static const char *check_query(attempt *at, pyb__sqlite_scan *scan, pyb_table *t
     reason = check_columns(at);
   if (reason == NULL && at->plan.textual)
     reason = check_collation(at);
+  if (reason == NULL && at->plan.matches)
+    reason = check_patterns(at);
   if (reason == NULL && at->plan.n_keys != 0)
     reason = check_threads(at);
   if (reason == NULL && sqlite3_bind_parameter_count(at->query->statement) != 0)

@@ -7,6 +7,7 @@
 
 static const char text_as_number[] = "a comparison takes text for a number";
 static const char number_as_text[] = "a comparison takes a number for text";
+static const char not_text[] = "a pattern is matched with what is not text";
 
 /* ---- Comparisons ---------------------------------------------------------------- */
 
@@ -216,6 +217,18 @@ static inline int looks_up_plainly(const pyb__test *test, const uint8_t *base,
   return has == (test->operation == PYB__TEST_MEMBER);
 }
 
+static inline int matches_plainly(const pyb__test *test, const uint8_t *base,
+                                  uint64_t cell, uint32_t type) {
+  int matches = -1;
+
+  if (type == 0)
+    return test->if_null;
+  if (type >= 12 && (type & 1) != 0)
+    matches = pyb__pattern_matches(
+        test->pattern, (const char *)pyb__cell_place(base, cell), (type - 12) >> 1);
+  return matches < 0 ? -1 : matches == (test->operation == PYB__TEST_LIKE);
+}
+
 /* Most tests are of a column with values of one type, and are answered here: does the
  * test jump? -1 = it is not one of these. */
 static inline int jumps_plainly(const pyb__test *test, const uint64_t *cells,
@@ -231,6 +244,8 @@ static inline int jumps_plainly(const pyb__test *test, const uint64_t *cells,
     return orders_plainly(test, base, cell, type);
   if (test->operation == PYB__TEST_MEMBER || test->operation == PYB__TEST_STRANGER)
     return looks_up_plainly(test, base, cell, type);
+  if (test->operation == PYB__TEST_LIKE || test->operation == PYB__TEST_UNLIKE)
+    return matches_plainly(test, base, cell, type);
   if (test->operation < PYB__TEST_TRUE && type != 7 && type != PYB__CELL_ABSENT)
     return (type == 0) == (test->operation == PYB__TEST_NULL);
   return -1;
@@ -255,9 +270,25 @@ static int jumps_by_order(const pyb__test *test, const pyb_value *a, const pyb_v
   return *reason != NULL ? -1 : answer(test->operation, compare(a, b));
 }
 
+/* Does a value that is not NULL match the pattern? -1 = that cannot be told. */
+static int matches(const pyb__test *test, const pyb_value *value, const char **reason) {
+  char digits[PYB__DIGITS];
+  int matches = -1;
+
+  *reason = not_text;
+  if (value->type == PYB_INT64) {
+    sqlite3_snprintf(PYB__DIGITS, digits, "%lld", (long long)value->integer);
+    matches = pyb__pattern_matches(test->pattern, digits, strlen(digits));
+  } else if (value->type == PYB_TEXT)
+    matches = pyb__pattern_matches(test->pattern, value->data, value->size);
+  return matches;
+}
+
 /* Does a test of one value jump? -1 = that cannot be told. */
 static int jumps_by_value(const pyb__test *test, const pyb_value *value,
                           const char **reason) {
+  int like;
+
   switch (test->operation) {
   case PYB__TEST_ALWAYS:
     return 1;
@@ -273,6 +304,12 @@ static int jumps_by_value(const pyb__test *test, const pyb_value *value,
       return -1;
     return pyb__members_have(test->members, value) ==
            (test->operation == PYB__TEST_MEMBER);
+  case PYB__TEST_LIKE:
+  case PYB__TEST_UNLIKE:
+    if (value->type == PYB_NULL)
+      return test->if_null;
+    like = matches(test, value, reason);
+    return like < 0 ? -1 : like == (test->operation == PYB__TEST_LIKE);
   default:
     if (value->type == PYB_NULL)
       return test->if_null;
@@ -315,8 +352,13 @@ pyb__verdict pyb__predicate_judge(const pyb__predicate *predicate,
   return PYB__ROW_WANTED;
 }
 
+void pyb__test_release(pyb__test *test) {
+  pyb__members_release(test->members);
+  pyb__pattern_release(test->pattern);
+}
+
 void pyb__predicate_release(pyb__predicate *predicate) {
   for (int i = 0; i < predicate->n; i++)
-    pyb__members_release(predicate->tests[i].members);
+    pyb__test_release(&predicate->tests[i]);
   sqlite3_free(predicate->tests);
 }

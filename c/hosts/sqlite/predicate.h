@@ -11,6 +11,7 @@
 #define PYBRIDGE_HOSTS_SQLITE_PREDICATE_H
 
 #include "members.h"
+#include "pattern.h"
 #include "sqlite.h"
 
 typedef enum pyb__operation {
@@ -26,6 +27,8 @@ typedef enum pyb__operation {
   PYB__TEST_FALSE,    /* is it 0? */
   PYB__TEST_MEMBER,   /* is left one of the members? */
   PYB__TEST_STRANGER, /* is it none? */
+  PYB__TEST_LIKE,     /* does left match the pattern? */
+  PYB__TEST_UNLIKE,   /* does it not? */
   PYB__TEST_ALWAYS,   /* there is nothing to ask */
 } pyb__operation;
 
@@ -55,7 +58,8 @@ typedef struct pyb__test {
   int null_equal; /* IS, IS NOT: NULL is a value like others */
   int plain;      /* may be answered from the cell alone, see predicate.c */
   pyb__operand left, right;
-  pyb__members *members; /* owned by the predicate */
+  pyb__members *members; /* both are owned by the predicate, or NULL */
+  pyb__pattern *pattern;
   int jump; /* the test to go on with, beyond the last = wanted, or PYB__TEST_REJECT */
   int address; /* plan.c's own */
 } pyb__test;
@@ -78,7 +82,9 @@ typedef enum pyb__verdict {
 int pyb__constant_settle(pyb_value *value, int numeric, int textual,
                          char digits[PYB__DIGITS]);
 
-/* Release what tests own, and the tests. */
+void pyb__test_release(pyb__test *test);
+
+/* Release the tests. */
 void pyb__predicate_release(pyb__predicate *predicate);
 
 /* Make a test, filled in, ready for rows: convert its constants as the affinity wants

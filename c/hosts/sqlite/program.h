@@ -118,7 +118,9 @@ typedef struct pyb__plan {
   int database;
   int64_t start, end; /* rowids, inclusive; start <= end */
   pyb__predicate predicate;
-  int textual;        /* text is compared: by the collation "BINARY" */
+  int textual; /* text is compared: by the collation "BINARY" */
+  int matches; /* LIKE or GLOB is called: by SQLite's own functions */
+  size_t longest_pattern;
   int64_t skip, most; /* most: 0 = all */
   pyb__field *fields; /* the caller's, n: which fields of the record they are */
   size_t n;

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ADAPTERS = "hosts/sqlite"
 CORE = ["error", "memory", "pool", "linux", "table", "value", "stream"]
 ADAPTER = ["pages", "program", "constants", "plan", "conditions", "predicate"]
-ADAPTER += ["members", "btree", "wal", "leaf", "sorted", "order", "value"]
+ADAPTER += ["members", "pattern", "btree", "wal", "leaf", "sorted", "order", "value"]
 SECONDS = "8"  # of damaged images under the sanitizers
 
 
@@ -177,17 +177,23 @@ DECLINED = (
     "query: a comparison takes text for a number",
     "query: a comparison takes a number for text",
     "query: the query compares with what cannot be told",
+    "query: a pattern is matched with what is not text",
+    "query: an index may be taken for the values of the parameters",
     "query: a column to sort by holds values of more than one type",
     "query: OFFSET has no LIMIT",
 )
 
 
 def random_condition(pick: random.Random, value: str) -> str:
-    """Return what a column is compared with: a value, or a list that has it."""
+    """Return what a column is compared with: a value, a list of some, a pattern."""
     if pick.randrange(3) == 0:
         n = pick.choice([0, 1, 2, 3, 9])
         listed = [value, *(random_value(pick) for _ in range(n))]
         return f"{pick.choice(['in', 'not in'])} ({', '.join(listed)})"
+    if pick.randrange(3) == 0 and value != "?":
+        pattern = "".join(pick.choices("%%__**??abcé €[^-]1", k=pick.randrange(6)))
+        how = pick.choice(["like", "not like", "glob", "not glob"])
+        return f"{how} '{pattern}'"
     how = pick.choice(["<", "<=", ">", ">=", "=", "<>", "is", "is not"])
     return f"{how} {value}"
 

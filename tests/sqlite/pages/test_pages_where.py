@@ -58,7 +58,7 @@ def test_filter_of_comparisons_is_read_by_pages(db: Database, query: str) -> Non
         ("select i from t where s collate nocase = 'A'", MORE),
         ("select i from t where n + 1 > 5", MORE),
         ("select i from t where n > 5 + 1", MORE),
-        ("select i from t where s glob 'a*'", MORE),
+        ("select i from t where s glob n", MORE),
         ("select i from t where n > (select 1)", MORE),
         ("select i from t where n > '5.5'", MORE),
         ("select i from t where cast(n as text) = 'x'", MORE),

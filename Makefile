@@ -26,7 +26,7 @@ demo-gtm: ## flights in GT.M: global, DataFrame, SQL, model, predictions, in out
 
 test: ## run all tests, two at a time; ARGS="-k name" passes words to pytest
 	@$(SETUP) test
-	@$(PYTHON) -m pytest -n 2 --dist worksteal --durations 15 $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -n 2 --dist worksteal --durations 15 $(ARGS)
 
 matrix: ## build for every installed Python 3.11 to 3.14 and run the C tests on each
 	@$(SETUP) test

@@ -6,7 +6,7 @@
 # faults PART...: of that some parts: names of programs in tests/c, or "sqlite".
 # valgrind: the C tests, on the library as it is.
 # soak [CALLS]: many mixed calls, after which nothing is live and memory has not grown;
-# and the C tests that count, with their large numbers.
+# the C tests that count, with their large numbers; and long runs of what is by chance.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -96,6 +96,8 @@ soak)
   $folder/soak "${@:2}"
   tests=(tests/c/test_leak.c tests/c/test_reset.c tests/c/test_threads.c)
   run_c_tests env PYB_SOAK=1
+  PYB_SOAK=1 "$python" -m pytest -q tests/sqlite/pages/test_pages_fuzz.py \
+    -k 'another_process or sanitizers'
   ;;
 *)
   echo "checked.sh: name one of asan, faults, valgrind, soak" >&2

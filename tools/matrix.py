@@ -32,6 +32,15 @@ if var("Py_ENABLE_SHARED") and not var("Py_GIL_DISABLED") and library and header
     print(sys.version.split()[0])
 """
 
+# Compiles what is imported, once: to compile all of every package takes far longer than
+# to build ours.
+_COMPILE = """
+import sys
+sys.dont_write_bytecode = False
+import cloudpickle, dill, numpy, pandas, pyarrow, pydantic
+import pybridge.functions, pybridge.host, pybridge.main
+"""
+
 
 def pythons() -> dict[str, Path]:
     """Return the suitable Pythons of this machine by version ("3.12.1")."""
@@ -81,9 +90,11 @@ def environment(version: str, base: Path) -> Path:
     with (ROOT / "setup.py").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not python.exists():
-            _run(base, "-m", "venv", folder)
+            _run(base, "-m", "venv", "--without-pip", folder)
         if not _is_fresh(folder):
-            _run(python, "-m", "pip", "install", f"{ROOT}[functions]")
+            pip = (sys.executable, "-m", "pip", "--python", python)
+            _run(*pip, "install", "--no-compile", f"{ROOT}[functions]")
+            _run(python, "-c", _COMPILE)
             (folder / ".stamp").touch()
     return python
 

@@ -54,7 +54,9 @@ def f():
 def test_death_of_a_job_is_an_error(led: Project, death: str) -> None:
     """However its process ends, the run says how, in which stage, and where (S-58)."""
     does, words, line = DEATHS[death]
-    orphan = "subprocess.Popen(['sleep', '67'], start_new_session=True); "
+    # One, also where f calls itself until there is an end to that.
+    orphan = "f.left = hasattr(f, 'left') or subprocess.Popen("
+    orphan += "['sleep', '67'], start_new_session=True); "
 
     run = ended(led, DEATH.format(orphan + does))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import sqlite3
@@ -25,7 +26,9 @@ ADAPTERS = "hosts/sqlite"
 CORE = ["error", "memory", "pool", "linux", "table", "value", "stream"]
 ADAPTER = ["pages", "program", "constants", "plan", "conditions", "predicate"]
 ADAPTER += ["members", "pattern", "btree", "wal", "leaf", "sorted", "order", "value"]
-SECONDS = "8"  # of damaged images under the sanitizers
+# Seconds beside a writer, and of damaged images; `make soak` takes long ones.
+SOAK = "PYB_SOAK" in os.environ
+BESIDE, DAMAGED = (30, "120") if SOAK else (1.5, "2")
 
 
 # ---- Against a writer in another process -------------------------------------------
@@ -61,7 +64,10 @@ WRITER = """
 def test_scan_sees_whole_transactions_of_another_process(
     db: Database, tmp_path: Path, mode: str
 ) -> None:
-    """While another process moves amounts between rows, every scan sees their sum."""
+    """While another process moves amounts between rows, every scan sees their sum.
+
+    It is so for more than 20 scans by pages; `make soak` looks for half a minute.
+    """
     db.sql("pragma page_size = 512; vacuum; pragma busy_timeout = 20000")
     db.sql(f"pragma journal_mode = {mode}")
     db.sql("create table t(i integer primary key, amount int, filler text)")
@@ -79,7 +85,7 @@ def test_scan_sees_whole_transactions_of_another_process(
     while writer.poll() is None:
         # So long, and on a slow machine until there are enough of them.
         passed = time.monotonic() - begun
-        if (passed > 4 and scanned["pages"] > 20) or passed > 90:
+        if (passed > BESIDE and scanned["pages"] > 20) or passed > 90:
             stop.touch()
         assert scan(db, "t", pages=True) is None
         how = str(db.sql("select py_option('scanned')")[0][0])
@@ -344,7 +350,10 @@ def test_range_of_a_tree_out_of_order_equals_sql(host: Host, tmp_path: Path) -> 
 
 
 def test_scan_withstands_damaged_images_under_the_sanitizers(tmp_path: Path) -> None:
-    """Damaged images make no read beyond what is there, and nothing that SQL is not."""
+    """Damaged images make no read beyond what is there, and nothing that SQL is not.
+
+    As many of each kind as are counted at the end; `make soak` tries for two minutes.
+    """
     program = tmp_path / "fuzz_pages"
     command: list[str | Path] = ["gcc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra"]
     command += ["-Werror", "-DSQLITE_CORE", "-DPYB_TEST", "-fno-sanitize-recover=all"]
@@ -356,7 +365,7 @@ def test_scan_withstands_damaged_images_under_the_sanitizers(tmp_path: Path) -> 
     compiled = run(*command, "-lsqlite3", "-ldl", "-lm", "-lpthread")
     assert 0 == compiled.returncode, compiled.stderr
 
-    ended = run(program, SECONDS, str(time.time_ns() % 10**9), tmp_path)
+    ended = run(program, DAMAGED, str(time.time_ns() % 10**9), tmp_path)
 
     assert 0 == ended.returncode, ended.stdout + ended.stderr
     counts = dict(re.findall(r"(\w+) (\d+)", ended.stdout))

@@ -288,15 +288,7 @@ def _run_code(code: str, at: Context) -> None:
 
 
 def _run_file(path: Path, at: Context) -> None:
-    """Run a file in the context; tracebacks name the file."""
-    import tokenize
-
-    try:
-        with tokenize.open(path) as file:
-            text = file.read()
-    except OSError as exc:
-        raise BadArgument(f"'{path}' cannot be read: {exc.strerror}") from None
-    exec(compile(text, str(path), "exec", 0, True), at.namespace)
+    exec(source.compile_file(str(path)), at.namespace)
 
 
 def _call(name: str, at: Context) -> None:

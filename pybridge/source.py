@@ -27,6 +27,7 @@ __all__ = [
     "clear",
     "compile_code",
     "compile_expression",
+    "compile_file",
     "compile_shown",
     "compile_value",
     "filenames",
@@ -136,6 +137,27 @@ def compile_shown(text: str, flags: int = 0) -> tuple[CodeType, int]:
 
     code = _compiled(text, "single", make)
     return code, flags | (code.co_flags & _FUTURE_FLAGS)
+
+
+def compile_file(path: str) -> CodeType:
+    """Return the code of a file; tracebacks name the file.
+
+    Raises:
+        BadArgument: it cannot be read.
+        SyntaxError: it is not Python; says where.
+
+    """
+    import os
+    import tokenize
+
+    try:
+        with tokenize.open(path) as file:
+            text = file.read()
+    except OSError as exc:
+        raise BadArgument(f"'{path}' cannot be read: {exc.strerror}") from None
+    place = os.path.abspath(path)  # noqa: PTH100 (pathlib is not loaded at start)
+    code: CodeType = compile(text, place, "exec", 0, True)
+    return code
 
 
 def text_of(filename: str) -> str | None:

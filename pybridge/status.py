@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     Frame = tuple[str, int, str, str | None]
 
-__all__ = ["Status", "is_library", "is_own", "record", "type_name"]
+__all__ = [
+    "Status",
+    "is_library",
+    "is_own",
+    "record",
+    "remember",
+    "type_name",
+    "users_part",
+]
 
 _MAX_MESSAGE = 1000
 _MAX_TEXT = 100_000
@@ -360,6 +368,20 @@ def is_library(file: str) -> bool:
 def is_own(file: str) -> bool:
     """Is it a file of the bridge, or of what imports modules?"""
     return file.startswith((_HERE, "<frozen importlib"))
+
+
+def users_part(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the user's first frame on, None where there is none."""
+    while trace is not None and is_own(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return trace
+
+
+def remember(exc: BaseException, trace: TracebackType | None) -> None:
+    """Do as Python's own shell, so that pdb.pm() works."""
+    sys.last_type, sys.last_value, sys.last_traceback = type(exc), exc, trace
+    if sys.version_info >= (3, 12):
+        sys.last_exc = exc
 
 
 def _frame_lines(frames: list[Frame], lines: list[str]) -> None:

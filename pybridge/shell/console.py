@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from pybridge import context, source, status
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from pybridge.context import Context
 
 __all__ = ["Console", "Leave", "forget"]
@@ -133,13 +131,13 @@ class Console:
             self._show(again)
 
     def _show(self, exc: BaseException) -> None:
-        trace = _users(exc.__traceback__)
+        trace = status.users_part(exc.__traceback__)
         at = self.context
         status.record(exc, at)
         failure = at.status.failure
         # What was recorded has let go of its frames; pdb.pm() wants them.
         exc.__traceback__ = trace
-        _remember(exc, trace)
+        status.remember(exc, trace)
         hook = sys.excepthook
         if hook is not sys.__excepthook__ and not _says_all(exc):
             hook(type(exc), exc, trace)
@@ -167,21 +165,6 @@ def forget() -> None:
     for name in _LAST:
         if hasattr(sys, name):
             delattr(sys, name)
-
-
-def _remember(exc: BaseException, trace: TracebackType | None) -> None:
-    """Do as Python's own shell, so that pdb.pm() works."""
-    sys.last_type, sys.last_value, sys.last_traceback = type(exc), exc, trace
-    if sys.version_info >= (3, 12):
-        sys.last_exc = exc
-
-
-def _users(trace: TracebackType | None) -> TracebackType | None:
-    """Return the traceback from the user's first frame on."""
-    folder = __file__.rpartition("/")[0].rpartition("/")[0] + "/"
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(folder):
-        trace = trace.tb_next
-    return trace
 
 
 def _says_all(exc: BaseException) -> bool:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge import context as contexts
 from pybridge import serialization, source, status
+from pybridge._words import counted
 from pybridge.errors import BadArgument, BridgeError
 from pybridge.zpy import wire
 from pybridge.zpy.terminal import Terminal
 
 if TYPE_CHECKING:
     import socket
-    from types import CodeType, TracebackType
+    from types import CodeType
 
     from pybridge.context import Context
     from pybridge.snapshot import Report
@@ -160,7 +161,7 @@ class Worker:
             if action == "run":
                 _run(text, at, show or self.policy["show"])
             elif action == "file":
-                _run_file(text, at)
+                exec(source.compile_file(text), at.namespace)
             elif action == "shell":
                 from pybridge import shell
 
@@ -289,18 +290,6 @@ def _run(text: str, at: Context, show: str) -> None:
         _show(eval(last, at.namespace), show)
 
 
-def _run_file(path: str, at: Context) -> None:
-    """Run a file in the context; tracebacks name the file."""
-    import tokenize
-
-    try:
-        with tokenize.open(path) as file:
-            text = file.read()
-    except OSError as exc:
-        raise BadArgument(f"'{path}' cannot be read: {exc.strerror}") from None
-    exec(compile(text, os.path.abspath(path), "exec"), at.namespace)
-
-
 def _show(value: object, show: str) -> None:
     if show == "json":
         print(serialization.dumps(value, "json"))
@@ -310,25 +299,15 @@ def _show(value: object, show: str) -> None:
         print(value)
 
 
-def _users_trace(exc: BaseException) -> TracebackType | None:
-    """Return where the user's own lines begin."""
-    trace = exc.__traceback__
-    while trace is not None and status.is_own(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next
-    return trace
-
-
 def _is_ours(exc: BaseException) -> bool:
     """Has no line of the user's to do with it?"""
-    return _users_trace(exc) is None
+    return status.users_part(exc.__traceback__) is None
 
 
 def _tell(exc: BaseException, at: Context) -> None:
     """Show an exception with the user's own lines, and keep it for `pdb.pm()`."""
-    trace = _users_trace(exc)
-    sys.last_type, sys.last_value, sys.last_traceback = type(exc), exc, trace
-    if sys.version_info >= (3, 12):
-        sys.last_exc = exc
+    trace = status.users_part(exc.__traceback__)
+    status.remember(exc, trace)
     try:
         if sys.excepthook is not sys.__excepthook__:
             sys.excepthook(type(exc), exc, trace)
@@ -369,7 +348,7 @@ def _brief(report: Report) -> str:
     """Say in one line what was saved or restored."""
     done = report.restored or report.saved
     word = "restored" if report.restored else "saved"
-    text = f"{word} {len(done)} name{'s' * (len(done) != 1)}, context {report.id}"
+    text = f"{word} {counted(len(done), 'name')}, context {report.id}"
     left = [f"'{entry.name}' ({entry.reason})" for entry in report.skipped]
     return f"{text}, without {', '.join(left)}" if left else text
 

@@ -142,6 +142,15 @@ def test_file_is_run_in_the_context(zpy: Zpy) -> None:
     assert "return 1 / 0" in ended.stderr
 
 
+def test_file_is_compiled_as_python_does(zpy: Zpy) -> None:
+    """No `from __future__` of ours reaches the user's code."""
+    (zpy.here / "typed.py").write_text("def f(x: int): pass\n")
+
+    zpy.says("-f", "typed.py")
+
+    assert "<class 'int'>\n" == zpy.says("f.__annotations__['x']")
+
+
 def test_code_runs_in_the_callers_folder(zpy: Zpy) -> None:
     """The working directory follows the caller, from call to call."""
     other = zpy.folder / "other"

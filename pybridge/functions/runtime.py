@@ -32,6 +32,7 @@ _OTHERS = (
 _LEFT_OUT = (
     "manifests",
     "engines/kubernetes.py",
+    "engines/workload.py",
     "build.py",
     "dockerfile.py",
     "runtime.py",

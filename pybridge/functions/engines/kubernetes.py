@@ -9,18 +9,26 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional
 
 from pybridge.errors import BadArgument, BridgeError, HostError
-from pybridge.functions import attempts, container, states
+from pybridge.functions import attempts, states
 from pybridge.functions.engines import pods
-from pybridge.functions.engines.cluster import Cluster, Gone, Unreachable, node_host
-from pybridge.functions.manager import outcome
-from pybridge.functions.store import enter, now
+from pybridge.functions.engines.cluster import Cluster, Gone, Unreachable
+from pybridge.functions.engines.workload import (
+    Workload,
+    fail,
+    is_beyond_hope,
+    is_shared,
+    kept_log,
+    lost,
+    settings_of,
+    stopped,
+)
+from pybridge.functions.store import now
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pybridge.functions.manifests import Rendered
     from pybridge.functions.manifests.settings import Settings
     from pybridge.functions.run import Run
@@ -31,8 +39,6 @@ __all__ = ["Kubernetes"]
 _FIRST, _LONGEST = 0.05, 1.0  # seconds between looks
 _FRESH = 0.2  # seconds in which a look is not repeated
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"  # as kubectl notes it
-_RESTARTS = 1  # of a pod of a service; more are an error, as in the original
-_SHARED = ("pybridge-runtime-",)  # objects that are of more than one run
 
 
 class Kubernetes:
@@ -87,18 +93,10 @@ class Kubernetes:
         """End a run: a job is deleted, a service has no pods then."""
         if run.store.move(run.key, "STOP") is None and run.refresh().state != "STOP":
             return
-        noted = run.status.get("k8s") or {}
-        try:
-            if noted.get("kind"):
-                cluster = self._cluster(_settings(noted))
-                self._keep_log(cluster, run.store, run.to_dict())
-                if noted["kind"] == "Deployment":
-                    cluster.scale(noted["name"], 0)
-                else:
-                    self._delete(cluster, noted)
-        except Gone:
-            pass
-        run.store.change(run.key, _stopped)
+        with suppress(Gone):
+            if workload := self._workload(run.store, run.to_dict()):
+                workload.stop()
+        run.store.change(run.key, stopped)
 
     def resume(self, run: Run) -> None:
         """Give a service its pods again; what is not in the cluster goes there anew.
@@ -114,7 +112,7 @@ class Kubernetes:
         noted = run.status.get("k8s") or {}
         try:
             if noted.get("kind") == "Deployment":
-                cluster = self._cluster(_settings(noted))
+                cluster = self._cluster(settings_of(noted))
                 cluster.scale(noted["name"], int(noted.get("replicas") or 1))
                 run.store.move(run.key, "PENDING")
                 return
@@ -133,12 +131,12 @@ class Kubernetes:
 
         """
         noted = run.status.get("k8s") or {}
-        cluster, name = self._cluster(_settings(noted)), noted["name"]
+        cluster, name = self._cluster(settings_of(noted)), noted["name"]
         before = _restarted(cluster.read("Deployment", name), now(), cluster)
         end = None if timeout is None else time.monotonic() + timeout
         while not _is_rolled_out(deployment := cluster.read("Deployment", name)):
             for pod in cluster.pods(noted["labels"]):
-                if _is_beyond_hope(pod):
+                if is_beyond_hope(pod):
                     last = pods.told(cluster, pod, previous=True)
                     error = ((last or {}).get("status") or {}).get("error")
                     _restarted(deployment, before, cluster)
@@ -152,31 +150,29 @@ class Kubernetes:
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[str]:
         """Yield what a run has written; with `follow` until it is final."""
-        kept = _log_path(run.store, run.id)
+        kept = kept_log(run.store, run.id)
         if states.is_final(run.state) and kept.exists():
             yield from kept.read_text(encoding="utf-8", errors="replace").splitlines()
             return
-        noted = run.status.get("k8s") or {}
-        if not noted.get("kind"):
+        workload = self._workload(run.store, run.to_dict())
+        if workload is None:
             return
-        cluster = self._cluster(_settings(noted))
         seen: set[tuple[str, str]] = set()
         told = 0
         while True:
-            for number, pod in enumerate(cluster.pods(noted["labels"]), 1):
-                if number > max(1, told) and noted["kind"] != "Deployment":
+            for number, pod in enumerate(workload.pods(), 1):
+                if number > max(1, told) and workload.noted["kind"] != "Deployment":
                     yield f"{attempts.OWN}{attempts.begins(number)}"
                 told = max(told, number)
-                yield from self._lines(cluster, pod, seen, follow=follow)
+                yield from workload.lines(pod, seen, follow=follow)
             if not follow or states.is_final(run.refresh().state):
                 return
             time.sleep(_FIRST)
 
     def forget(self, run: Run) -> None:
         """Remove from the cluster what is left there of a run that is deleted."""
-        noted = run.status.get("k8s") or {}
-        if noted.get("kind"):
-            self._delete(self._cluster(_settings(noted)), noted)
+        if workload := self._workload(run.store, run.to_dict()):
+            workload.delete()
 
     # ---- Looking --------------------------------------------------------------------
 
@@ -194,175 +190,17 @@ class Kubernetes:
             return entity
         self._looks[key] = now
         try:
-            cluster = self._cluster(_settings(noted))
-            self._update(cluster, store, entity, noted)
+            if workload := self._workload(store, entity):
+                workload.update()
         except Gone as exc:
             message = (
                 f"{noted['kind']} '{noted['name']}' is not in the cluster any more "
                 f"({exc}); run the function again"
             )
-            _fail(store, key, _lost(message))
+            fail(store, key, lost(message))
         except Unreachable:
             return entity
         return store.get(key) or entity
-
-    def _update(
-        self,
-        cluster: Cluster,
-        store: Store,
-        entity: dict[str, Any],
-        noted: Mapping[str, Any],
-    ) -> None:
-        """Write what the cluster says of a run into the store."""
-        if entity["status"]["state"] == "STOP":
-            store.change(entity["key"], _stopped)
-            return
-        workload = cluster.read(noted["kind"], noted["name"])
-        if noted["kind"] == "Job":
-            self._update_job(cluster, store, entity, workload)
-        elif noted["kind"] == "CronJob":
-            _at(store, entity, "RUNNING", _schedule(workload))
-        else:
-            self._update_service(cluster, store, entity, workload)
-
-    def _update_job(
-        self,
-        cluster: Cluster,
-        store: Store,
-        entity: dict[str, Any],
-        job: Mapping[str, Any],
-    ) -> None:
-        status = job.get("status") or {}
-        ended = {
-            one["type"]: one
-            for one in status.get("conditions") or ()
-            if one.get("status") == "True"
-        }
-        found = cluster.pods(entity["status"]["k8s"]["labels"])
-        if "Complete" in ended or "Failed" in ended or status.get("succeeded"):
-            self._keep_log(cluster, store, entity, found)
-            self._end_job(cluster, store, entity, found, ended.get("Failed"))
-            return
-        newest = found[-1] if found else None
-        if newest is None:
-            return
-        reason, words = pods.waiting(newest)
-        if reason in pods.HOPELESS:
-            failed = pods.failure(newest, 1)
-            _fail(store, entity["key"], failed)
-            self._delete(cluster, entity["status"]["k8s"])
-        elif pods.has_started(newest):
-            _at(store, entity, "RUNNING")
-        else:
-            told = f"{reason}: {words}" if words else reason
-            _at(store, entity, "PENDING", told or None)
-
-    @staticmethod
-    def _end_job(
-        cluster: Cluster,
-        store: Store,
-        entity: dict[str, Any],
-        found: list[dict[str, Any]],
-        failed: Optional[Mapping[str, Any]],
-    ) -> None:
-        """Write the end of a job: what its last pod tells, or the cluster of it."""
-        attempts = []
-        last: Optional[dict[str, Any]] = None
-        for number, pod in enumerate(found, 1):
-            last = pods.told(cluster, pod)
-            error = ((last or {}).get("status") or {}).get("error")
-            if (pod.get("status") or {}).get("phase") == "Failed":
-                error = error or pods.failure(pod, number)
-            if error:
-                attempts.append({**error, "attempt": number})
-        if failed is None and last is not None:
-            container.unpack(last["entities"], last["files"], store)
-            _relate(store, entity["key"], last["relationships"])
-            more = {k: v for k, v in last["status"].items() if k in _TOLD}
-            state, message = "COMPLETED", last["status"].get("message")
-            _settle(
-                store, entity["key"], state, message, {**more, "attempts": attempts}
-            )
-            return
-        if failed is None:
-            told = "the job is complete, and what became of it is not in its log"
-            _fail(store, entity["key"], _lost(told))
-            return
-        error = attempts[-1] if attempts else pods.failure(None, 1)
-        if failed.get("reason") == "DeadlineExceeded":
-            words = failed.get("message") or "it took longer than its timeout"
-            error = {**error, "type": "TimeoutError", "message": words}
-            error["traceback"] = f"TimeoutError: {words}"
-        _fail(store, entity["key"], error, attempts=attempts or [error])
-
-    def _update_service(
-        self,
-        cluster: Cluster,
-        store: Store,
-        entity: dict[str, Any],
-        deployment: Mapping[str, Any],
-    ) -> None:
-        status, noted = deployment.get("status") or {}, entity["status"]["k8s"]
-        seen = int(status.get("observedGeneration") or 0)
-        current = seen >= int(deployment["metadata"].get("generation") or 0)
-        found = cluster.pods(noted["labels"])
-        # While new pods do not get ready, those before them go on.
-        newest = int(status.get("updatedReplicas") or 0)
-        reloading = newest < int(status.get("replicas") or 0) or not current
-        reloading = reloading and bool(status.get("readyReplicas"))
-        for pod in found:
-            if _is_beyond_hope(pod) and not reloading:
-                last = pods.told(cluster, pod, previous=True)
-                error = ((last or {}).get("status") or {}).get("error")
-                error = error or pods.failure(pod, 1)
-                self._keep_log(cluster, store, entity, found)
-                _fail(store, entity["key"], error)
-                cluster.scale(noted["name"], 0)
-                return
-        known = current or bool(entity["status"].get("service"))
-        if known and int(status.get("readyReplicas") or 0) > 0:
-            service = self._service(cluster, noted, int(status["readyReplicas"]))
-            if service is not None:
-                _at(store, entity, "RUNNING", service=service)
-            return
-        reason, words = pods.waiting(found[-1]) if found else ("", "")
-        told = f"{reason}: {words}" if words else reason
-        gone = {"service": None} if entity["status"].get("service") else {}
-        _at(store, entity, "PENDING", told or None, **gone)
-
-    def _service(
-        self, cluster: Cluster, noted: Mapping[str, Any], ready: int
-    ) -> Optional[dict[str, Any]]:
-        """Return where a service is; None while it has no address yet."""
-        found = cluster.read("Service", noted["service"])
-        spec = found["spec"]
-        kind, port = spec.get("type"), spec["ports"][0]
-        inside = f"{noted['service']}.{cluster.namespace}.svc"
-        host, number = inside, port["port"]
-        balanced = ((found.get("status") or {}).get("loadBalancer") or {}).get(
-            "ingress"
-        )
-        if kind == "LoadBalancer":
-            if not balanced:
-                return None
-            host = balanced[0].get("ip") or balanced[0].get("hostname")
-        elif kind == "NodePort" and port.get("nodePort"):
-            host = node_host(_settings(noted), cluster) or inside
-            number = port["nodePort"]
-        return {
-            "name": noted["service"],
-            "namespace": cluster.namespace,
-            "type": noted.get("service_type") or kind,
-            "clusterIP": spec.get("clusterIP"),
-            "externalName": spec.get("externalName"),
-            "externalIps": spec.get("externalIPs") or [],
-            "ip": (balanced or [{}])[0].get("ip"),
-            "hostname": (balanced or [{}])[0].get("hostname"),
-            "ports": spec["ports"],
-            "url": f"http://{host}:{number}",
-            "urls": [f"http://{host}:{number}", f"http://{inside}:{port['port']}"],
-            "replicas": ready,
-        }
 
     def _is_over(self, run: Run) -> bool:
         """Is there nothing more to wait for?"""
@@ -381,6 +219,13 @@ class Kubernetes:
             if key not in self._clusters:
                 self._clusters[key] = Cluster.connect(settings)
             return self._clusters[key]
+
+    def _workload(self, store: Store, entity: dict[str, Any]) -> Optional[Workload]:
+        """Return a run in its cluster; None where no cluster has had it yet."""
+        noted = entity["status"].get("k8s") or {}
+        if not noted.get("kind"):
+            return None
+        return Workload(self._cluster(settings_of(noted)), store, entity)
 
     def _prepared(self, run: Run) -> tuple[Rendered, Cluster]:
         """Return the objects of a run, and where they go."""
@@ -403,7 +248,7 @@ class Kubernetes:
         own: list[dict[str, Any]] = []
         for one in rendered.objects:
             name = one["metadata"]["name"]
-            if _is_shared(one["kind"], name):
+            if is_shared(one["kind"], name):
                 cluster.add(one)
                 continue
             found = cluster.create(one)
@@ -421,72 +266,12 @@ class Kubernetes:
             body = {"metadata": {"ownerReferences": [owner]}}
             cluster.patch(one["kind"], one["metadata"]["name"], body)
 
-    def _delete(self, cluster: Cluster, noted: Mapping[str, Any]) -> None:
-        """Remove all objects of a run that are its own, its workload first."""
-        cluster.delete(noted["kind"], noted["name"])
-        for one in noted.get("objects") or ():
-            kind, _, name = one.partition("/")
-            if name != noted["name"] and not _is_shared(kind, name):
-                cluster.delete(kind, name)
-
-    # ---- Logs -----------------------------------------------------------------------
-
-    @staticmethod
-    def _lines(
-        cluster: Cluster,
-        pod: Mapping[str, Any],
-        seen: set[tuple[str, str]],
-        *,
-        follow: bool,
-    ) -> Iterator[str]:
-        """Yield the lines of a pod that were not there before."""
-        name = pod["metadata"]["name"]
-        spec = pod.get("spec") or {}
-        containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
-        for one in containers:
-            if (name, one["name"]) in seen:
-                continue
-            try:
-                for line in cluster.log(name, one["name"], follow=follow):
-                    seen.add((name, one["name"]))
-                    if not line.startswith(container.LINE):
-                        yield line
-            except HostError:  # it has not started, or is gone
-                continue
-
-    def _keep_log(
-        self,
-        cluster: Cluster,
-        store: Store,
-        entity: Mapping[str, Any],
-        found: Optional[list[dict[str, Any]]] = None,
-    ) -> None:
-        """Keep what the pods of a run have written: it goes when they go."""
-        try:
-            if found is None:
-                found = cluster.pods(entity["status"]["k8s"]["labels"])
-            seen: set[tuple[str, str]] = set()
-            lines: list[str] = []
-            for number, pod in enumerate(found, 1):
-                if number > 1 and entity["status"]["k8s"]["kind"] != "Deployment":
-                    lines.append(f"{attempts.OWN}{attempts.begins(number)}")
-                lines += self._lines(cluster, pod, seen, follow=False)
-        except BridgeError:
-            return
-        if lines:
-            text = "\n".join(lines).rstrip("\n") + "\n"
-            _log_path(store, entity["id"]).write_text(text, encoding="utf-8")
-
     def _fail(self, run: Run, exc: BridgeError) -> None:
         """Write why a run did not come into the cluster."""
         from pybridge.functions import failure
 
         told = failure.describe(exc, stage="submit")
-        _fail(run.store, run.key, told, attempts=[told], engine=self.name)
-
-
-# What a run tells at its end that its status has from then on.
-_TOLD = ("outputs", "results", "metrics")
+        fail(run.store, run.key, told, attempts=[told], engine=self.name)
 
 
 def _noted(rendered: Rendered) -> dict[str, Any]:
@@ -513,11 +298,6 @@ def _noted(rendered: Rendered) -> dict[str, Any]:
     }
 
 
-def _is_beyond_hope(pod: Mapping[str, Any]) -> bool:
-    """Tell whether a pod of a service ends again and again, or cannot begin."""
-    return pods.restarts(pod) > _RESTARTS or pods.waiting(pod)[0] in pods.HOPELESS
-
-
 def _restarted(
     deployment: Mapping[str, Any], when: Optional[str], cluster: Cluster
 ) -> Optional[str]:
@@ -537,91 +317,3 @@ def _is_rolled_out(deployment: Mapping[str, Any]) -> bool:
         int(status.get(name) or 0) == wanted
         for name in ("replicas", "updatedReplicas", "readyReplicas")
     )
-
-
-def _settings(noted: Mapping[str, Any]) -> Settings:
-    """Return the settings, with the cluster that a run was given to."""
-    from pybridge.functions.manifests import settings
-
-    return settings.read()._replace(
-        namespace=str(noted["namespace"]),
-        context=noted.get("context"),
-        kubeconfig=noted.get("kubeconfig"),
-    )
-
-
-def _is_shared(kind: str, name: str) -> bool:
-    """Is an object not of one run alone, so that it outlives it?"""
-    return kind == "PersistentVolumeClaim" or name.startswith(_SHARED)
-
-
-def _at(
-    store: Store,
-    entity: Mapping[str, Any],
-    state: str,
-    message: Optional[str] = None,
-    **more: Any,
-) -> None:
-    """Move a run into a state that it may be in already; then nothing is written."""
-    status = entity["status"]
-    same = status["state"] == state and status.get("message") == message
-    if not same or any(status.get(name) != value for name, value in more.items()):
-        store.move(entity["key"], state, message=message, **more)
-
-
-def _settle(
-    store: Store, key: str, state: str, message: Optional[str], more: Mapping[str, Any]
-) -> None:
-    """Write the end of a run, unless it has one; a stop that came before wins."""
-
-    def edit(entity: dict[str, Any]) -> None:
-        status = entity["status"]
-        if states.is_final(status["state"]):
-            return
-        status.pop("service", None)
-        if status["state"] == "STOP":
-            enter(status, "STOPPED")
-            return
-        status.update({k: v for k, v in more.items() if v is not None})
-        if state == "COMPLETED" and status["state"] != "RUNNING":
-            enter(status, "RUNNING")  # it was over before anybody looked
-        enter(status, state, message)
-
-    store.change(key, edit)
-
-
-def _stopped(entity: dict[str, Any]) -> None:
-    entity["status"].pop("service", None)
-    if entity["status"]["state"] == "STOP":
-        enter(entity["status"], "STOPPED")
-
-
-def _relate(store: Store, key: str, relations: list[dict[str, Any]]) -> None:
-    """Add the relations of a run that came of its execution."""
-
-    def edit(entity: dict[str, Any]) -> None:
-        known = entity["metadata"].setdefault("relationships", [])
-        known.extend(one for one in relations if one not in known)
-
-    store.change(key, edit)
-
-
-def _schedule(cron: Mapping[str, Any]) -> str:
-    """Return what is said of a run that begins again and again."""
-    last = (cron.get("status") or {}).get("lastScheduleTime")
-    told = f"scheduled '{cron['spec']['schedule']}'"
-    return f"{told}, last at {last}" if last else told
-
-
-def _fail(store: Store, key: str, error: dict[str, Any], **more: Any) -> None:
-    """Write that a run has failed, and why."""
-    _settle(store, key, "ERROR", outcome.line(error), {"error": error, **more})
-
-
-def _lost(message: str) -> dict[str, Any]:
-    """Return the failure of a run of which the cluster does not say what it did."""
-    return outcome.failure("HostError", message, "execute", 1)
-
-
-def _log_path(store: Store, run_id: str) -> Path:
-    return store.run_directory(run_id) / "log"

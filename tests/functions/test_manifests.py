@@ -630,5 +630,5 @@ def test_wrong_profile_is_told(
     text = '[functions.profiles.x]\nresources = {cpu = "much"}\n'
     settings(tmp_path, monkeypatch, text)
 
-    with pytest.raises(BadArgument, match=r"resources.cpu.limits: 'much' is not"):
+    with pytest.raises(BadArgument, match=r"resources\.cpu: 'much' is not"):
         manifests.render(function.new_run("job", profile="x"))

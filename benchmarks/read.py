@@ -228,6 +228,12 @@ def groups(rows: int) -> Iterable[Group]:
         Bar("py_query, a filter", QUERY, DRIVERS, 2.5),
         Bar("py_query not by pages, a filter", GENERIC, DRIVERS, 0),
     )
+    query = "select id, k, price, word, at from t where word in ('delta', 'x', 'y')"
+    query += " or code like 'c10%'"
+    yield Reading("chosen", path, query, leave_out=SLOW).group(
+        Bar("py_query, IN and LIKE", QUERY, DRIVERS, 2.5),
+        Bar("py_query not by pages, IN and LIKE", GENERIC, DRIVERS, 0),
+    )
     query = "select * from t order by noise, id limit 200000"
     yield Reading("sorted", path, query, leave_out=SLOW).group(
         Bar("py_query, a sort", QUERY, DRIVERS, 2.5),

@@ -6,8 +6,8 @@
  * alone: SQLite itself believes what it finds there. Build it with
  * -DSQLITE_CORE -DPYB_TEST and -fsanitize=address,undefined together with
  * c/core/{error,memory,pool,linux,table,value,stream}.c,
- * c/hosts/sqlite/{pages,program,constants,plan,conditions,predicate,members,pattern,
- * btree,wal,leaf,sorted,order,value}.c and -lsqlite3.
+ * c/hosts/sqlite/{pages,program,constants,plan,conditions,settings,predicate,members,
+ * pattern,btree,wal,leaf,sorted,order,value}.c and -lsqlite3.
  *
  *     fuzz_pages SECONDS SEED [FOLDER]   images of its own, damaged at random
  *     fuzz_pages FILE ...                these images once each

@@ -32,6 +32,9 @@ STATEMENTS = [
     "select py_table('file.t', 'q', 'list'), py_option('scanned')",
     "select py_table('log.t', 'q', 'list'), py_option('scanned')",
     "select py_query('select s from file.t where x > .5 or s = ?', 'q', null, null, 1)",
+    "select py_query('select x from file.t where s in (''a'', ''b'', x''00'', ?) or "
+    "x in (.5, 1.5, 2) or s not in (''c'', ''d'', null)', 'q', null, null, 1)",
+    "select py_query('select x from file.t where s like ''a%'' or s glob ''?''', 'q')",
     "select py_query('select x from file.t order by s, x desc', 'q', 'list')",
     "select py_query('select s from file.t where x < 9.5 order by x limit 2', 'q')",
     "select py_table('main.\"t\"', 'q', 'list', 2, null, 's,x*', '{\"parse\":false}')",

@@ -10,7 +10,8 @@
 
 #include "program.h"
 
-#define MOST_LITERALS 100
+/* More columns than that a query has only where SQLite was built for it. */
+#define MOST_LITERALS 2000
 
 static const char not_plain[] = "the query compares with what cannot be told";
 
@@ -26,8 +27,8 @@ typedef struct rewriting {
   const char *p, *end; /* what is still to be read */
   sqlite3_stmt *statement;
   sqlite3_str *text;
-  literal literals[MOST_LITERALS];
-  int n, most; /* literals; the greatest number of a parameter so far */
+  literal *literals; /* of sqlite3_malloc */
+  int n, most;       /* literals; the greatest number of a parameter so far */
 } rewriting;
 
 /* ---- The text ------------------------------------------------------------------- */
@@ -136,6 +137,21 @@ static int take_minus(rewriting *r) {
   return 1;
 }
 
+/* Room for one more literal: 1, or 0. */
+static int make_room(rewriting *r) {
+  size_t room = r->n == 0 ? 8 : (size_t)r->n * 2;
+  literal *literals = r->literals;
+
+  if (r->n == MOST_LITERALS)
+    return 0;
+  if (r->n == 0 || (r->n >= 8 && (r->n & (r->n - 1)) == 0))
+    literals = sqlite3_realloc64(literals, room * sizeof *literals);
+  if (literals == NULL)
+    return 0;
+  r->literals = literals;
+  return 1;
+}
+
 static int add_literal(rewriting *r, const char *token, size_t size) {
   literal literal = {token, size, *token != 'x' && *token != 'X' && take_minus(r)};
   int i = 0;
@@ -144,10 +160,11 @@ static int add_literal(rewriting *r, const char *token, size_t size) {
          (r->literals[i].size != size || r->literals[i].negative != literal.negative ||
           memcmp(r->literals[i].text, token, size) != 0))
     i++;
-  if (i == MOST_LITERALS)
-    return 0;
-  if (i == r->n)
+  if (i == r->n) {
+    if (!make_room(r))
+      return 0;
     r->literals[r->n++] = literal;
+  }
   sqlite3_str_appendf(r->text, " ?%d ",
                       sqlite3_bind_parameter_count(r->statement) + i + 1);
   return 1;
@@ -318,5 +335,6 @@ const char *pyb__program_constants(sqlite3 *db, const pyb__sqlite_plain *query,
     reason = find_literals(db, query, program, &r);
   if (reason == NULL && (unseen || parameters != 0 || query->n_params != 0))
     reason = find_values(db, query, program, &r);
+  sqlite3_free(r.literals);
   return reason;
 }

@@ -460,69 +460,6 @@ static const char *check_columns(const attempt *at) {
   return same ? NULL : "the schema has changed meanwhile";
 }
 
-/* Does a query return one row, whose first column is 1? */
-static int holds(sqlite3 *db, const char *sql) {
-  sqlite3_stmt *row = prepare(db, "%s", sql);
-  int found = is_row(row) && sqlite3_column_int(row, 0) == 1;
-
-  sqlite3_finalize(row);
-  return found;
-}
-
-/* Text is compared byte by byte, unless somebody has made another collation of the name
- * BINARY. Nothing tells, but those that people make are seen by some comparisons. */
-static const char *check_collation(const attempt *at) {
-  return holds(at->db, "with t(a, b) as (values ('B', 'a'), ('a', 'a '), ('z', 'é'),"
-                       " ('10', '9'), ('a', 'b'), ('a-c', 'ab'), ('A', 'a'))"
-                       " select min(a < b collate binary) from t")
-             ? NULL
-             : "the collation \"BINARY\" is not SQLite's own";
-}
-
-/* LIKE and GLOB are functions, and an application may have made others of these names;
- * so has `pragma case_sensitive_like`, and a SQLite with ICU. SQLite tells its own from
- * those; and it may have been built to tell cases apart. */
-static const char *check_patterns(const attempt *at) {
-  int most = sqlite3_limit(at->db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, -1), own = 0;
-  sqlite3_stmt *list = prepare(at->db, "pragma function_list");
-
-  while (own >= 0 && is_row(list)) {
-    const char *name = (const char *)sqlite3_column_text(list, 0);
-    if (sqlite3_stricmp(name, "like") == 0 || sqlite3_stricmp(name, "glob") == 0)
-      own = sqlite3_column_int(list, 1) == 1 ? own + 1 : -1;
-  }
-  sqlite3_finalize(list);
-  if (own < 2 || !holds(at->db, "select 'Aé' like 'a_' and 'É' not like 'é'"
-                                " and 'Aé' glob '[A-C]?' and 'A' not glob 'a'"))
-    return "LIKE or GLOB is not SQLite's own";
-  return at->plan.longest_pattern <= (size_t)most ? NULL : "a pattern is too long";
-}
-
-/* With threads of its own the sorter keeps no order among rows that are equal. */
-static const char *check_threads(const attempt *at) {
-  return sqlite3_limit(at->db, SQLITE_LIMIT_WORKER_THREADS, -1) == 0
-             ? NULL
-             : "the connection sorts in several threads";
-}
-
-/* Whether SQLite takes a partial index may depend on the parameters, and with the
- * statistics of ANALYZE, or for a pattern, any index: then its rows have another order.
- */
-static const char *check_indexes(const attempt *at) {
-  sqlite3_stmt *partial =
-      prepare(at->db, "select 1 from pragma_index_list(%Q, %Q) where partial or %d",
-              at->scan->table, at->scan->schema, at->plan.matches);
-  sqlite3_stmt *samples =
-      prepare(at->db, "select 1 from \"%w\".sqlite_stat4", at->scan->schema);
-  const char *reason = NULL;
-
-  if (partial == NULL || is_row(partial) || samples != NULL)
-    reason = "an index may be taken for the values of the parameters";
-  sqlite3_finalize(partial);
-  sqlite3_finalize(samples);
-  return reason;
-}
-
 /* ---- The scan ------------------------------------------------------------------- */
 
 /* pyb__tree.ask: which value a field has that the record does not reach to. It is the
@@ -621,14 +558,9 @@ static const char *check_query(attempt *at, pyb__sqlite_scan *scan, pyb_table *t
   reason = check_schema(at);
   if (reason == NULL)
     reason = check_columns(at);
-  if (reason == NULL && at->plan.textual)
-    reason = check_collation(at);
-  if (reason == NULL && at->plan.matches)
-    reason = check_patterns(at);
-  if (reason == NULL && at->plan.n_keys != 0)
-    reason = check_threads(at);
-  if (reason == NULL && sqlite3_bind_parameter_count(at->query->statement) != 0)
-    reason = check_indexes(at);
+  if (reason == NULL)
+    reason = pyb__plan_suits(at->db, &at->plan, at->scan,
+                             sqlite3_bind_parameter_count(at->query->statement));
   return reason;
 }
 

@@ -1,7 +1,8 @@
 /* program.h: the program that SQLite would run for a query, as EXPLAIN shows it.
  *
  * program.c reads it, constants.c finds what values it compares with, plan.c sees
- * whether it is one that the scan below SQL can stand for.
+ * whether it is one that the scan below SQL can stand for, and settings.c whether it
+ * means on this connection what it seems to.
  */
 #ifndef PYBRIDGE_HOSTS_SQLITE_PROGRAM_H
 #define PYBRIDGE_HOSTS_SQLITE_PROGRAM_H
@@ -136,5 +137,12 @@ extern const char pyb__plan_more[];
 const char *pyb__plan_make(pyb__program *program, pyb__plan *plan);
 
 void pyb__plan_release(pyb__plan *plan);
+
+/* ---- The connection (settings.c) ------------------------------------------------ */
+
+/* Does the connection do what a plan takes for granted, which its program does not say:
+ * NULL, or what is otherwise. `scan` names the table; so many parameters are bound. */
+const char *pyb__plan_suits(sqlite3 *db, const pyb__plan *plan,
+                            const pyb__sqlite_scan *scan, int parameters);
 
 #endif /* PYBRIDGE_HOSTS_SQLITE_PROGRAM_H */

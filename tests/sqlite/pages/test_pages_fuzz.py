@@ -24,8 +24,18 @@ if TYPE_CHECKING:
 
 ADAPTERS = "hosts/sqlite"
 CORE = ["error", "memory", "pool", "linux", "table", "value", "stream"]
-ADAPTER = ["pages", "program", "constants", "plan", "conditions", "predicate"]
-ADAPTER += ["members", "pattern", "btree", "wal", "leaf", "sorted", "order", "value"]
+ADAPTER = ["pages", "program", "constants", "plan", "conditions", "settings"]
+ADAPTER += [
+    "predicate",
+    "members",
+    "pattern",
+    "btree",
+    "wal",
+    "leaf",
+    "sorted",
+    "order",
+    "value",
+]
 # Seconds beside a writer, and of damaged images; `make soak` takes long ones.
 SOAK = "PYB_SOAK" in os.environ
 BESIDE, DAMAGED = (30, "120") if SOAK else (1.5, "2")

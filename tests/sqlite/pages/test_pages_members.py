@@ -96,6 +96,22 @@ def test_membership_in_a_list_of_any_length(
         assert "pages" == compare_query(db, without, *params)
 
 
+def test_membership_in_a_list_of_literals_that_explain_does_not_show(
+    db: Database,
+) -> None:
+    """Floats and long integers are asked for once more, as many as can be."""
+    fill(db, 700)
+    ratios = [repr(i / 7) for i in range(900)]
+    long = [str(-(1 << 40) * (i + 1)) for i in range(700)]
+
+    many = f"select i from t where r in ({', '.join(ratios)}) and n not in (1, 2, 3)"
+    assert "pages" == compare_query(db, many)
+    both = f"{many} and n not in ({', '.join(long)})"
+    assert "pages" == compare_query(db, both)
+    more = ", ".join(repr(-i / 7) for i in range(1, 900))
+    assert UNTOLD == compare_query(db, f"{both} and r not in ({more})")
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_members_of_any_values_are_those_of_sql(db: Database, seed: int) -> None:
     """Columns of each affinity, lists of all values, NULL among them or not."""
@@ -112,7 +128,7 @@ def test_members_of_any_values_are_those_of_sql(db: Database, seed: int) -> None
     known = [v for v in VALUES if v not in ("'10'", "' 9'", "char(97, 0, 98)")]
     seen = {"pages": 0, "query": 0}
 
-    for _ in range(60):
+    for _ in range(40):
         name = pick.choice(names)
         values = pick.choices(known, k=pick.choice([1, 2, 3, 4, 9]))
         if pick.randrange(3):
@@ -128,7 +144,7 @@ def test_members_of_any_values_are_those_of_sql(db: Database, seed: int) -> None
             query += f" or not ({pick.choice(names)} in (1, 'a', 2.5))"
         seen[compare_query(db, query, *params[:marks]).partition(":")[0]] += 1
 
-    assert seen["pages"] > 25
+    assert seen["pages"] > 15
     assert seen["query"] > 0
 
 

@@ -164,7 +164,7 @@ def random_pattern(pick: random.Random, how: str, texts: list[str]) -> str:
 def test_patterns_match_what_they_match_in_sql(db: Database, seed: int) -> None:
     """Nasty patterns and texts: sets that do not end, other alphabets, broken UTF-8."""
     pick = random.Random(seed)  # noqa: S311
-    texts = sorted({random_text(pick) for _ in range(300)})
+    texts = sorted({random_text(pick) for _ in range(200)})
     db.sql("create table t(i integer primary key, s text); create table whole(s text)")
     db.sql(f"insert into t(s) values {', '.join(f'({text})' for text in texts)}")
     db.sql("insert into t(s) values (null), (12345)")
@@ -174,7 +174,7 @@ def test_patterns_match_what_they_match_in_sql(db: Database, seed: int) -> None:
             db.sql(f"insert into whole values ({text})")
     seen = {"pages": 0, "query": 0}
 
-    for _ in range(60):
+    for _ in range(30):
         how = pick.choice(["like", "glob"])
         pattern = quote(random_pattern(pick, how, texts))
         if pick.randrange(9) == 0:
@@ -187,7 +187,7 @@ def test_patterns_match_what_they_match_in_sql(db: Database, seed: int) -> None:
             actual = compare_query(db, query + pattern)
         seen[actual.partition(":")[0]] += 1
 
-    assert seen["pages"] > 25
+    assert seen["pages"] > 10
     assert seen["query"] > 0
 
 

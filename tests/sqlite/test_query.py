@@ -644,6 +644,61 @@ def test_failed_query_leaves_the_variable(host: Host, sql: str) -> None:
     assert 1 == query(host, "select 1")
 
 
+@pytest.mark.parametrize(
+    ("sql", "arguments"),
+    [
+        ("insert into t values (2) returning a", "'q', 'nope'"),
+        ("insert into t values (2) returning a", "'q', null, '{\"nope\": 1}'"),
+        ("insert into t values (2) returning a", "'no name'"),
+        ("-- it\n replace into t values (1) returning cast(x'ff' as text)", "'q'"),
+        ("with n as (select 2) insert into t select * from n returning a", "'q', 'x'"),
+        ("update t set a = a / 0 + 5 returning a", "'q', null, '{\"parse\": [\"z\"]}'"),
+        ("delete from t returning a", "'q', 'nope'"),
+        ("insert into child values (7) returning a", "'q'"),
+    ],
+)
+@pytest.mark.parametrize("begun", [False, True])
+def test_failed_query_that_writes_leaves_the_table(
+    host: Host, sql: str, arguments: str, begun: bool
+) -> None:
+    """Rows that were written are taken back where no frame can be made of them."""
+    host.rows("pragma foreign_keys = on")
+    host.rows("create table t(a primary key)")
+    host.rows(
+        "create table child(a references t on delete restrict"
+        + (")" if begun else " deferrable initially deferred)")
+    )
+    host.run("q = 'before'")
+    if begun:
+        host.rows("begin")
+    host.rows("insert into t values (1)")
+
+    assert host.error(f"select py_query({quote(sql)}, {arguments})")
+
+    assert [(1, 0)] == host.rows("select a, (select count(*) from child) from t")
+    assert "before" == host.eval("q")
+    assert int(begun) == host.value("select py_option('transaction')")
+    if begun:
+        host.rows("commit")
+    assert 1 == host.value("select a from t")
+
+
+def test_query_that_writes_is_kept(host: Host) -> None:
+    """Alone, in a transaction, and inside a statement that writes itself."""
+    host.rows("create table t(a)")
+
+    host.value("select py_query('insert into t values (1) returning a', 'q')")
+    host.rows("begin")
+    host.value("select py_query('insert into t values (2) returning a', 'q')")
+    host.rows("commit")
+    host.rows(
+        "insert into t select py_query('insert into t values (3) returning a', 'q')"
+    )
+
+    assert [(1,), (1,), (2,), (3,)] == host.rows("select a from t order by a")
+    assert 0 == host.value("select py_option('transaction')")
+
+
 def test_query_says_where_a_statement_is_wrong(host: Host) -> None:
     """SQLite's own message, and the offset in the statement's text."""
     message = host.error("select py_query('select 1, nope', 'q')")

@@ -67,8 +67,7 @@ static pyb_status check_tail(sqlite3 *db, const char *tail, const char *end,
   return PYB_OK;
 }
 
-/* Is it a PRAGMA, behind blanks and comments? */
-static int is_pragma(const char *sql) {
+int pyb__sqlite_is_pragma(const char *sql) {
   for (;;) {
     const char *end;
 
@@ -88,7 +87,7 @@ static int is_pragma(const char *sql) {
 /* SQLite carries out some PRAGMAs as it prepares them. */
 static pyb_status refuse_columnless(const char *sql, pyb_error *error) {
   return pyb__sqlite_refuse(error, PYB_BAD_ARGUMENT, "%s",
-                            is_pragma(sql)
+                            pyb__sqlite_is_pragma(sql)
                                 ? "the PRAGMA returns no columns; it may have taken "
                                   "effect all the same: run it as a statement"
                                 : "the statement returns no columns; it was not run");

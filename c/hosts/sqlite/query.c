@@ -290,10 +290,43 @@ done:
   return status;
 }
 
+/* Does the statement write, and return rows? Not asked of those that surely read. A
+ * PRAGMA may not want to be inside a transaction. */
+static int writes(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *statement = NULL;
+  int found;
+
+  sql += strspn(sql, " \t\r\n");
+  if (sqlite3_strnicmp(sql, "select", 6) == 0 || pyb__sqlite_is_pragma(sql))
+    return 0;
+  found = sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
+          statement != NULL && !sqlite3_stmt_readonly(statement) &&
+          sqlite3_column_count(statement) > 0;
+  sqlite3_finalize(statement);
+  return found;
+}
+
+/* Run one of the two statements about the savepoint around a query that writes. */
+static pyb_status savepoint(pyb__sqlite *host, const char *sql, pyb_error *error) {
+  int64_t changes;
+
+  return host->services.execute(host, sql, PYB_NTS, NULL, NULL, 0, &changes, error);
+}
+
+/* A transaction that the query ends must not fail once the variable is set. */
+static pyb_status check_deferred(sqlite3 *db, pyb_error *error) {
+  int open = 0, most;
+
+  (void)sqlite3_db_status(db, SQLITE_DBSTATUS_DEFERRED_FKS, &open, &most, 0);
+  return open == 0
+             ? PYB_OK
+             : pyb__sqlite_refuse(error, PYB_HOST, "FOREIGN KEY constraint failed");
+}
+
 /* Run the query where the options say, and make the frame. */
 static pyb_status run(pyb__sqlite *host, const char *const words[3],
                       const parameters *p, const char *namespace, const char *options,
-                      int64_t *count, pyb_error *error) {
+                      int ends, int64_t *count, pyb_error *error) {
   struct ArrowArrayStream rows = {0};
   const char *sql = words[0], *variable = words[1], *type = words[2];
   pyb_status status;
@@ -308,11 +341,31 @@ static pyb_status run(pyb__sqlite *host, const char *const words[3],
         pyb__sqlite_read(host, sql, PYB_NTS, p->values, p->names, p->n, &rows, error);
     status = pyb_work_end(&work, status, error);
   }
+  if (status == PYB_OK && ends)
+    status = check_deferred(host->db, error);
   if (status == PYB_OK)
     status =
         pyb_set_stream(&host->session, variable, type, options, &rows, count, error);
   else if (rows.release != NULL)
     rows.release(&rows);
+  return status;
+}
+
+/* Run the query; one that writes is undone where its frame cannot be made. Inside a
+ * statement that writes itself SQLite lets nothing be undone in part. */
+static pyb_status run_whole(pyb__sqlite *host, const char *const words[3],
+                            const parameters *p, const char *namespace,
+                            const char *options, int64_t *count, pyb_error *error) {
+  int before = host->savepoints, alone = sqlite3_get_autocommit(host->db);
+  int kept = namespace == NULL && writes(host->db, words[0]) &&
+             savepoint(host, "savepoint pybridge_0", error) == PYB_OK;
+  pyb_status status =
+      run(host, words, p, namespace, options, kept && alone, count, error);
+
+  if (status == PYB_OK && kept)
+    status = savepoint(host, "release pybridge_0", error);
+  else if (kept)
+    pyb__sqlite_settle(host, before, error);
   return status;
 }
 
@@ -336,7 +389,7 @@ static void py_query(sqlite3_context *context, int n, sqlite3_value **args) {
   if (status == PYB_OK)
     status = pyb__sqlite_options(host, n > 3 ? args[3] : NULL, &options, &error);
   if (status == PYB_OK)
-    status = run(host, words, &p, namespace, options, &count, &error);
+    status = run_whole(host, words, &p, namespace, options, &count, &error);
   if (status == PYB_OK)
     sqlite3_result_int64(context, count);
   else

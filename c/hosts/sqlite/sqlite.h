@@ -287,6 +287,9 @@ PYB_CHECK pyb_status pyb__sqlite_prepare(sqlite3 *db, const char *sql, size_t si
 /* Refuse a text that has a NUL character inside. */
 PYB_CHECK pyb_status pyb__sqlite_whole(const char *sql, size_t size, pyb_error *error);
 
+/* Is it a PRAGMA, behind blanks and comments? */
+PYB_CHECK int pyb__sqlite_is_pragma(const char *sql);
+
 /* Bind n parameters: by position, and those that have a name (names[i] not NULL) by
  * name, without prefix (":a", "@a" and "$a" are all "a"). Every parameter of the
  * statement must get a value, and every value must find one. */

@@ -160,9 +160,10 @@ def _examine_files(examination: Examination) -> None:
 
 def _examine_variables(examination: Examination) -> None:
     chosen = os.environ.get("PYBRIDGE_PYTHON")
-    if chosen is None:
+    if not chosen:  # an empty one is none for the library too
+        how = "not set" if chosen is None else "empty"
         examination.ok(
-            "PYBRIDGE_PYTHON", "not set: the environment that the library is in"
+            "PYBRIDGE_PYTHON", f"{how}: the environment that the library is in"
         )
     elif os.access(chosen, os.X_OK) and Path(chosen).is_file():
         examination.ok("PYBRIDGE_PYTHON", f"{chosen}, instead of the library's own")

@@ -9,7 +9,7 @@ df = host.query("select * from t where x > ?", [3])
 
 from __future__ import annotations
 
-from pybridge.errors import HostError
+from pybridge.errors import BadArgument, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def query(
     string, or a connection.
 
     Raises:
+        BadArgument: the query is no text, or the type or an option is unknown.
         DatabaseError: the other database refuses the query.
         HostError: the host refuses the query, or no call of a host is in progress.
 
@@ -62,14 +63,20 @@ def frame(
 
     A statement on another database that gives no rows returns how many it has changed.
     """
-    if namespace is None or namespace == "":
-        rows: object = _plane().host_query(sql, params)
+    if not isinstance(sql, str):
+        raise BadArgument(_no_text("the query", sql))
+    plane = _plane() if namespace is None or namespace == "" else None
+    if plane is None or type != "dataframe" or options:
+        from pybridge import columnar
+
+        columnar.check(type, options)  # before a database does anything
+    if plane is not None:
+        rows: object = plane.host_query(sql, params)
         from pybridge import columnar
 
         return columnar.load(rows, type, options)
-    from pybridge import columnar, elsewhere
+    from pybridge import elsewhere
 
-    columnar.check(type, options)  # before another database does anything
     rows, count = elsewhere.query(sql, params, namespace, context)
     made, length = columnar.load(rows, type, options)
     return made, length or count
@@ -82,6 +89,8 @@ def execute(sql: str, params: Params = None) -> int:
         HostError: the host refuses it, or no call of a host is in progress.
 
     """
+    if not isinstance(sql, str):
+        raise BadArgument(_no_text("the statement", sql))
     return int(_plane().host_execute(sql, params))
 
 
@@ -97,6 +106,9 @@ def write(frame: object, table: str, mode: str = "fail") -> int:
     plane = _plane()
     from pybridge import columnar
 
+    for what, name in ("the table's name", table), ("the mode", mode):
+        if not isinstance(name, str):
+            raise BadArgument(_no_text(what, name))
     return int(plane.host_write(columnar.to_stream(frame), table, mode))
 
 
@@ -174,6 +186,12 @@ class Transaction:
             # The host may have rolled back everything by itself; what led there is what
             # the caller wants to see.
             exc.add_note(f"{self.name} could not be rolled back: {failed}")
+
+
+def _no_text(what: str, given: object) -> str:
+    from pybridge.status import type_name
+
+    return f"{what} is text, not of type {type_name(given.__class__)}"
 
 
 def _plane() -> Any:

@@ -124,6 +124,14 @@ def test_doctor_tells_people_the_same() -> None:
     assert "nothing is wrong" == said.stdout.splitlines()[-1]
 
 
+def test_doctor_takes_an_empty_variable_for_none() -> None:
+    """As the library does: a host starts with it."""
+    code, findings, healthy = doctor(PYBRIDGE_PYTHON="")
+
+    assert (0, True) == (code, healthy)
+    assert findings["PYBRIDGE_PYTHON"]["found"].startswith("empty: ")
+
+
 def test_doctor_names_a_missing_environment_and_its_cure() -> None:
     """PYBRIDGE_PYTHON that names nothing keeps Python from starting."""
     code, findings, healthy = doctor(PYBRIDGE_PYTHON="/nowhere/bin/python")

@@ -203,6 +203,11 @@ static int add_parameter(parameters *params, PyObject *name, PyObject *object) {
   if (pyb__dump_view(object, &params->values[params->n], &keep) != 0)
     return -1;
   if (name != NULL) {
+    if (!PyUnicode_Check(name)) {
+      PyErr_Format(PyExc_TypeError, "the name of a parameter is text, not %R", name);
+      Py_XDECREF(keep);
+      return -1;
+    }
     params->names[params->n] = PyUnicode_AsUTF8(name);
     if (params->names[params->n] == NULL || PyList_Append(params->objects, name) != 0) {
       Py_XDECREF(keep);

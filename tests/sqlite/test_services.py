@@ -146,6 +146,15 @@ def test_host_error_is_a_python_exception(filled: Host) -> None:
         ("host.query('select ?', [2**64])", "64 bits"),
         ("host.query('select ?', [[1]])", "list"),
         ("host.query('select \\0')", "NUL"),
+        ("host.query(5)", "the query is text, not of type int"),
+        ("host.query('select ?', {1: 2})", "the name of a parameter is text, not 1"),
+        (
+            "host.query('delete from t returning a', type='x')",
+            "the type 'x' is unknown",
+        ),
+        ("host.execute(None)", "the statement is text, not of type NoneType"),
+        ("host.write([1], 5)", "the table's name is text, not of type int"),
+        ("host.write([1], 'w', 5)", "the mode is text, not of type int"),
         ("host.execute('select 1; selec')", "syntax error"),
         ("host.execute('')", "there is no statement"),
         ("host.execute('select ?; select ?', [1])", "parameters go with one statement"),
@@ -285,6 +294,24 @@ def test_transaction_that_cannot_be_kept_is_taken_back(filled: Host) -> None:
 
     assert "FOREIGN KEY constraint failed" in message
     assert 0 == filled.value("select count(*) from c")
+
+
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
+def test_transaction_that_is_ended_inside_is_told(filled: Host, ends: str) -> None:
+    """By the user's own COMMIT; the error says so, and what was kept is kept."""
+    filled.run(
+        "def end():\n"
+        "    with host.transaction():\n"
+        "        host.execute('delete from t where a = 1')\n"
+        f"        host.execute('{ends}')\n"
+    )
+
+    message = filled.error("select py_call('end')")
+    filled.run("with host.transaction(): host.execute('insert into t values (3, 4)')")
+
+    assert "ended inside, by COMMIT, ROLLBACK" in message
+    assert "rolled back the whole" not in message
+    assert (2 if ends == "commit" else 3) == filled.value("select count(*) from t")
 
 
 def test_transaction_that_fails_may_be_followed_by_others(filled: Host) -> None:

@@ -237,6 +237,14 @@ static pyb_status execute(void *data, const char *sql, size_t size,
   snprintf(name, sizeof name, "pybridge_%d", number);
   if (begins && host->savepoints >= 0 && host->savepoints < PYB__SQLITE_SAVEPOINTS)
     host->names[host->savepoints] = number;
+  if (ends && sqlite3_get_autocommit(host->db)) {
+    drop_last_resort(host);
+    sqlite3_free(copy);
+    return pyb__sqlite_refuse(error, PYB_HOST,
+                              "the transaction was ended inside, by COMMIT, ROLLBACK "
+                              "or a constraint that rolls back; host.transaction() "
+                              "ends it by itself");
+  }
   pyb__sqlite_guard(host);
   if (status == PYB_OK)
     status = run_script(host->db, text, size, params, names, n, changes, error);

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BUILD", "COLUMNS", "ROOT", "flights", "table"]
+__all__ = ["BUILD", "COLUMNS", "ROOT", "flights", "logged", "table"]
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
@@ -60,6 +60,25 @@ def _fill(connection: sqlite3.Connection, rows: int) -> None:
     connection.executemany(
         f"insert into t values ({', '.join('?' * len(COLUMNS))})", _rows(rows)
     )
+
+
+def logged(rows: int) -> tuple[Path, sqlite3.Connection]:
+    """Return the same in WAL mode, all rows in the log until the connection closes.
+
+    The last connection to close copies the log into the file.
+    """
+    path = BUILD / f"t-{rows}-logged.sqlite"
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    keeper = sqlite3.connect(path, isolation_level=None)
+    keeper.execute("pragma journal_mode = wal")
+    keeper.execute("pragma wal_autocheckpoint = 0")
+    keeper.execute("attach ? as other", (str(table(rows)),))
+    columns = ", ".join(f'"{name}" {kind}' for name, kind in COLUMNS.items())
+    keeper.execute(f"create table main.t ({columns})")
+    keeper.execute("insert into main.t select * from other.t")
+    keeper.execute("detach other")
+    return path, keeper
 
 
 def _rows(rows: int) -> Iterator[tuple[Any, ...]]:

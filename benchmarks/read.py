@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.data import BUILD, flights, table
+from benchmarks.data import BUILD, flights, logged, table
 from benchmarks.harness import Bar, Case, CaseError, Group, Host, Peer, quote, start
 
 if TYPE_CHECKING:
@@ -239,6 +240,14 @@ def groups(rows: int) -> Iterable[Group]:
         Bar("py_query, a sort", QUERY, DRIVERS, 2.5),
         Bar("py_query not by pages, a sort", GENERIC, DRIVERS, 0),
     )
+    path, keeper = logged(rows)
+    with closing(keeper):
+        size = f", {rows:,} rows x 10 columns, all in the write-ahead log"
+        yield Reading("logged", path, ALL, size, "t", leave_out=SLOW).group(
+            Bar("py_query, a write-ahead log", QUERY, DRIVERS, 2.5),
+            Bar("py_query not by pages, a log", GENERIC, DRIVERS, 0),
+            Bar("py_table, a write-ahead log", TABLE, DRIVERS, 6),
+        )
 
 
 # ---- Memory -----------------------------------------------------------------------

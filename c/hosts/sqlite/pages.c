@@ -285,8 +285,9 @@ static const char *begin(attempt *at) {
   if (at->hold == NULL)
     return "the schema cannot be read";
   reason = check_journal(at);
-  if (reason == NULL && at->in_wal && state == SQLITE_TXN_NONE && is_sharing(at) &&
-      pyb__wal_open(&at->wal, at->tree.file))
+  /* Only where SQLite has the log open: what maps its index may open that too. */
+  if (reason == NULL && at->in_wal && state == SQLITE_TXN_NONE &&
+      find_log(at) != NULL && is_sharing(at) && pyb__wal_open(&at->wal, at->tree.file))
     reason = begin_known(at);
   else if (!is_row(at->hold))
     return "the schema cannot be read";

@@ -54,13 +54,13 @@ def compare_all(db: Database) -> set[str]:
 # ---- What the log may be -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536])
+@pytest.mark.parametrize("size", [512, 2048, 4096, 65536])
 def test_scan_reads_a_table_that_is_only_in_the_log(
     db: Database, tmp_path: Path, size: int
 ) -> None:
     """The file has nothing but its first page; all others come from the log."""
     db.sql(f"pragma page_size = {size}; vacuum; {WAL}")
-    fill(db, 4000)
+    fill(db, 3000)
     db.sql("insert into t(s) values (hex(zeroblob(90000)))")
 
     assert {"pages"} == compare_all(db)

@@ -233,8 +233,12 @@ def test_frame_refuses_a_lost_column(host: Host) -> None:
     make(host, "df = pd.DataFrame({'a': [1], 'b': [2]})")
     host.run("del df['b']")
 
-    assert "'b'" in host.error("select * from t")
+    message = host.error("select * from t")
+
+    assert "the frame has no column 'b'; it has 'a'; drop the table and" in message
     assert [(1,)] == host.rows("select a from t")
+    host.run("del df")
+    assert "'df' is not defined" in host.error("select a from t")
 
 
 def test_frame_refuses_a_lost_variable(host: Host) -> None:

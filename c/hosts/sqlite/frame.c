@@ -18,6 +18,8 @@
 
 #include "lookup.h"
 
+#define CURE "drop the table and create it again"
+
 /* The rows of some of the columns, as they were when a scan began. */
 typedef struct extract {
   int references;
@@ -96,10 +98,19 @@ static int same_type(const pyb__field *old, const pyb__field *new) {
          (strcmp(old->sql_type, new->sql_type) == 0 && old->zoned == new->zoned);
 }
 
+/* Where a column is gone, say what helps; the variable may be gone as well. */
+static void say_cure(pyb_error *error) {
+  pyb_error gone = *error;
+
+  if (gone.status == PYB_UNDEFINED &&
+      strncmp(gone.message, "the frame has no column ", 24) == 0)
+    pyb__sqlite_refuse(error, PYB_UNDEFINED, "%.900s; " CURE, gone.message);
+}
+
 /* Are the columns that came the ones that were asked for, of the types declared? */
 static pyb_status check_columns(const frame *table, const extract *e,
                                 const size_t *wanted, size_t n, pyb_error *error) {
-  static const char cure[] = "drop the table and create it again";
+  static const char cure[] = CURE;
 
   if (e->reader.n != n)
     return pyb__sqlite_refuse(error, PYB_INTERNAL,
@@ -152,6 +163,8 @@ static pyb_status read_columns(frame *table, extract *e, const size_t *wanted, s
   }
   table->session.deadline_ms = table->host->session.deadline_ms;
   status = pyb_get_stream(&table->session, table->variable, names, n, &rows, error);
+  if (status == PYB_UNDEFINED)
+    say_cure(error);
   if (status == PYB_OK)
     status = pyb__reader_open(&e->reader, &rows, error);
   if (status == PYB_OK)

@@ -429,7 +429,8 @@ WRITER = """
     db.execute("pragma cache_size = 9")
     pick = random.Random(7)
     now = 0
-    while not os.path.exists(sys.argv[2]):
+    reader = os.getppid()
+    while os.getppid() == reader and not os.path.exists(sys.argv[2]):
         now += 1
         db.execute("begin immediate")
         db.execute("update t set now = ?", (now,))
@@ -469,22 +470,26 @@ def test_scan_sees_the_version_of_its_transaction_while_another_process_writes(
     read = "select py_option('pages', {}), py_query('select * from t', '{}', 'arrow')"
 
     begun = time.monotonic()
-    while writer.poll() is None:
-        passed = time.monotonic() - begun
-        if (passed > 1.5 and len(seen) > 20) or passed > 60:
-            stop.touch()
-        db.sql(f"begin; {read.format(1, 'by_pages')}")
-        how = str(db.sql("select py_option('scanned')")[0][0])
-        db.sql(f"{read.format(0, 'by_query')}; commit")
-        ways[how.partition(":")[0]] += 1
-        assert [(1,)] == db.sql("select py_eval('by_pages.equals(by_query)')"), how
-        # Every commit gives all rows the same number.
-        now = "by_pages.column(1).unique()"
-        ((count, number),) = db.sql(
-            f"select py_eval('len({now})'), py_eval('{now}[0].as_py()')"
-        )
-        assert 1 == count
-        seen.add(number)
+    try:
+        while writer.poll() is None:
+            passed = time.monotonic() - begun
+            if (passed > 1.5 and len(seen) > 20) or passed > 60:
+                stop.touch()
+            db.sql(f"begin; {read.format(1, 'by_pages')}")
+            how = str(db.sql("select py_option('scanned')")[0][0])
+            db.sql(f"{read.format(0, 'by_query')}; commit")
+            ways[how.partition(":")[0]] += 1
+            assert [(1,)] == db.sql("select py_eval('by_pages.equals(by_query)')"), how
+            # Every commit gives all rows the same number.
+            now = "by_pages.column(1).unique()"
+            ((count, number),) = db.sql(
+                f"select py_eval('len({now})'), py_eval('{now}[0].as_py()')"
+            )
+            assert 1 == count
+            seen.add(number)
+    finally:
+        stop.touch()
+        writer.wait()
 
     assert 0 == writer.returncode
     assert len(seen) > 20

@@ -21,8 +21,10 @@ typedef struct range {
 } range;
 
 struct pyb__pattern {
-  int folds; /* the letters of ASCII are the same in both cases */
-  int never; /* nothing matches */
+  int folds;     /* the letters of ASCII are the same in both cases */
+  int never;     /* nothing matches */
+  int begins;    /* what begins with the prefix does, whatever follows */
+  size_t prefix; /* bytes of ASCII that a text must begin with: the first `bytes` */
   size_t n;
   piece *pieces;
   range *ranges;
@@ -181,6 +183,17 @@ static void read_pattern(reading *r, int glob) {
   }
 }
 
+static void find_prefix(pyb__pattern *pattern) {
+  const piece *first = pattern->pieces, *last = first + pattern->n, *behind = first;
+
+  if (pattern->n != 0 && first->kind == LITERAL) {
+    while (pattern->prefix < first->n && pattern->bytes[pattern->prefix] < 0x80)
+      pattern->prefix++;
+    behind += pattern->prefix == first->n;
+  }
+  pattern->begins = behind < last && behind->kind == MANY && behind + 1 == last;
+}
+
 pyb__pattern *pyb__pattern_new(const char *text, size_t size, int glob) {
   const uint8_t *p = (const uint8_t *)text;
   pyb__pattern *pattern;
@@ -201,6 +214,7 @@ pyb__pattern *pyb__pattern_new(const char *text, size_t size, int glob) {
   r.pattern = pattern;
   r.end = p + size;
   read_pattern(&r, glob);
+  find_prefix(pattern);
   return pattern;
 }
 
@@ -291,10 +305,24 @@ static int match(const pyb__pattern *pattern, const uint8_t *p, const uint8_t *e
   }
 }
 
+/* Does the beginning of a text tell? -1 = no. What follows a byte of ASCII that differs
+ * need not be UTF-8, nor what nobody looks at. */
+static int match_prefix(const pyb__pattern *pattern, const uint8_t *p, size_t size) {
+  for (size_t i = 0; i < pattern->prefix; i++) {
+    uint8_t byte = i < size ? p[i] : 0;
+    if (byte >= 0x80)
+      return -1;
+    if ((pattern->folds ? fold(byte) : byte) != pattern->bytes[i])
+      return 0;
+  }
+  return pattern->begins ? 1 : -1;
+}
+
 int pyb__pattern_matches(const pyb__pattern *pattern, const char *text, size_t size) {
   const uint8_t *p = (const uint8_t *)text;
+  int matches = pattern->never ? 0 : match_prefix(pattern, p, size);
 
-  if (pattern->never)
-    return 0;
+  if (matches >= 0)
+    return matches;
   return cut_text(p, &size) ? match(pattern, p, p + size) : -1;
 }

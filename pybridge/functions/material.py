@@ -15,7 +15,7 @@ from pybridge.functions.metrics import Measured
 from pybridge.functions.store import unkept
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pybridge.functions.store import Store
 
@@ -366,32 +366,13 @@ def drafted(
     """Return an entity that is checked, and not stored yet."""
     kind = kind or KINDS[type_][0]
     cls = CLASSES[type_]
-    faults = []
-    if kind not in KINDS[type_]:
-        known = ", ".join(KINDS[type_])
-        faults.append(Fault("kind", kind, f"'{kind}' is no kind of {type_}: {known}"))
-    known_fields = [*cls.SPEC, *_ABOUT]
-    for field, value in more.items():
-        if field not in known_fields:
-            near = nearest(field, known_fields)
-            hint = f"did you mean '{near}'?" if near else ", ".join(known_fields)
-            faults.append(Fault(field, value, f"unknown; {hint}"))
-    try:
-        keys.check_name(name)
-    except BadArgument as exc:
-        faults.append(Fault("name", name, str(exc).removeprefix("name ")))
-    faults += _unfit({**more, "path": path})
-    faults += [
-        Fault(field, value, told)
-        for field, value in more.items()
-        if field in cls.SPEC and (told := unkept(value))
+    # All is found out now, and not when files are in the place of another's.
+    faults = [
+        *_misnamed(type_, store, project, name, kind, uuid),
+        *_unknown([*cls.SPEC, *_ABOUT], more),
+        *_unfit({**more, "path": path}),
+        *_unkept({field: more[field] for field in cls.SPEC if field in more}),
     ]
-    try:
-        # Found out now, and not when its files are in the place of another's.
-        if uuid is not None and store.find(project, type_, id=keys.check_id(uuid)):
-            faults.append(Fault("uuid", uuid, f"there is a {type_} with id '{uuid}'"))
-    except BadArgument as exc:
-        faults.append(Fault("uuid", uuid, str(exc).removeprefix("uuid ")))
     if faults:
         raise Faults(f"{type_} {shown(name)}", faults)
     spec = {field: one for field, one in more.items() if field not in _ABOUT}
@@ -408,6 +389,40 @@ def drafted(
         },
     )
     return cls(made, store)
+
+
+def _misnamed(
+    type_: str, store: Store, project: str, name: str, kind: str, uuid: str | None
+) -> Iterator[Fault]:
+    """Yield the faults of what an entity is known by: kind, name, id."""
+    if kind not in KINDS[type_]:
+        known = ", ".join(KINDS[type_])
+        yield Fault("kind", kind, f"'{kind}' is no kind of {type_}: {known}")
+    try:
+        keys.check_name(name)
+    except BadArgument as exc:
+        yield Fault("name", name, str(exc).removeprefix("name "))
+    try:
+        if uuid is not None and store.find(project, type_, id=keys.check_id(uuid)):
+            yield Fault("uuid", uuid, f"there is a {type_} with id '{uuid}'")
+    except BadArgument as exc:
+        yield Fault("uuid", uuid, str(exc).removeprefix("uuid "))
+
+
+def _unknown(known: list[str], given: dict[str, Any]) -> Iterator[Fault]:
+    """Yield the faults of fields that there are not."""
+    for field, value in given.items():
+        if field not in known:
+            near = nearest(field, known)
+            hint = f"did you mean '{near}'?" if near else ", ".join(known)
+            yield Fault(field, value, f"unknown; {hint}")
+
+
+def _unkept(spec: dict[str, Any]) -> Iterator[Fault]:
+    """Yield the faults of what is no JSON."""
+    for field, value in spec.items():
+        if told := unkept(value):
+            yield Fault(field, value, told)
 
 
 def _unfit(given: dict[str, Any]) -> list[Fault]:

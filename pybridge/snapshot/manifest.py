@@ -151,9 +151,31 @@ def _texts(*columns: str) -> str:
     return ", ".join(f"cast({one} as text)" for one in columns)
 
 
+def _items(store: Store, which: int) -> list[Stored]:
+    """Return the functions and the variables of a snapshot."""
+    functions = store.query(
+        f"select {_texts('kind', 'name')}, {_PLACE}, {_texts('source')} "
+        "from pybridge_function where context = ? order by position, name",
+        [which],
+    )
+    variables = store.query(
+        f"select {_texts('name')}, {_PLACE}, {_texts('json')}, cast(arrow as blob) "
+        "from pybridge_variable where context = ? order by position, name",
+        [which],
+    )
+    return [
+        *(Stored(kind, name, *place) for kind, name, *place in functions),
+        *(
+            Stored("variable", name, pickle, part, "", text, arrow)
+            for name, pickle, part, text, arrow in variables
+        ),
+    ]
+
+
 def read(store: Store, which: int) -> Contents:
     """Return the rows of a snapshot."""
     made = Contents()
+    made.items = _items(store, which)
     rows = store.query(
         f"select {_texts('name', 'module', 'attribute', 'submodules')} "
         "from pybridge_module "
@@ -161,23 +183,6 @@ def read(store: Store, which: int) -> Contents:
         [which],
     )
     made.modules = [(row[0], row[1], row[2], row[3]) for row in rows]
-    made.items = [
-        Stored(kind, name, pickle, part, source)
-        for kind, name, pickle, part, source in store.query(
-            f"select {_texts('kind', 'name')}, {_PLACE}, {_texts('source')} "
-            "from pybridge_function where context = ? order by position, name",
-            [which],
-        )
-    ]
-    made.items += [
-        Stored("variable", name, pickle, part, "", text, arrow)
-        for name, pickle, part, text, arrow in store.query(
-            f"select {_texts('name')}, {_PLACE}, {_texts('json')}, "
-            "cast(arrow as blob) "
-            "from pybridge_variable where context = ? order by position, name",
-            [which],
-        )
-    ]
     rows = store.query(
         "select cast(number as integer), cast(data as blob) from pybridge_pickle "
         "where context = ? order by number",

@@ -241,6 +241,32 @@ def _write_again(made: _Made, folder: Folder) -> None:
 
 def _write_rows(place: Store, which: int, made: _Made) -> None:
     contents = made.contents
+    _write_named(place, which, made)
+    place.insert("pybridge_pickle", [[which, *one] for one in contents.pickles.items()])
+    place.insert(
+        "pybridge_source", [[which, *one] for one in enumerate(contents.sources)]
+    )
+    place.insert(
+        "pybridge_buffer",
+        [
+            [which, number, position, *one]
+            for number, found in contents.buffers.items()
+            for position, one in enumerate(found)
+        ],
+    )
+    place.insert(
+        "pybridge_skipped",
+        [
+            [which, name, one.kind, one.type, one.size, one.reason]
+            for name, one in made.entries.items()
+            if one.reason
+        ],
+    )
+
+
+def _write_named(place: Store, which: int, made: _Made) -> None:
+    """Write what has a name: modules, variables, functions."""
+    contents = made.contents
     positions = {name: number for number, name in enumerate(made.entries)}
 
     def first(item: Stored) -> list[object]:
@@ -252,16 +278,8 @@ def _write_rows(place: Store, which: int, made: _Made) -> None:
     place.insert(
         "pybridge_module",
         [
-            [
-                which,
-                name,
-                positions[name],
-                module,
-                attribute,
-                made.versions[name],
-                below,
-            ]
-            for name, module, attribute, below in contents.modules
+            [which, name, positions[name], module, of, made.versions[name], below]
+            for name, module, of, below in contents.modules
         ],
     )
     place.insert(
@@ -283,26 +301,6 @@ def _write_rows(place: Store, which: int, made: _Made) -> None:
             if item.kind != "variable"
         ],
     )  # fmt: skip
-    place.insert("pybridge_pickle", [[which, *one] for one in contents.pickles.items()])
-    place.insert(
-        "pybridge_source", [[which, *one] for one in enumerate(contents.sources)]
-    )
-    place.insert(
-        "pybridge_buffer",
-        [
-            [which, number, position, *one]
-            for number, found in contents.buffers.items()
-            for position, one in enumerate(found)
-        ],
-    )
-    place.insert(
-        "pybridge_skipped",
-        [
-            [which, name, one.kind, one.type, one.size, one.reason]
-            for name, one in made.entries.items()
-            if one.reason
-        ],
-    )
 
 
 # ---- Modules ------------------------------------------------------------------------

@@ -160,29 +160,13 @@ class Replica:
         self.end = loop.create_future()
         # Not as a handler of the loop: those want it to stay in the main thread.
         signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self._end))
-        spec = self.spec
-        init = loaded.get(spec["init_function"]) if spec.get("init_function") else None
-        name = keys.executed_name(spec.get("function"))
+        name, given = self.spec.get("init_function"), self.spec.get("init_parameters")
+        init = loaded.get(name) if name else None
         self.stage = "compose"
-        app = App(
-            loaded.function,
-            options=self.options,
-            row=self.row,
-            metrics=self.metrics,
-            parameters=spec.get("parameters"),
-            inputs=self.inputs,
-            reserved=reserved,
-            token=self.token,
-            explain=self.explain,
-            title=name,
-            retire=self._retire,
-            lanes=self.lanes,
-        )
+        app = self._app(loaded.function, reserved)
         context = reserved["context"]
         self.stage = "init"
-        await app.call(
-            lambda: initialise(init, context, spec.get("init_parameters") or {})
-        )
+        await app.call(lambda: initialise(init, context, given or {}))
         server = Server(app, self.listener, self.options, self.row)
         self.stage = "execute"
         if not self.end.done():
@@ -194,16 +178,38 @@ class Replica:
             app.ready = True
             self.tell(ready=True)
             await self.end
+        await self._drained(server, app, context.platform.ended)
+        return 0
+
+    def _app(self, function: Callable[..., Any], reserved: dict[str, Any]) -> App:
+        """Return what answers requests by calling the function."""
+        return App(
+            function,
+            options=self.options,
+            row=self.row,
+            metrics=self.metrics,
+            parameters=self.spec.get("parameters"),
+            inputs=self.inputs,
+            reserved=reserved,
+            token=self.token,
+            explain=self.explain,
+            title=keys.executed_name(self.spec.get("function")),
+            retire=self._retire,
+            lanes=self.lanes,
+        )
+
+    async def _drained(
+        self, server: Server, app: App, callback: Callable[[], Any]
+    ) -> None:
+        """Answer what is there, and take no more; then call what the user gave for the end."""
         app.ready = False
-        drained = await server.drain(self.options.drain_timeout)
-        if not drained:
+        if not await server.drain(self.options.drain_timeout):
             say(f"replica {self.number}: ends with requests unanswered")
         try:
-            await app.aside(context.platform.ended)
+            await app.aside(callback)
         except Exception as exc:
             say(f"replica {self.number}: {type(exc).__name__} in a callback: {exc}")
         app.records.flush()
-        return 0
 
     def _end(self) -> None:
         if not self.end.done():

@@ -792,11 +792,11 @@ def _given(value: object, serialization: str | None) -> Any:
     return forms.dumps(value, serialization)
 
 
-def _length(value: object) -> int | None:
+def _length(value: Any) -> int | None:
     if isinstance(value, type):
         return None
     try:
-        return len(value)  # type: ignore[arg-type]
+        return len(value)
     except Exception:
         return None
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     Progress = Callable[[int, int], object]
 
@@ -53,8 +54,8 @@ def shown(words: str) -> Iterator[Progress | None]:
         yield tell
 
 
-def _is_terminal(stream: object) -> bool:
+def _is_terminal(stream: Any) -> bool:
     try:
-        return bool(stream.isatty())  # type: ignore[attr-defined]
+        return bool(stream.isatty())
     except Exception:
         return False

@@ -153,9 +153,9 @@ def _canceller(connection: Any, cursor: Any) -> Callable[[], object] | None:
         (connection, "cancel_safe"),
         (connection, "cancel"),
     ):
-        cancel = getattr(owner, name, None)
+        cancel: Callable[[], object] | None = getattr(owner, name, None)
         if callable(cancel):
-            return cancel  # type: ignore[no-any-return]
+            return cancel
     return None
 
 

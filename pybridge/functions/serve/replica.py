@@ -201,7 +201,7 @@ class Replica:
     async def _drained(
         self, server: Server, app: App, callback: Callable[[], Any]
     ) -> None:
-        """Answer what is there, and take no more; then call what the user gave for the end."""
+        """Answer what is there, take no more, and call what the user gave."""
         app.ready = False
         if not await server.drain(self.options.drain_timeout):
             say(f"replica {self.number}: ends with requests unanswered")

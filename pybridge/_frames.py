@@ -544,8 +544,10 @@ def _refuse_first(array: Any, wrong: Any) -> None:
 def _object_cells(cells: list[Any], nan_is_null: bool) -> Any:
     """Return Python objects as Arrow, if they are all of one type.
 
-    Arrow takes some mixtures and changes them silently: those are refused here.
+    Arrow takes some mixtures and changes them silently: those are refused here. And it
+    goes down into lists without end, until the process dies: those it does not see.
     """
+    _refuse_nested(cells)
     try:
         array = pa.array(cells, from_pandas=nan_is_null)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as exc:
@@ -564,6 +566,27 @@ def _object_cells(cells: list[Any], nan_is_null: bool) -> Any:
         _check_kinds(cells, *wanted)
         return _checked_times(cells, array)
     return array
+
+
+_NESTED = (list, tuple, set, frozenset, dict)
+
+
+def _refuse_nested(cells: list[Any]) -> None:
+    """Refuse cells that hold others.
+
+    Raises:
+        ArrowTypeError: names the first one's row and type.
+
+    """
+    kinds = set(map(type, cells))
+    if not any(issubclass(kind, (*_NESTED, np.ndarray)) for kind in kinds):
+        return
+    for row, one in enumerate(cells):
+        if isinstance(one, _NESTED) or (isinstance(one, np.ndarray) and one.ndim):
+            raise pa.ArrowTypeError(
+                f"row {row}: {type_name(type(one))} has no counterpart; turn it into "
+                "JSON text"
+            )
 
 
 def _checked_times(cells: list[Any], array: Any) -> Any:

@@ -352,8 +352,11 @@ def test_types_are_those_that_hosts_know(frame: Any, kind: str, cells: Any) -> N
         (series([1.5, 2**60 + 1], object), "float .* and int .* are mixed"),
         (series([1 + 2j]), "complex128 has no counterpart; take .real and .imag"),
         (series([object()], object), "object has no counterpart"),
-        (series([[1]], object), "list<.*has no counterpart; turn it into JSON text"),
-        (series([{"a": 1}], object), "struct<.*turn it into JSON text"),
+        (series([[1]], object), "row 0: list has no counterpart; turn it into JSON"),
+        (
+            series([{"a": 1}], object),
+            "row 0: dict has no counterpart; turn it into JSON",
+        ),
         (series([uuid.UUID(int=1)], object), "has no counterpart; turn it into text"),
         (series([dt.timedelta(1)]), "a duration has no counterpart"),
         (
@@ -557,6 +560,28 @@ def test_rows_of_a_reader_are_had_once() -> None:
     assert {"a": [1]} == table(reader).to_pydict()
     with pytest.raises(BadArgument, match=r"once only, and they were; .*read_all"):
         table(reader)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        "x = []; x.append(x)",
+        "x = {}; x['a'] = x",
+        "x = []\nfor _ in range(100_000): x = [x]",
+        "x = np.empty(1, object); x[0] = x",
+        "x = [1]; x.append({2, 3})",
+    ],
+)
+def test_cells_that_hold_themselves_are_refused(make: str) -> None:
+    """Arrow would go down into them until the process dies."""
+    names: dict[str, Any] = {"np": np}
+    exec(make, names)
+
+    for frame in ({"a": [None, names["x"]]}, [(None,), (names["x"],)]):
+        with pytest.raises(Unsupported, match="row 1: .* has no counterpart"):
+            table(frame)
+        with pytest.raises(Unsupported, match="turn it into JSON text"):
+            to_schema(frame)
 
 
 def test_longer_floats_are_exact_or_refused() -> None:

@@ -97,12 +97,18 @@ bool pyb__watch_hold(pyb__thread *thread) {
   return atomic_load(&thread->active);
 }
 
+/* The first reason to stop a call is the one that counts. */
+static void stop_for(pyb__thread *thread, int reason) {
+  int none = PYB_OK; /* of the exchange, which writes to it where it fails */
+
+  atomic_compare_exchange_strong(&thread->stop, &none, reason);
+}
+
 /* Decide whether the call of an active thread is to stop. */
 static void look_at(pyb__thread *thread, int64_t now, bool signalled) {
   unsigned calls = atomic_load(&thread->calls);
   bool lasting = calls == thread->seen;
   int64_t deadline = atomic_load(&thread->deadline);
-  int none = PYB_OK;
 
   if (!lasting) { /* a new call: the first exception is for it alone */
     thread->sent = 0;
@@ -111,15 +117,15 @@ static void look_at(pyb__thread *thread, int64_t now, bool signalled) {
   }
   thread->seen = calls;
   if (deadline != 0 && now >= deadline)
-    atomic_compare_exchange_strong(&thread->stop, &none, PYB_DEADLINE);
+    stop_for(thread, PYB_DEADLINE);
   if (signalled)
-    atomic_compare_exchange_strong(&thread->stop, &none, PYB_INTERRUPTED);
+    stop_for(thread, PYB_INTERRUPTED);
   if (!lasting)
     return;
   if (!pyb__attached)
     pyb__signals_take();
   if (host_wants_stop(atomic_load(&thread->outermost)))
-    atomic_compare_exchange_strong(&thread->stop, &none, PYB_INTERRUPTED);
+    stop_for(thread, PYB_INTERRUPTED);
 }
 
 /* One round over the work of hosts. Returns whether there is any. */

@@ -215,6 +215,30 @@ static void host_may_ask_to_stop(void) {
   OK(run(&session, "x = 1"));
 }
 
+static int wants_stop_later(void *host) {
+  return seconds() > *(double *)host;
+}
+
+/* What was stopped at its deadline says so, also where it lasts on and the host then
+ * asks it to stop too: one that was told of the deadline may do so. */
+static void deadline_stays_the_reason(void) {
+  static const pyb_services services = {.size = sizeof services,
+                                        .interrupted = wants_stop_later};
+  double later;
+  pyb_session session = {.services = &services, .host = &later, .deadline_ms = 30};
+
+  later = seconds() + 0.06;
+  stopped(&session,
+          "import time\n"
+          "end = time.monotonic() + 0.15\n"
+          "while time.monotonic() < end:\n"
+          "  try:\n"
+          "    while time.monotonic() < end: pass\n"
+          "  except BaseException: pass\n"
+          "while True: pass\n",
+          PYB_DEADLINE);
+}
+
 /* ---- Nesting -------------------------------------------------------------------- */
 
 static pyb_session inner = {.context = "inner"};
@@ -301,6 +325,7 @@ static void both(void) {
   edges_leak_nothing();
   interrupt_stops_python();
   host_may_ask_to_stop();
+  deadline_stays_the_reason();
   inner_deadline_is_the_inner_calls();
   outer_deadline_stops_the_inner_call();
 }

@@ -127,11 +127,23 @@ static void make_tell(const pyb_session *where) {
   OK(run(where, code));
 }
 
+/* A call that lasts takes SIGINT over from the host, which would have it before. */
+static void wait_until_taken(void) {
+  struct sigaction now;
+  int ms = 0;
+
+  do {
+    pause_ms(1);
+    CHECK(ms++ < 60000 && sigaction(SIGINT, NULL, &now) == 0);
+  } while (now.sa_handler == host_handler);
+}
+
 static void interrupt_when_told(void) {
   struct pollfd pipe = {.fd = told[0], .events = POLLIN};
   char byte;
 
   CHECK(poll(&pipe, 1, 60000) == 1 && read(told[0], &byte, 1) == 1);
+  wait_until_taken();
   pause_ms(30); /* for what is called next to begin */
   sent = seconds();
   kill(getpid(), SIGINT);

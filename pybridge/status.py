@@ -252,8 +252,7 @@ def _text(exc: BaseException) -> str:
         return f"<str() of the exception raised {type_name(type(failed))}>"
     if not isinstance(text, str):
         text = str(text)
-    if isinstance(exc, UnicodeError) and not _frames(exc.__traceback__):
-        text += _crossing(exc)
+    text += _crossing(exc)
     if not text and type(exc) is KeyboardInterrupt:
         return "the call was interrupted"
     if not text and isinstance(exc, MemoryError):
@@ -261,14 +260,15 @@ def _text(exc: BaseException) -> str:
     return _clean(text, _MAX_TEXT)
 
 
-def _crossing(exc: UnicodeError) -> str:
+def _crossing(exc: BaseException) -> str:
     """Say what to do about text that could not come to Python, or go from it.
 
     No line of the user's has raised such an exception.
     """
-    if isinstance(exc, UnicodeDecodeError):
+    kind = type(exc)  # what isinstance() asks may be the user's code
+    if kind is UnicodeDecodeError and not _frames(exc.__traceback__):
         return "; text comes as UTF-8: hand over other bytes as a blob"
-    if isinstance(exc, UnicodeEncodeError):
+    if kind is UnicodeEncodeError and not _frames(exc.__traceback__):
         return '; use serialization "json" or "repr"'
     return ""
 

@@ -150,7 +150,7 @@ def fail(exc: BaseException, name: str) -> tuple[int, str, str, str, int]:
         from pybridge import _packages
 
         _packages.unlock()
-    if isinstance(exc, SystemExit):
+    if issubclass(type(exc), SystemExit):  # isinstance() may ask the user's code
         output.reopen_input()
     kind, message, file, line = status.record(exc, context.get(name))
     return status_of(exc), kind, message, file, line

@@ -31,6 +31,7 @@ SETUP = [
     "select py_exec('import pybridge.functions as dh; "
     'dh.get_or_create_project("memory").new_function("f", "python", handler="f", '
     'code="def f(): return 1", python_version="PYTHON3_11")\')',
+    "select py_job('memory/f', null, '{}', '{\"local\": true}')",
     "select py_define('vec', 'vectorized', 'lambda x: x * 2', "
     + quote('{"keep": ["s"], "batch": 2}')
     + ")",
@@ -54,8 +55,8 @@ STATEMENTS = [
     "select s, rowid from v where rowid >= 1 order by rowid desc",
     "drop table if exists u; create virtual table temp.u using py_frame(df)",
     "select py_save('t', 'few', 5000, 'd')",
-    "select py_job('memory/f', null, '{}', '{\"local\": true}')",
     "select state, key from py_runs('memory')",
+    "select py_job('memory/f', null, '{}', '{\"local\": true}')",
     "select name, snapshot from py_context_items",
     "select py_display(), py_transfer('few', null, 'other')",
     "select py_option('store', 'x'), py_option('store', null)",

@@ -62,8 +62,7 @@ class Load:
     def __init__(self, url: str, clients: int = 4) -> None:
         self.url = url
         self.failures: list[str] = []
-        self.pids: set[int] = set()  # of the answers to what was asked in this turn
-        self.answers = 0
+        self.pids: list[int] = []  # of each answer to what was asked in this turn
         self.stop = threading.Event()
         self.threads = [
             threading.Thread(target=self.ask, args=(number % 2 == 0,))
@@ -78,19 +77,13 @@ class Load:
             try:
                 answer = session.post(self.url, json={}, timeout=PATIENCE)
                 answer.raise_for_status()
-                pids.add(answer.json()["pid"])
-                self.answers += 1
+                pids.append(answer.json()["pid"])
             except requests.RequestException as exc:
                 self.failures.append(repr(exc))
 
-    def take(self) -> set[int]:
-        """Return who has answered, and begin another turn.
-
-        A client may come late to note an answer that it has had for long: that belongs
-        to the turn in which it asked.
-        """
-        former, self.pids = self.pids, set()
-        return former
+    def begin_turn(self) -> None:
+        """Forget the answers, also those that are still to come to what was asked."""
+        self.pids = []
 
     def __enter__(self) -> Load:
         for thread in self.threads:
@@ -111,6 +104,11 @@ def pids(service: Service) -> set[int]:
     return found
 
 
+def replicas(service: Service) -> set[int]:
+    """Return the replicas that there are, whether they answer or not."""
+    return {child.pid for child in psutil.Process(service.process.pid).children()}
+
+
 def metrics(service: Service) -> str:
     """Return the metrics, of whichever replica has them."""
     return requests.get(f"{service.url}/metrics", timeout=PATIENCE).text
@@ -128,14 +126,15 @@ def test_reload_drops_no_request(service: Service) -> None:
     """§9-19: under load, two rolling restarts: new replicas, no failure."""
     with Load(service.url) as load:
         for turn in (1, 2):
-            wait_for(lambda: load.answers > 50)
-            load.answers = 0
-            before = load.take()
-            os.kill(service.process.pid, signal.SIGHUP)
+            wait_for(lambda: len(load.pids) > 50)
+            # Not those that have answered: of what was asked before the restart, some
+            # is answered by a new one.
+            before = replicas(service)
+            service.process.send(signal.SIGHUP)
             wait_for(lambda n=2 * turn: service.log().count("goodbye") == n)
-            load.take()
-            wait_for(lambda: load.pids)
-            assert not before & load.pids
+            load.begin_turn()
+            wait_for(lambda: len(load.pids) > 50)
+            assert set() == before.intersection(load.pids)
 
     assert [] == load.failures
 
@@ -157,11 +156,7 @@ def test_reloads_and_crashes_at_once_leave_the_number_of_replicas(
     service: Service,
 ) -> None:
     """Whatever comes in the middle of a restart: two replicas, and no old one."""
-
-    def replicas() -> set[int]:
-        return {child.pid for child in psutil.Process(service.process.pid).children()}
-
-    before = replicas()
+    before = replicas(service)
     for number in (signal.SIGHUP, signal.SIGHUP):
         service.process.send(number)
         time.sleep(0.02)
@@ -169,9 +164,9 @@ def test_reloads_and_crashes_at_once_leave_the_number_of_replicas(
         os.kill(min(before), signal.SIGKILL)
     service.process.send(signal.SIGHUP)
 
-    wait_for(lambda: not before & replicas() and len(replicas()) == 2)
+    wait_for(lambda: not before & replicas(service) and len(replicas(service)) == 2)
     time.sleep(0.3)
-    assert 2 == len(replicas()) == len(pids(service))
+    assert 2 == len(replicas(service)) == len(pids(service))
 
 
 def test_stop_answers_what_is_in_progress(service: Service) -> None:
@@ -278,7 +273,7 @@ def test_connections_go_to_the_replica_with_the_least_to_do(service: Service) ->
 
 def test_replicas_end_with_their_master(service: Service) -> None:
     """No orphans: a master that is killed takes its replicas along."""
-    replicas = pids(service)
+    before = pids(service)
 
     service.process.send(signal.SIGKILL)
     service.process.wait()
@@ -290,7 +285,7 @@ def test_replicas_end_with_their_master(service: Service) -> None:
         except OSError:
             return True
 
-    wait_for(lambda: all(gone(pid) for pid in replicas))
+    wait_for(lambda: all(gone(pid) for pid in before))
 
 
 def test_stop_while_the_service_begins(root: Any) -> None:

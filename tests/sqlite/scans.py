@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HOSTS",
+    "MORE",
     "ROWS",
     "TABLE",
     "Database",
@@ -39,6 +40,10 @@ __all__ = [
 Value = None | int | float | str | bytes
 
 HOSTS = ("stock", "apsw")
+
+# What py_option('scanned') says of a query that only SQL can answer.
+MORE = "query: the query wants more than columns of a rowid table"
+
 LIBRARY = ROOT / "pybridge" / "libpybridge"
 ENTRY = "sqlite3_pybridge_init"
 

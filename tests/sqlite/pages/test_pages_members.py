@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sqlite.pages.test_pages_where import MORE, NUMBER, TYPES, UNTOLD, VALUES
-from tests.sqlite.scans import compare_query, fill
+from tests.sqlite.pages.test_pages_where import NUMBER, TYPES, UNTOLD, VALUES
+from tests.sqlite.scans import MORE, compare_query, fill
 
 if TYPE_CHECKING:
     from tests.sqlite.scans import Database

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.programs import ROOT, run
-from tests.sqlite.pages.test_pages_where import MORE
-from tests.sqlite.scans import compare_query, fill, quote
+from tests.sqlite.scans import MORE, compare_query, fill, quote
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sqlite.scans import HostError, compare_query, fill
+from tests.sqlite.scans import MORE, HostError, compare_query, fill
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.sqlite.scans import Database, Host
 
-MORE = "query: the query wants more than columns of a rowid table"
 OTHERS = """
     create view v as select s, n as number from t;
     create table other(a, b text default 'none', c real);

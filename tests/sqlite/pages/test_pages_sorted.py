@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sqlite.scans import compare_query, fill
+from tests.sqlite.scans import MORE, compare_query, fill
 
 if TYPE_CHECKING:
     from tests.sqlite.scans import Database
-
-MORE = "query: the query wants more than columns of a rowid table"
 
 # Columns of each type, with many rows that are equal in one of them or in most.
 MANY = """

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sqlite.scans import compare_query, fill
+from tests.sqlite.scans import MORE, compare_query, fill
 
 if TYPE_CHECKING:
     from tests.sqlite.scans import Database
 
-MORE = "query: the query wants more than columns of a rowid table"
 UNTOLD = "query: the query compares with what cannot be told"
 NUMBER = "query: a comparison takes text for a number"
 

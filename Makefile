@@ -52,7 +52,7 @@ bench: ## compare the speed with the peers'; table in benchmarks/README.md
 
 asan: ## C tests and a SQLite session under the address and undefined sanitizers
 	@$(SETUP) test
-	@tools/checked.sh asan -q $(ARGS)
+	@tools/checked.sh asan -q -n 2 --dist worksteal $(ARGS)
 
 valgrind: ## C tests under valgrind
 	@$(SETUP) valgrind

@@ -13,6 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import requests
 
 from pybridge.functions import engines, states
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from pybridge.functions.run import Run
 
-__all__ = ["Service", "raw"]
+__all__ = ["Service", "raw", "replicas", "wait_for"]
 
 PATIENCE = 60.0
 NAME = "alone"
@@ -247,3 +248,16 @@ def raw(port: int, request: bytes, timeout: float = PATIENCE) -> bytes:
         while data := connection.recv(1 << 16):
             answer += data
         return answer
+
+
+def replicas(service: Service) -> set[int]:
+    """Return the replicas that there are, whether they answer or not."""
+    return {child.pid for child in psutil.Process(service.process.pid).children()}
+
+
+def wait_for(condition: Any) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from pybridge.errors import BadArgument
-from tests.functions.services import PATIENCE, Service, raw
+from tests.functions.services import PATIENCE, Service, raw, replicas, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -345,6 +345,7 @@ def test_call_without_a_limit_is_finished_while_another_replica_takes_over(
             assert APART == requests.get(service.url, timeout=PATIENCE).json()
             assert not slow.done()
             assert TOGETHER == slow.result().json()
+        wait_for(lambda: len(replicas(service)) == 1)
         text = service.ask("GET", "/metrics").text
         assert 'pybridge_replica_restarts_total{reason="held"} 1.0' in text
 

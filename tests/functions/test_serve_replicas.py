@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 import requests
 
-from tests.functions.services import PATIENCE, Service
+from tests.functions.services import PATIENCE, Service, replicas, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,22 +103,9 @@ def pids(service: Service) -> set[int]:
     return found
 
 
-def replicas(service: Service) -> set[int]:
-    """Return the replicas that there are, whether they answer or not."""
-    return {child.pid for child in psutil.Process(service.process.pid).children()}
-
-
 def metrics(service: Service) -> str:
     """Return the metrics, of whichever replica has them."""
     return requests.get(f"{service.url}/metrics", timeout=PATIENCE).text
-
-
-def wait_for(condition: Any) -> None:
-    """Wait until something is so."""
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def test_reload_drops_no_request(service: Service) -> None:

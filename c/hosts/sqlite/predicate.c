@@ -29,11 +29,12 @@ static int compare_reals(double a, double b) {
   return a < b ? -1 : a > b;
 }
 
-static int compare_bytes(const pyb_value *a, const pyb_value *b) {
-  size_t size = a->size < b->size ? a->size : b->size;
-  int order = size == 0 ? 0 : memcmp(a->data, b->data, size);
+static inline int compare_bytes(const char *a, size_t a_size, const char *b,
+                                size_t b_size) {
+  size_t size = a_size < b_size ? a_size : b_size;
+  int order = size == 0 ? 0 : memcmp(a, b, size);
 
-  return order != 0 ? order : a->size < b->size ? -1 : a->size > b->size;
+  return order != 0 ? order : a_size < b_size ? -1 : a_size > b_size;
 }
 
 static int is_number(const pyb_value *value) {
@@ -54,7 +55,7 @@ static int compare(const pyb_value *a, const pyb_value *b) {
     return is_number(a) ? -1 : 1;
   if (a->type != b->type)
     return a->type == PYB_TEXT ? -1 : 1;
-  return compare_bytes(a, b);
+  return compare_bytes(a->data, a->size, b->data, b->size);
 }
 
 /* For each comparison, the orders for which it is true: bit 0 less, 1 equal, 2 more. */
@@ -134,15 +135,26 @@ static void turn(pyb__test *test) {
   test->right = left;
 }
 
+/* Can jumps_plainly() answer? Text is compared with text as it is, whatever the
+ * affinity. */
+static int is_plain(const pyb__test *test) {
+  const pyb_value *value = &test->right.value;
+
+  if (test->left.field < 0 || test->operation >= PYB__TEST_NULL)
+    return test->left.field >= 0;
+  if (test->right.field != PYB__OPERAND_CONSTANT)
+    return 0;
+  if (value->type == PYB_TEXT)
+    return !test->numeric && value->data != NULL;
+  return !test->textual &&
+         (value->type == PYB_FLOAT64 || (value->type == PYB_INT64 && !test->left.real));
+}
+
 int pyb__test_settle(pyb__test *test) {
   turn(test);
   if (!settle_operand(test, &test->left) || !settle_operand(test, &test->right))
     return 0;
-  test->plain = test->left.field >= 0 && !test->textual;
-  if (test->plain && test->operation < PYB__TEST_NULL)
-    test->plain = test->right.field == PYB__OPERAND_CONSTANT &&
-                  (test->right.value.type == PYB_FLOAT64 ||
-                   (test->right.value.type == PYB_INT64 && !test->left.real));
+  test->plain = is_plain(test);
   return 1;
 }
 
@@ -198,6 +210,10 @@ static inline int orders_plainly(const pyb__test *test, const uint8_t *base,
     if (real == real) /* else it is NULL */
       return answer(test->operation, compare_reals(real, value->real));
   }
+  if (value->type == PYB_TEXT && type >= 12 && (type & 1) != 0)
+    return answer(test->operation,
+                  compare_bytes((const char *)pyb__cell_place(base, cell),
+                                (type - 12) >> 1, value->data, value->size));
   return -1;
 }
 
@@ -207,7 +223,7 @@ static inline int looks_up_plainly(const pyb__test *test, const uint8_t *base,
 
   if (type == 0)
     return test->if_null;
-  if (is_integer(type) && !test->left.real)
+  if (is_integer(type) && !test->left.real && !test->textual)
     has = pyb__members_have_integer(test->members, cell_integer(base, cell, type));
   else if (type >= 12 && (type & 1) != 0 && !test->numeric)
     has = pyb__members_have_text(

@@ -66,7 +66,7 @@ def frame(
     if not isinstance(sql, str):
         raise BadArgument(_no_text("the query", sql))
     plane = _plane() if namespace is None or namespace == "" else None
-    if plane is None or type != "dataframe" or options:
+    if plane is None or type != "dataframe" or options:  # else there is no fault
         from pybridge import columnar
 
         columnar.check(type, options)  # before a database does anything

@@ -223,10 +223,10 @@ def reopen_input() -> None:
     if closed is None or not is_own or not closed.closed:
         return
     try:
-        opened = open(0, encoding=closed.encoding, closefd=False)  # noqa: SIM115
+        opened = open(0, encoding=closed.encoding, closefd=False)  # noqa: SIM115 (kept)
     except OSError:  # the process has no standard input
         return
-    sys.stdin = sys.__stdin__ = opened  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = opened  # type: ignore[misc] # as Python itself does
 
 
 def _borrow() -> None:

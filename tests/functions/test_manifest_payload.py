@@ -77,13 +77,7 @@ def test_config_map_has_run_and_source(project: Project, tmp_path: Path) -> None
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/m.py").write_text(CODE)
     (tmp_path / "tree/other.py").write_text("y = 1\n")
-    function = project.new_function(
-        "g",
-        kind="python",
-        python_version="PYTHON3_11",
-        code_src=str(tmp_path / "tree"),
-        handler="m:f",
-    )
+    function = of_tree(project, tmp_path / "tree")
     run = function.new_run("job", parameters={"x": 3})
 
     made = objects_of(run)["c"]
@@ -92,6 +86,17 @@ def test_config_map_has_run_and_source(project: Project, tmp_path: Path) -> None
     assert run.key == bundle["run"]["key"]
     assert {"x": 3} == bundle["run"]["spec"]["parameters"]
     assert [bundle["pack"]] == list(made["binaryData"])
+
+
+def of_tree(project: Project, tree: Path) -> Any:
+    """Return a function of the files of a directory."""
+    return project.new_function(
+        "g",
+        kind="python",
+        python_version="PYTHON3_11",
+        code_src=str(tree),
+        handler="m:f",
+    )
 
 
 def objects_of(run: Any) -> dict[str, Any]:
@@ -104,13 +109,7 @@ def test_source_that_is_too_large_is_told(project: Project, tmp_path: Path) -> N
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/m.py").write_text(CODE)
     (tmp_path / "tree/data").write_bytes(os.urandom(1_100_000))
-    function = project.new_function(
-        "g",
-        kind="python",
-        python_version="PYTHON3_11",
-        code_src=str(tmp_path / "tree"),
-        handler="m:f",
-    )
+    function = of_tree(project, tmp_path / "tree")
 
     with pytest.raises(TooLarge, match=r"1,048,576 are allowed.*zip\+s3") as caught:
         manifests.render(function.new_run("job"))
@@ -169,7 +168,7 @@ def test_files_are_in_the_order_to_apply(function: Function, tmp_path: Path) -> 
     assert paths == again == sorted((tmp_path / "out").iterdir())
     modes = {stat.S_IMODE(path.stat().st_mode) for path in paths[1:]}
     assert (0o600, {0o644}) == (stat.S_IMODE(paths[0].stat().st_mode), modes)
-    read = [yaml.load(path.read_text(), LOADER) for path in paths]  # noqa: S506
+    read = [yaml.load(path.read_text(), LOADER) for path in paths]  # noqa: S506 (safe)
     assert manifests.render(run) == read
 
 

@@ -15,6 +15,7 @@
 #define NULL_EQUAL 0x80
 #define AFFINITY_TEXT 0x42
 #define AFFINITY_NUMERIC 0x43
+
 /* ---- Tests ---------------------------------------------------------------------- */
 
 static int load_operand(walk *w, int number, int only_null, pyb__operand *operand) {

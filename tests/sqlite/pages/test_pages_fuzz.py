@@ -265,7 +265,7 @@ def test_scan_equals_sql_on_random_tables(
     host: Host, tmp_path: Path, seed: int
 ) -> None:
     """Any schema, any rows, any history of changes, any columns and any range."""
-    pick = random.Random(f"{host.kind} {seed}")  # noqa: S311
+    pick = random.Random(f"{host.kind} {seed}")  # noqa: S311 (no secrets)
     db = host.open(tmp_path / "t.db")
     vacuum = pick.choice([0, 0, 0, 1, 2])
     db.sql(f"pragma page_size = {512 << pick.randrange(8)}")
@@ -302,7 +302,7 @@ def test_scan_of_a_damaged_file_equals_sql(
     host: Host, tmp_path: Path, seed: int
 ) -> None:
     """Bytes changed or cut off: the values are SQL's, or the error is SQL's."""
-    pick = random.Random(seed)  # noqa: S311
+    pick = random.Random(seed)  # noqa: S311 (no secrets)
     path = tmp_path / "t.db"
     with sqlite3.connect(path, isolation_level=None) as made:
         made.execute(f"pragma page_size = {pick.choice([512, 1024, 4096])}")

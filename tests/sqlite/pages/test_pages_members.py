@@ -115,7 +115,7 @@ def test_membership_in_a_list_of_literals_that_explain_does_not_show(
 @pytest.mark.parametrize("seed", range(2))
 def test_members_of_any_values_are_those_of_sql(db: Database, seed: int) -> None:
     """Columns of each affinity, lists of all values, NULL among them or not."""
-    pick = random.Random(seed)  # noqa: S311
+    pick = random.Random(seed)  # noqa: S311 (no secrets)
     db.sql(f"create table t({', '.join(TYPES)})")
     names = [column.split()[0] for column in TYPES]
     for value in VALUES:

@@ -90,7 +90,7 @@ def test_rows_that_are_equal_come_as_sql_has_them(
     db: Database, n: int, limits: int
 ) -> None:
     """Any columns in any direction, whether SQLite sorts in memory or in files."""
-    pick = random.Random(n)  # noqa: S311
+    pick = random.Random(n)  # noqa: S311 (no secrets)
     db.sql("pragma page_size = 1024; vacuum; pragma cache_size = 10")
     db.sql(MANY.format(n=n))
     names = ["few", "many", "r", "word", "long", "bytes", "blank"]
